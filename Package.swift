@@ -1,0 +1,83 @@
+// swift-tools-version:6.0
+// The rooms and the arrows: Sources/README.md says what belongs where.
+import PackageDescription
+
+#if arch(arm64)
+let architecture = "aarch64"
+#else
+let architecture = "x86_64"
+#endif
+let root = Context.packageDirectory
+/// A BLAS of our own inside the library: no thread is started, no setting of the host's BLAS is touched.
+let openBLAS = Context.environment["KVSIEVE_OPENBLAS"]
+    ?? "/usr/lib/\(architecture)-linux-gnu/openblas-pthread/libopenblas.a"
+
+/// Kernels are optimised in debug builds too: without optimisation Swift's SIMD is 200 times slower.
+func kernels(_ name: String, _ define: String? = nil, march: String? = nil) -> Target {
+    .target(
+        name: name, dependencies: ["CSupport"],
+        swiftSettings: (define.map { [.define($0)] } ?? [])
+            + [.unsafeFlags(["-O"] + (march.map { ["-Xcc", "-march=\($0)"] } ?? []))])
+}
+
+#if arch(x86_64)
+// The same folder compiled again for AVX2+FMA+F16C and for AVX-512; which one runs is decided by cpuid.
+let wideKernels: [Target] = [
+    kernels("KVSieveKernelsV3", "SIMD_256", march: "x86-64-v3"),
+    kernels("KVSieveKernelsV4", "SIMD_512", march: "x86-64-v4"),
+]
+#else
+let wideKernels: [Target] = []
+#endif
+let kernelDependencies: [Target.Dependency] =
+    ["KVSieveKernels"] + wideKernels.map { .target(name: $0.name) }
+
+let package = Package(
+    name: "kvsieve",
+    products: [.library(name: "kvsieve", type: .dynamic, targets: ["KVSieve"])],
+    targets: [
+        // The C types and the manual page: imported by Swift, inlined in the generated header.
+        .target(name: "CKVSieve"),
+        // cblas.h as a module; only Core/Numerics/MatrixProduct.swift imports it.
+        .systemLibrary(name: "COpenBLAS"),
+        // What Swift cannot say: thread-local message, cpuid, a thread pool, the C form of the kernel table.
+        .target(name: "CSupport"),
+        // Loops over floats.
+        kernels("KVSieveKernels"),
+    ] + wideKernels + [
+        // Views, scratch, statistics, selection, compaction, the plan. Knows no paper and no C struct of ours.
+        .target(
+            name: "KVSieveCore", dependencies: ["CSupport", "COpenBLAS"] + kernelDependencies,
+            linkerSettings: [
+                .unsafeFlags([
+                    "-Xlinker", "--wrap=openblas_num_threads_env", "-Xlinker", "--wrap=openblas_read_env", openBLAS,
+                ])
+            ]),
+        // One paper a file.
+        .target(name: "KVSieveMethods", dependencies: ["KVSieveCore"]),
+        // The C functions: checks what a caller passed, turns errors into statuses.
+        .target(name: "KVSieveABI", dependencies: ["CKVSieve", "CSupport", "KVSieveCore", "KVSieveMethods"]),
+        // Link only: the flags of the shared library. Tests depend on KVSieveABI, never on this.
+        .target(
+            name: "KVSieve", dependencies: ["KVSieveABI"],
+            linkerSettings: [
+                .unsafeFlags([
+                    "-static-stdlib", "-Xlinker", "--version-script=\(root)/Sources/KVSieve/exports.map",
+                    "-Xlinker", "-soname=libkvsieve.so.0", "-Xlinker", "-z", "-Xlinker", "nodelete",
+                    "-Xlinker", "--wrap=getenv",
+                ]),
+                .unsafeFlags(["-Xlinker", "-s"], .when(configuration: .release)),
+            ]),
+        // Writes include/kvsieve.h from the compiler's declarations and the registry.
+        .target(name: "HeaderComposer"),
+        .executableTarget(name: "kvsieve-header", dependencies: ["HeaderComposer", "KVSieveCore", "KVSieveMethods"]),
+        // Independent truths: naive references in double, seeded caches, golden files.
+        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .testTarget(
+            name: "KernelTests", dependencies: ["CSupport", "KVSieveCore", "TestSupport"] + kernelDependencies,
+            path: "Tests/KernelTests"),
+        .testTarget(name: "CoreTests", dependencies: ["KVSieveCore", "KVSieveMethods", "TestSupport"], path: "Tests/CoreTests"),
+        .testTarget(
+            name: "MethodTests", dependencies: ["KVSieveCore", "KVSieveMethods", "TestSupport"], path: "Tests/MethodTests"),
+    ]
+)

@@ -1,0 +1,2 @@
+/* The C interface of BLAS, as Debian's libopenblas-dev installs it. */
+#include <cblas.h>

@@ -1,0 +1,55 @@
+/* What Swift cannot say by itself. Not part of the C API: the prefix is support_, which the version script hides. */
+#ifndef CSUPPORT_H
+#define CSUPPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+/* -- last_error.c: one sentence a thread ------------------------------------------------------------------------ */
+
+/** Keeps a copy of `length` bytes of UTF-8, cut to 1023; 0 clears it. */
+void support_set_last_error(const char *text, size_t length);
+const char *support_last_error(void);
+
+/* -- cpu.c ------------------------------------------------------------------------------------------------------ */
+
+/** 0 baseline; 3 AVX2+FMA+F16C; 4 AVX-512 F/BW/DQ/VL/CD as well. Capped by KVSIEVE_ISA (base, v3, v4). */
+int32_t support_isa_level(void);
+
+/* -- memory.c ---------------------------------------------------------------------------------------------------- */
+
+/** 64-byte aligned; NULL when there is none to be had. */
+void *_Nullable support_allocate(size_t bytes);
+void support_free(void *_Nullable memory);
+
+/* -- pool.c: threads of one plan --------------------------------------------------------------------------------- */
+
+typedef struct support_pool support_pool;
+typedef void (*support_job)(void *context, int32_t item, int32_t worker);
+
+/** No thread is started yet. NULL when out of memory. */
+support_pool *_Nullable support_pool_create(int32_t workers);
+/** Calls job(context, item, worker) for every item 0 ... items-1, each once, the caller being worker 0. Returns when
+ *  all are done. Runs on fewer threads when the system gives no more, or in the child of a fork. */
+void support_pool_run(support_pool *pool, int32_t items, support_job job, void *context);
+void support_pool_destroy(support_pool *_Nullable pool);
+
+/* -- kernels ------------------------------------------------------------------------------------------------------ */
+
+/** The loops over floats, compiled once for each instruction set. No pointer aliases another unless said. */
+typedef struct support_kernels {
+    const char *name;
+    void (*widen_f16)(const uint16_t *source, float *target, int64_t count);
+    void (*widen_bf16)(const uint16_t *source, float *target, int64_t count);
+    int32_t (*row_exponentials)(float *row, int64_t count, float *maximum, float *sum);
+    void (*weighted_columns)(const float *rows, int64_t count, int64_t stride, const float *weights, float *sums, int64_t columns);
+    void (*pool_mean)(const float *source, int64_t count, int64_t kernel, float *target);
+    void (*pool_max)(const float *source, int64_t count, int64_t kernel, float *target);
+    float (*squared_norm)(const float *row, int64_t count);
+} support_kernels;
+
+#pragma clang assume_nonnull end
+
+#endif

@@ -1,0 +1,11 @@
+/* malloc, aligned for the widest vectors. */
+#include "csupport.h"
+
+#include <stdlib.h>
+
+void *support_allocate(size_t bytes) {
+    void *memory = NULL;
+    return posix_memalign(&memory, 64, bytes) == 0 ? memory : NULL;
+}
+
+void support_free(void *memory) { free(memory); }

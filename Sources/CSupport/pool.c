@@ -1,0 +1,127 @@
+/* A few threads that belong to one plan: they wait on a condition, the caller takes part, nothing is shared between plans.
+ * Threads block every signal, so that the host's handlers never run on them. A forked child has none of the threads; it
+ * works through the items alone. */
+#include "csupport.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct support_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t begin, done;
+    int32_t wanted;          /* threads beside the caller */
+    int32_t started;
+    pid_t owner;             /* process that started the threads */
+    uint64_t round;          /* counts runs; a thread that sees a new one begins */
+    int32_t busy;            /* threads that have not finished the round */
+    int stop;
+    support_job job;
+    void *context;
+    int32_t items;
+    atomic_int next;
+    pthread_t threads[];
+};
+
+struct seat {
+    support_pool *pool;
+    int32_t worker;
+};
+
+static void work(support_pool *pool, int32_t worker) {
+    for (;;) {
+        int32_t item = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+        if (item >= pool->items) return;
+        pool->job(pool->context, item, worker);
+    }
+}
+
+static void *serve(void *argument) {
+    struct seat seat = *(struct seat *)argument;
+    free(argument);
+    support_pool *pool = seat.pool;
+    uint64_t seen = 0;
+    pthread_mutex_lock(&pool->lock);
+    for (;;) {
+        while (pool->round == seen && !pool->stop) pthread_cond_wait(&pool->begin, &pool->lock);
+        if (pool->stop) break;
+        seen = pool->round;
+        pthread_mutex_unlock(&pool->lock);
+        work(pool, seat.worker);
+        pthread_mutex_lock(&pool->lock);
+        if (--pool->busy == 0) pthread_cond_signal(&pool->done);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+support_pool *support_pool_create(int32_t workers) {
+    int32_t wanted = workers > 1 ? workers - 1 : 0;
+    support_pool *pool = calloc(1, sizeof *pool + (size_t)wanted * sizeof(pthread_t));
+    if (!pool) return NULL;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->begin, NULL);
+    pthread_cond_init(&pool->done, NULL);
+    pool->wanted = wanted;
+    return pool;
+}
+
+/* Starts what is missing before the first round, when no thread holds the lock. */
+static void start(support_pool *pool) {
+    sigset_t all, before;
+    sigfillset(&all);
+    if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0) return;
+    while (pool->started < pool->wanted) {
+        struct seat *seat = malloc(sizeof *seat);
+        if (!seat) break;
+        seat->pool = pool;
+        seat->worker = pool->started + 1;
+        if (pthread_create(&pool->threads[pool->started], NULL, serve, seat) != 0) {
+            free(seat);
+            break;
+        }
+        pool->started++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void support_pool_run(support_pool *pool, int32_t items, support_job job, void *context) {
+    if (pool->wanted > 0 && pool->owner == 0 && items > 1) {
+        pool->owner = getpid();
+        start(pool);
+    }
+    pool->job = job;
+    pool->context = context;
+    pool->items = items;
+    atomic_store(&pool->next, 0);
+    if (items < 2 || pool->started == 0 || pool->owner != getpid()) {
+        work(pool, 0);
+        return;
+    }
+    pthread_mutex_lock(&pool->lock);
+    pool->busy = pool->started;
+    pool->round++;
+    pthread_cond_broadcast(&pool->begin);
+    pthread_mutex_unlock(&pool->lock);
+    work(pool, 0);
+    pthread_mutex_lock(&pool->lock);
+    while (pool->busy > 0) pthread_cond_wait(&pool->done, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void support_pool_destroy(support_pool *pool) {
+    if (!pool) return;
+    if (pool->started > 0 && pool->owner == getpid()) {
+        pthread_mutex_lock(&pool->lock);
+        pool->stop = 1;
+        pthread_cond_broadcast(&pool->begin);
+        pthread_mutex_unlock(&pool->lock);
+        for (int32_t i = 0; i < pool->started; i++) pthread_join(pool->threads[i], NULL);
+        pthread_cond_destroy(&pool->done);
+        pthread_cond_destroy(&pool->begin);
+        pthread_mutex_destroy(&pool->lock);
+    }
+    free(pool);
+}

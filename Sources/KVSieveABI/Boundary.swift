@@ -1,0 +1,105 @@
+// The conventions of the C API, once: typed errors become a status and this thread's sentence, NULL becomes an error, a
+// handle becomes a plan. The only place where the kinds of failure meet the C codes.
+import CKVSieve
+import CSupport
+import KVSieveCore
+
+/// Runs a call. On failure its sentence becomes this thread's last error.
+func boundary(_ body: () throws(KVSieveError) -> Void) -> kvsieve_status {
+    do throws(KVSieveError) {
+        try body()
+        return kvsieve_status(KVSIEVE_OK)
+    } catch {
+        var message = error.message
+        message.withUTF8 { text in
+            text.withMemoryRebound(to: CChar.self) {
+                if let start = $0.baseAddress { support_set_last_error(start, $0.count) }
+            }
+        }
+        return status(error.kind)
+    }
+}
+
+private func status(_ kind: KVSieveError.Kind) -> kvsieve_status {
+    switch kind {
+    case .null: return kvsieve_status(KVSIEVE_ERR_NULL)
+    case .shape: return kvsieve_status(KVSIEVE_ERR_SHAPE)
+    case .layout: return kvsieve_status(KVSIEVE_ERR_LAYOUT)
+    case .dtype: return kvsieve_status(KVSIEVE_ERR_DTYPE)
+    case .method: return kvsieve_status(KVSIEVE_ERR_METHOD)
+    case .parameter: return kvsieve_status(KVSIEVE_ERR_PARAMETER)
+    case .state: return kvsieve_status(KVSIEVE_ERR_STATE)
+    case .budget: return kvsieve_status(KVSIEVE_ERR_BUDGET)
+    case .nonfinite: return kvsieve_status(KVSIEVE_ERR_NONFINITE)
+    case .memory: return kvsieve_status(KVSIEVE_ERR_MEMORY)
+    }
+}
+
+func required<Pointee>(
+    _ pointer: UnsafePointer<Pointee>?, _ name: StaticString
+) throws(KVSieveError) -> UnsafePointer<Pointee> {
+    guard let pointer else { throw KVSieveError(.null, "\(name) is NULL") }
+    return pointer
+}
+
+func required<Pointee>(
+    _ pointer: UnsafeMutablePointer<Pointee>?, _ name: StaticString
+) throws(KVSieveError) -> UnsafeMutablePointer<Pointee> {
+    guard let pointer else { throw KVSieveError(.null, "\(name) is NULL") }
+    return pointer
+}
+
+/// Marks the memory of a living plan.
+private let planMagic: UInt64 = 0x6b76_7369_6576_6531
+
+/// Hands a plan out; the handle owns it until close().
+func open(_ plan: Plan) throws(KVSieveError) -> UnsafeMutablePointer<kvsieve_plan> {
+    guard let memory = support_allocate(MemoryLayout<kvsieve_plan>.size) else {
+        throw KVSieveError(.memory, "out of memory: no room for a plan")
+    }
+    let handle = memory.bindMemory(to: kvsieve_plan.self, capacity: 1)
+    handle.initialize(to: kvsieve_plan(magic: planMagic, impl: Unmanaged.passRetained(plan).toOpaque()))
+    return handle
+}
+
+func borrow(_ handle: UnsafePointer<kvsieve_plan>?) throws(KVSieveError) -> Plan {
+    let handle = try required(handle, "plan")
+    guard handle.pointee.magic == planMagic, let plan = handle.pointee.impl else {
+        throw KVSieveError(.null, "plan is not a plan, or was destroyed")
+    }
+    return Unmanaged<Plan>.fromOpaque(plan).takeUnretainedValue()
+}
+
+func close(_ handle: UnsafeMutablePointer<kvsieve_plan>?) {
+    guard let handle, handle.pointee.magic == planMagic, let plan = handle.pointee.impl else { return }
+    handle.pointee.magic = 0
+    handle.pointee.impl = nil
+    Unmanaged<Plan>.fromOpaque(plan).release()
+    support_free(handle)
+}
+
+/// Fills a struct that begins with struct_size: a caller with an older, shorter one gets the fields it has room for.
+/// - Parameter smallest: size of the first published version.
+func fill<Info>(
+    _ target: UnsafeMutablePointer<Info>?, _ name: StaticString, smallest: Int,
+    _ make: (UInt32) throws(KVSieveError) -> Info
+) throws(KVSieveError) {
+    let target = try required(target, name)
+    let given = UnsafeRawPointer(target).load(as: UInt32.self)
+    guard Int(given) >= smallest else {
+        throw KVSieveError(
+            .parameter, "\(name).struct_size is \(given); expected sizeof, at least \(smallest)")
+    }
+    let size = min(Int(given), MemoryLayout<Info>.size)
+    let info = try make(UInt32(truncatingIfNeeded: size))
+    withUnsafeBytes(of: info) { bytes in
+        if let start = bytes.baseAddress { UnsafeMutableRawPointer(target).copyMemory(from: start, byteCount: size) }
+    }
+}
+
+extension StaticString {
+    /// The text for C; it lives as long as the process.
+    var cString: UnsafePointer<CChar>? {
+        hasPointerRepresentation ? UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self) : nil
+    }
+}

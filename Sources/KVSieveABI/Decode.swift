@@ -1,0 +1,35 @@
+// C structs to views. What a struct says of itself is checked here; what it must be for a layer, in LayerView and Gather.
+import CKVSieve
+import KVSieveCore
+
+func decode(_ model: UnsafePointer<kvsieve_model>?) throws(KVSieveError) -> ModelShape {
+    let model = try required(model, "model").pointee
+    guard model.reserved.0 == 0, model.reserved.1 == 0, model.reserved.2 == 0 else {
+        throw KVSieveError(.layout, "model.reserved is not 0")
+    }
+    return try ModelShape(
+        layers: Int(model.layers), queryHeads: Int(model.query_heads), heads: Int(model.kv_heads),
+        headDim: Int(model.head_dim), scale: model.scale)
+}
+
+/// nil for NULL: the caller knows whether that is allowed.
+func decode(_ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString) throws(KVSieveError) -> TensorView? {
+    guard let tensor = tensor?.pointee else { return nil }
+    guard tensor.reserved.0 == 0, tensor.reserved.1 == 0 else {
+        throw KVSieveError(.layout, "\(name).reserved is not 0")
+    }
+    guard let base = tensor.data else { throw KVSieveError(.null, "\(name).data is NULL") }
+    guard let type = ElementType(rawValue: tensor.dtype) else {
+        throw KVSieveError(.dtype, "\(name).dtype is \(tensor.dtype); expected 0 (F32), 1 (F16) or 2 (BF16)")
+    }
+    return try TensorView(
+        name, base: base, heads: Int(tensor.heads), tokens: Int(tensor.tokens), dim: Int(tensor.dim),
+        headStride: Int(tensor.head_stride), tokenStride: Int(tensor.token_stride), type: type)
+}
+
+func decodeRequired(
+    _ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString
+) throws(KVSieveError) -> TensorView {
+    guard let view = try decode(tensor, name) else { throw KVSieveError(.null, "\(name) is NULL") }
+    return view
+}

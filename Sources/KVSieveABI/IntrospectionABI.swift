@@ -1,0 +1,63 @@
+// Header section Introspection: the registry, for bindings and tools.
+import CKVSieve
+import KVSieveCore
+import KVSieveMethods
+
+/// How many methods there are.
+///
+/// Section: Introspection 1
+/// - Returns: the number of methods; kvsieve_method_at() takes 0 ... number - 1
+@_cdecl("kvsieve_method_count")
+public func kvsieve_method_count() -> Int32 { Int32(truncatingIfNeeded: Registry.rows.count) }
+
+/// Describes one method.
+///
+/// Section: Introspection 2
+/// - Parameters:
+///   - index: 0 ... kvsieve_method_count() - 1
+///   - info: struct_size set by the caller; filled on success only
+/// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_METHOD for an index out of range; KVSIEVE_ERR_PARAMETER for a
+///   struct_size below the first published one
+@_cdecl("kvsieve_method_at")
+public func kvsieve_method_at(_ index: Int32, _ info: UnsafeMutablePointer<kvsieve_method_info>?) -> kvsieve_status {
+    boundary { () throws(KVSieveError) in
+        try fill(info, "info", smallest: MemoryLayout<kvsieve_method_info>.size) { (size) throws(KVSieveError) in
+            guard Registry.rows.indices.contains(Int(index)) else {
+                throw KVSieveError(.method, "index is \(index); expected 0 ... \(Registry.rows.count - 1)")
+            }
+            let row = Registry.rows[Int(index)]
+            return kvsieve_method_info(
+                struct_size: size, id: row.id, name: row.name.cString, summary: row.summary.cString,
+                paper: row.paper.cString, parameters: Int32(truncatingIfNeeded: row.parameters.count),
+                decodes: row.decodes ? 1 : 0)
+        }
+    }
+}
+
+/// Describes one parameter of a method.
+///
+/// Section: Introspection 3
+/// - Parameters:
+///   - method: KVSIEVE_AHAKV, ...
+///   - index: 0 ... kvsieve_method_info.parameters - 1
+///   - info: struct_size set by the caller; filled on success only
+/// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_METHOD if there is none such; KVSIEVE_ERR_PARAMETER for an index
+///   out of range or a struct_size below the first published one
+@_cdecl("kvsieve_parameter_at")
+public func kvsieve_parameter_at(
+    _ method: Int32, _ index: Int32, _ info: UnsafeMutablePointer<kvsieve_parameter_info>?
+) -> kvsieve_status {
+    boundary { () throws(KVSieveError) in
+        try fill(info, "info", smallest: MemoryLayout<kvsieve_parameter_info>.size) { (size) throws(KVSieveError) in
+            let row = try Registry.row(method)
+            guard row.parameters.indices.contains(Int(index)) else {
+                throw KVSieveError(.parameter, "index is \(index); expected 0 ... \(row.parameters.count - 1)")
+            }
+            let parameter = row.parameters[Int(index)]
+            return kvsieve_parameter_info(
+                struct_size: size, id: parameter.id, name: parameter.name.cString, summary: parameter.summary.cString,
+                initial: parameter.initial, lowest: parameter.lowest, highest: parameter.highest,
+                integral: parameter.kind.rawValue, reserved: 0)
+        }
+    }
+}

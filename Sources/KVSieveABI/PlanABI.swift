@@ -1,0 +1,137 @@
+// Header section Plan.
+import CKVSieve
+import KVSieveCore
+import KVSieveMethods
+
+/// Makes a plan with the method's default parameters.
+///
+/// Section: Plan 1
+/// - Parameters:
+///   - method: KVSIEVE_AHAKV, ...; KVSIEVE_ERR_METHOD if there is none such
+///   - model: copied
+///   - out: set on success only; free it with kvsieve_plan_destroy()
+/// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_METHOD; KVSIEVE_ERR_SHAPE for sizes out of bounds or query_heads
+///   that are no multiple of kv_heads; KVSIEVE_ERR_PARAMETER for a scale that is negative or not finite;
+///   KVSIEVE_ERR_LAYOUT for reserved fields that are not 0; KVSIEVE_ERR_MEMORY
+@_cdecl("kvsieve_plan_create")
+public func kvsieve_plan_create(
+    _ method: Int32, _ model: UnsafePointer<kvsieve_model>?,
+    _ out: UnsafeMutablePointer<UnsafeMutablePointer<kvsieve_plan>?>?
+) -> kvsieve_status {
+    boundary { () throws(KVSieveError) in
+        let out = try required(out, "out")
+        let row = try Registry.row(method)
+        out.pointee = try open(Plan(row, decode(model), threads: Shared.threads))
+    }
+}
+
+/// Sets one parameter; before the first observe of a sequence.
+///
+/// Section: Plan 2
+/// - Parameters:
+///   - plan: from kvsieve_plan_create()
+///   - parameter: KVSIEVE_BUDGET, ...; one that this plan's method has
+///   - value: within the parameter's bounds, and a whole (odd) number where it is one; kvsieve_parameter_at() tells them
+/// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE after the first observe;
+///   KVSIEVE_ERR_PARAMETER if this method has no such parameter or the value is out of its bounds
+@_cdecl("kvsieve_plan_set")
+public func kvsieve_plan_set(
+    _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ parameter: Int32, _ value: Double
+) -> kvsieve_status {
+    boundary { () throws(KVSieveError) in try borrow(plan).set(parameter, value) }
+}
+
+/// Reads one parameter, set or default.
+///
+/// Section: Plan 3
+/// - Parameters:
+///   - plan: from kvsieve_plan_create()
+///   - parameter: one that this plan's method has
+///   - value: set on success only
+/// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_PARAMETER if this method has no such parameter
+@_cdecl("kvsieve_plan_get")
+public func kvsieve_plan_get(
+    _ plan: UnsafePointer<kvsieve_plan>?, _ parameter: Int32, _ value: UnsafeMutablePointer<Double>?
+) -> kvsieve_status {
+    boundary { () throws(KVSieveError) in
+        let plan = try borrow(plan)
+        try required(value, "value").pointee = try plan.get(parameter)
+    }
+}
+
+/// Which tensors observe() will read in a layer. Those that are not needed may be NULL and are not looked at.
+///
+/// Section: Plan 4
+/// - Parameters:
+///   - plan: from kvsieve_plan_create(), with its parameters set
+///   - layer: 0 ... layers - 1
+///   - needs: out: a sum of KVSIEVE_NEEDS_*; 0 for a layer that takes over another's choice
+/// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_SHAPE for a layer out of range; KVSIEVE_ERR_PARAMETER for
+///   parameters that contradict each other (KVSIEVE_WINDOWKV_SHARED above KVSIEVE_WINDOWKV_PYRAMID)
+@_cdecl("kvsieve_plan_needs")
+public func kvsieve_plan_needs(
+    _ plan: UnsafePointer<kvsieve_plan>?, _ layer: Int32, _ needs: UnsafeMutablePointer<Int32>?
+) -> kvsieve_status {
+    boundary { () throws(KVSieveError) in
+        let plan = try borrow(plan)
+        try required(needs, "needs").pointee = try plan.needs(layer: Int(layer)).rawValue
+    }
+}
+
+/// Looks at one layer; each layer once, in order from 0. Dtypes may differ from tensor to tensor.
+/// Cost: one product of (G*W, D) by (D, T) a key/value head, and a softmax over T. Memory beside what the caller owns:
+/// at most max(2^21, T) floats of logits and Hq rows of T floats, kept for the next layer; the scores of the layer
+/// (H rows of T floats), for KVSIEVE_DYNAMICKV those of all layers until finish().
+///
+/// Section: Plan 5
+/// - Parameters:
+///   - plan: from kvsieve_plan_create()
+///   - layer: the next one; its sentence says which if it is not
+///   - queries: (Hq, min(W, T), D): the last queries, rotary embedding applied
+///   - keys: (H, T, D): all keys, rotary embedding applied; T is the same in every layer
+///   - values: (H, T, Dv)
+/// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL for a tensor that the layer needs (or its data); KVSIEVE_ERR_SHAPE,
+///   KVSIEVE_ERR_LAYOUT, KVSIEVE_ERR_DTYPE; KVSIEVE_ERR_STATE out of order, twice, or after finish();
+///   KVSIEVE_ERR_BUDGET for a budget that cannot hold what the method must keep, with the smallest that would do;
+///   KVSIEVE_ERR_PARAMETER as in kvsieve_plan_needs(); KVSIEVE_ERR_NONFINITE for NaN or infinity in what is read;
+///   KVSIEVE_ERR_MEMORY
+@_cdecl("kvsieve_plan_observe")
+public func kvsieve_plan_observe(
+    _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ layer: Int32, _ queries: UnsafePointer<kvsieve_tensor>?,
+    _ keys: UnsafePointer<kvsieve_tensor>?, _ values: UnsafePointer<kvsieve_tensor>?
+) -> kvsieve_status {
+    boundary { () throws(KVSieveError) in
+        try borrow(plan).observe(
+            layer: Int(layer),
+            queries: { () throws(KVSieveError) in try decode(queries, "queries") },
+            keys: { () throws(KVSieveError) in try decode(keys, "keys") },
+            values: { () throws(KVSieveError) in try decode(values, "values") })
+    }
+}
+
+/// Makes the selection final, after every layer was observed.
+///
+/// Section: Plan 6
+/// - Parameter plan: from kvsieve_plan_create()
+/// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE unless every layer was observed, or when called twice
+@_cdecl("kvsieve_plan_finish")
+public func kvsieve_plan_finish(_ plan: UnsafeMutablePointer<kvsieve_plan>?) -> kvsieve_status {
+    boundary { () throws(KVSieveError) in try borrow(plan).finish() }
+}
+
+/// Forgets the sequence, keeps parameters and memory: ready for the next one, whatever state the plan is in.
+///
+/// Section: Plan 7
+/// - Parameter plan: from kvsieve_plan_create()
+/// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL
+@_cdecl("kvsieve_plan_reset")
+public func kvsieve_plan_reset(_ plan: UnsafeMutablePointer<kvsieve_plan>?) -> kvsieve_status {
+    boundary { () throws(KVSieveError) in try borrow(plan).reset() }
+}
+
+/// Frees the plan and everything it handed out.
+///
+/// Section: Plan 8
+/// - Parameter plan: from kvsieve_plan_create(), not used again; NULL is fine
+@_cdecl("kvsieve_plan_destroy")
+public func kvsieve_plan_destroy(_ plan: UnsafeMutablePointer<kvsieve_plan>?) { close(plan) }

@@ -1,0 +1,67 @@
+// Kept rows of `source` (H, T, D) to `target`, by bytes, whatever they hold. Heads in order, positions ascending: so a row
+// never lands on one that is still to be read when the target is the source itself.
+
+public enum Gather {
+    /// - Parameter target: (1, >= total, D) packed, head after head; or (H, >= longest, D), a head a row; in place when it
+    ///   begins where the source does with the same strides. Rows past a head's count are left as they are.
+    public static func rows(
+        of source: TensorView, by selection: Selection, to target: TensorView
+    ) throws(KVSieveError) {
+        try check(source, selection, target)
+        let packed = target.heads == 1 && source.heads > 1
+        let rowBytes = source.rowBytes
+        let contiguous = source.tokenStride == rowBytes && target.tokenStride == rowBytes
+        for head in 0..<source.heads {
+            let begin = Int(selection.offsets[head])
+            let end = Int(selection.offsets[head + 1])
+            let first = packed ? target.row(0, 0) + begin * target.tokenStride : target.row(head, 0)
+            var index = begin
+            while index < end {
+                // Neighbours that stay neighbours move together.
+                let position = Int(selection.positions[index])
+                var run = 1
+                if contiguous {
+                    while index &+ run < end && Int(selection.positions[index &+ run]) == position &+ run { run &+= 1 }
+                }
+                let from = source.row(head, position)
+                let to = first + (index &- begin) &* target.tokenStride
+                if from != to { to.copyMemory(from: from, byteCount: run &* rowBytes) }
+                index &+= run
+            }
+        }
+    }
+
+    private static func check(
+        _ source: TensorView, _ selection: Selection, _ target: TensorView
+    ) throws(KVSieveError) {
+        guard source.heads == selection.heads else {
+            throw KVSieveError(.shape, "source.heads is \(source.heads); expected \(selection.heads), the model's kv_heads")
+        }
+        guard source.tokens == selection.frame.tokens else {
+            throw KVSieveError(
+                .shape, "source.tokens is \(source.tokens); expected \(selection.frame.tokens), the tokens observed")
+        }
+        guard source.type == target.type else {
+            throw KVSieveError(
+                .dtype, "target.dtype is \(target.type.name); expected \(source.type.name), the dtype of source")
+        }
+        guard source.dim == target.dim else {
+            throw KVSieveError(.shape, "target.dim is \(target.dim); expected \(source.dim), the dim of source")
+        }
+        guard target.heads == source.heads || target.heads == 1 else {
+            throw KVSieveError(
+                .shape, "target.heads is \(target.heads); expected 1 (packed) or \(source.heads) (a head a row)")
+        }
+        let least = target.heads == source.heads ? selection.longest : selection.total
+        guard target.tokens >= least else {
+            throw KVSieveError(
+                .shape,
+                "target.tokens is \(target.tokens); expected at least \(least), "
+                    + (target.heads == source.heads ? "the most that one head keeps" : "what all heads keep"))
+        }
+        guard target.coincides(with: source) || !target.overlaps(source) else {
+            throw KVSieveError(
+                .layout, "target overlaps source at \(source.base) without being in place (same data and strides)")
+        }
+    }
+}

@@ -1,0 +1,16 @@
+// Every way to fail, with the sentence a user reads. The C status of a kind is KVSieveABI's business.
+
+public struct KVSieveError: Error {
+    public enum Kind: Sendable {
+        case null, shape, layout, dtype, method, parameter, state, budget, nonfinite, memory
+    }
+
+    public let kind: Kind
+    /// Names the argument, the value and what was expected.
+    public let message: String
+
+    public init(_ kind: Kind, _ message: String) {
+        self.kind = kind
+        self.message = message
+    }
+}

@@ -1,0 +1,64 @@
+// Memory that can be refused: every buffer that grows with T, H or L comes from malloc, so that running out of it is an
+// error and not the end of the process. A buffer keeps what it has, and is used again.
+
+import CSupport
+
+/// Counts what a plan holds, and refuses beyond a limit (tests set one).
+public final class MemoryAccount: @unchecked Sendable {
+    public let limit: Int
+    /// Bytes held now, and the most ever held. Changed by the plan's calling thread only.
+    public private(set) var held = 0
+    public private(set) var highest = 0
+    /// Calls of malloc so far.
+    public private(set) var allocations = 0
+
+    public init(limit: Int = .max) { self.limit = limit }
+
+    func take(_ bytes: Int) throws(KVSieveError) -> UnsafeMutableRawPointer {
+        let (sum, overflow) = held.addingReportingOverflow(bytes)
+        guard !overflow, sum <= limit, let memory = support_allocate(bytes) else {
+            throw KVSieveError(.memory, "out of memory: \(bytes) bytes were asked for, \(held) are held by this plan")
+        }
+        held = sum
+        highest = max(highest, held)
+        allocations += 1
+        return memory
+    }
+
+    func give(_ memory: UnsafeMutableRawPointer, _ bytes: Int) {
+        support_free(memory)
+        held -= bytes
+    }
+}
+
+/// A run of trivial elements, 64-byte aligned. Contents are unspecified after reserve().
+public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
+    private let account: MemoryAccount
+    private(set) var capacity = 0
+    private var memory: UnsafeMutableRawPointer?
+
+    init(_ account: MemoryAccount) { self.account = account }
+
+    deinit { release() }
+
+    /// Room for `count` elements; what was there before may be lost. On failure the buffer is as it was.
+    @discardableResult
+    func reserve(_ count: Int) throws(KVSieveError) -> UnsafeMutablePointer<Element> {
+        if let memory, count <= capacity { return memory.assumingMemoryBound(to: Element.self) }
+        let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
+        guard !overflow else {
+            throw KVSieveError(.memory, "out of memory: \(count) elements were asked for")
+        }
+        let fresh = try account.take(bytes)
+        release()
+        memory = fresh
+        capacity = max(count, 1)
+        return fresh.assumingMemoryBound(to: Element.self)
+    }
+
+    private func release() {
+        if let memory { account.give(memory, capacity * MemoryLayout<Element>.stride) }
+        memory = nil
+        capacity = 0
+    }
+}

@@ -1,0 +1,11 @@
+// The platform's elementary functions, for the few numbers a method computes a row or a layer.
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+public func naturalLogarithm(_ x: Double) -> Double { log(x) }
+func naturalExponential(_ x: Double) -> Double { exp(x) }

@@ -1,0 +1,25 @@
+// The table of loops over floats for this processor, picked once per process.
+import CSupport
+import KVSieveKernels
+#if arch(x86_64)
+import KVSieveKernelsV3
+import KVSieveKernelsV4
+#endif
+
+/// The tables this processor can run, narrowest first.
+public nonisolated(unsafe) let kernelTables: [support_kernels] = {
+    #if arch(x86_64)
+    let level = support_isa_level()
+    var tables = [KVSieveKernels.kernelTable()]
+    if level >= 3 { tables.append(KVSieveKernelsV3.kernelTable()) }
+    if level >= 4 { tables.append(KVSieveKernelsV4.kernelTable()) }
+    return tables
+    #else
+    return [kernelTable()]
+    #endif
+}()
+
+nonisolated(unsafe) let kernels: support_kernels = kernelTables.last ?? KVSieveKernels.kernelTable()
+
+/// "avx512", "avx2", "sse2" or "neon".
+public var instructionSet: String { String(cString: kernels.name) }

@@ -1,0 +1,36 @@
+// What a layer's tokens are worth: (rows, units) floats, higher is kept. rows is H, or 1 when all heads share one ranking.
+// Beside them one mark a head, for methods that treat heads differently.
+
+public final class LayerScores: @unchecked Sendable {
+    public private(set) var rows = 0
+    public private(set) var units = 0
+    /// One number a head, written by methods that rank heads.
+    public internal(set) var marks: [Float] = []
+    private let values: Buffer<Float>
+    private var memory: UnsafeMutablePointer<Float>?
+
+    init(_ account: MemoryAccount) { values = Buffer(account) }
+
+    /// Room for (rows, units); contents are unspecified, marks are gone.
+    public func reserve(rows: Int, units: Int) throws(KVSieveError) {
+        memory = try values.reserve(rows * units)
+        self.rows = rows
+        self.units = units
+        marks = []
+    }
+
+    /// The ranking that head `head` goes by.
+    func row(_ head: Int) -> UnsafeMutableBufferPointer<Float> {
+        guard let memory, rows > 0 else { return UnsafeMutableBufferPointer(start: nil, count: 0) }
+        return UnsafeMutableBufferPointer(start: memory + (rows == 1 ? 0 : head) * units, count: units)
+    }
+
+    /// For tests: the scores of a head as an array.
+    public func copy(_ head: Int) -> [Float] { Array(row(head)) }
+}
+
+/// The layers seen so far; those that nobody will look at again are nil.
+public struct ScoreTable: Sendable {
+    public let shape: ModelShape
+    public internal(set) var layers: [LayerScores?] = []
+}

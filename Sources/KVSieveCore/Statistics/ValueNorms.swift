@@ -1,0 +1,45 @@
+// AhaKV's value prior: nu_j = ||V_j||^2, gamma_j = mean pool of nu over the true sequence (all T tokens, zeros beyond both
+// ends, divided by the kernel), prior_j = gamma_j / max gamma over the candidates. Values (H, T, Dv), read once.
+
+public enum ValueNorms {
+    /// scores[h, j] *= prior[h, j]. When every candidate's gamma is 0 so is the prior.
+    public static func multiply(
+        _ layer: LayerView, _ frame: Frame, kernel: Int, _ work: Workspace, into scores: LayerScores
+    ) throws(KVSieveError) {
+        guard let values = layer.values else {
+            throw KVSieveError(.null, "values are NULL, but layer \(layer.layer) reads them")
+        }
+        for worker in work.workers {
+            try worker.columns.reserve(values.tokens)
+            try worker.row.reserve(values.tokens)
+            try worker.keyTile.reserve(values.dim)
+        }
+        try work.forEach(layer.shape.heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
+            let norms = try worker.columns.reserve(values.tokens)
+            let pooled = try worker.row.reserve(values.tokens)
+            let row = try worker.keyTile.reserve(values.dim)
+            for token in 0..<values.tokens {
+                let source = values.row(head, token)
+                if values.type == .float32 {
+                    norms[token] = kernels.squared_norm(
+                        source.assumingMemoryBound(to: Float.self), Int64(values.dim))
+                } else {
+                    values.type.widen(source, row, values.dim)
+                    norms[token] = kernels.squared_norm(row, Int64(values.dim))
+                }
+                guard norms[token].isFinite else {
+                    throw KVSieveError(
+                        .nonfinite,
+                        "values of layer \(layer.layer), kv head \(head), token \(token) have NaN or infinity, or a"
+                            + " squared norm that overflows")
+                }
+            }
+            kernels.pool_mean(norms, Int64(values.tokens), Int64(kernel), pooled)
+            var highest: Float = 0
+            for token in frame.candidates { highest = max(highest, pooled[token]) }
+            let factor = highest > 0 ? 1 / highest : 0
+            let out = scores.row(head)
+            for j in 0..<out.count { out[j] *= pooled[frame.sinks &+ j] * factor }
+        }
+    }
+}

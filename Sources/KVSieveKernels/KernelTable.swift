@@ -1,0 +1,24 @@
+// The seam: the functions of this compile as a C table. Core/Numerics/Kernels.swift picks one table per process.
+import CSupport
+
+#if SIMD_512
+private let instructionSet: StaticString = "avx512"
+#elseif SIMD_256
+private let instructionSet: StaticString = "avx2"
+#elseif arch(arm64)
+private let instructionSet: StaticString = "neon"
+#else
+private let instructionSet: StaticString = "sse2"
+#endif
+
+public func kernelTable() -> support_kernels {
+    support_kernels(
+        name: UnsafeRawPointer(instructionSet.utf8Start).assumingMemoryBound(to: CChar.self),
+        widen_f16: { widenHalf($0, $1, Int($2)) },
+        widen_bf16: { widenBrain($0, $1, Int($2)) },
+        row_exponentials: { rowExponentials($0, Int($1), $2, $3) },
+        weighted_columns: { weightedColumns($0, Int($1), Int($2), $3, $4, Int($5)) },
+        pool_mean: { poolMean($0, Int($1), Int($2), $3) },
+        pool_max: { poolMax($0, Int($1), Int($2), $3) },
+        squared_norm: { squaredNorm($0, Int($1)) })
+}

@@ -1,0 +1,159 @@
+// The prefill of prefill.c from C++17: the plan in a handle that frees itself, statuses as exceptions, tensors over
+// std::vector. A cache that shrinks while later layers are still to come is compared with the gathered copy in the end.
+#include <kvsieve.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace {
+
+void check(kvsieve_status status) {
+    if (status != KVSIEVE_OK)
+        throw std::runtime_error(std::string(kvsieve_status_name(status)) + ": " + kvsieve_last_error());
+}
+
+// One sequence on its way through one method.
+class Plan {
+public:
+    Plan(std::int32_t method, const kvsieve_model &model) {
+        kvsieve_plan *plan = nullptr;
+        check(kvsieve_plan_create(method, &model, &plan));
+        handle.reset(plan);
+    }
+    void set(std::int32_t parameter, double value) { check(kvsieve_plan_set(handle.get(), parameter, value)); }
+    double get(std::int32_t parameter) const {
+        double value = 0;
+        check(kvsieve_plan_get(handle.get(), parameter, &value));
+        return value;
+    }
+    std::int32_t needs(std::int32_t layer) const {
+        std::int32_t needs = 0;
+        check(kvsieve_plan_needs(handle.get(), layer, &needs));
+        return needs;
+    }
+    void observe(std::int32_t layer, const kvsieve_tensor *q, const kvsieve_tensor *k, const kvsieve_tensor *v) {
+        check(kvsieve_plan_observe(handle.get(), layer, q, k, v));
+    }
+    void finish() { check(kvsieve_plan_finish(handle.get())); }
+    kvsieve_kept kept(std::int32_t layer) const {
+        kvsieve_kept kept{};
+        kept.struct_size = sizeof kept;
+        check(kvsieve_plan_kept(handle.get(), layer, &kept));
+        return kept;
+    }
+    void gather(std::int32_t layer, const kvsieve_tensor &source, const kvsieve_tensor &target) const {
+        check(kvsieve_plan_gather(handle.get(), layer, &source, &target));
+    }
+
+private:
+    struct Destroy {
+        void operator()(kvsieve_plan *plan) const { kvsieve_plan_destroy(plan); }
+    };
+    std::unique_ptr<kvsieve_plan, Destroy> handle;
+};
+
+constexpr std::int32_t layers = 8, queryHeads = 8, heads = 4, dim = 32;
+constexpr std::int64_t tokens = 640;
+
+// (heads, tokens, dim), head after head.
+kvsieve_tensor tensor(std::vector<float> &data, std::int64_t heads) {
+    kvsieve_tensor view{};
+    view.data = data.data();
+    view.heads = heads;
+    view.tokens = static_cast<std::int64_t>(data.size()) / heads / dim;
+    view.dim = dim;
+    view.dtype = KVSIEVE_F32;
+    view.token_stride = dim * static_cast<std::int64_t>(sizeof(float));
+    view.head_stride = view.tokens * view.token_stride;
+    return view;
+}
+
+// Keys of one layer and, for every head, the positions of the rows that are still there.
+struct Cache {
+    std::vector<float> rows;
+    std::vector<std::vector<std::int32_t>> positions;
+
+    explicit Cache(std::vector<float> data) : rows(std::move(data)), positions(heads) {
+        for (auto &head : positions)
+            for (std::int32_t t = 0; t < tokens; ++t) head.push_back(t);
+    }
+    float *row(std::size_t head, std::size_t slot) { return rows.data() + (head * tokens + slot) * dim; }
+
+    void compact(const kvsieve_kept &kept) {
+        for (std::size_t head = 0; head < positions.size(); ++head) {
+            auto &held = positions[head];
+            std::vector<std::int32_t> wanted(kept.positions + kept.offsets[head], kept.positions + kept.offsets[head + 1]);
+            if (!std::includes(held.begin(), held.end(), wanted.begin(), wanted.end()))
+                throw std::logic_error("a position is kept that was given up earlier");
+            std::size_t from = 0;
+            for (std::size_t to = 0; to < wanted.size(); ++to, ++from) {
+                while (held[from] != wanted[to]) ++from;
+                if (from != to) std::copy_n(row(head, from), dim, row(head, to));
+            }
+            held = std::move(wanted);
+        }
+    }
+};
+
+bool prefill(std::int32_t method, std::int32_t parameter, double value) {
+    Plan plan(method, kvsieve_model{layers, queryHeads, heads, dim, 0, {}});
+    plan.set(parameter, value);
+    std::mt19937 engine(7);
+    auto filled = [&](std::int64_t size) {
+        std::vector<float> data(static_cast<std::size_t>(size));
+        for (float &x : data) x = static_cast<float>(engine() >> 8) / 8388608.0f - 1.0f;
+        return data;
+    };
+    const auto window = static_cast<std::int64_t>(plan.get(KVSIEVE_WINDOW));
+    std::vector<std::vector<float>> whole;
+    std::vector<Cache> caches;
+    for (std::int32_t layer = 0; layer < layers; ++layer) {
+        auto queries = filled(queryHeads * window * dim), values = filled(heads * tokens * dim);
+        whole.push_back(filled(heads * tokens * dim));
+        caches.emplace_back(whole.back());
+        const auto q = tensor(queries, queryHeads), k = tensor(caches.back().rows, heads), v = tensor(values, heads);
+        const std::int32_t needs = plan.needs(layer);
+        plan.observe(layer, needs & KVSIEVE_NEEDS_QUERIES ? &q : nullptr, needs & KVSIEVE_NEEDS_KEYS ? &k : nullptr,
+                     needs & KVSIEVE_NEEDS_VALUES ? &v : nullptr);
+        for (std::int32_t held = 0; held <= layer; ++held) caches[static_cast<std::size_t>(held)].compact(plan.kept(held));
+    }
+    plan.finish();
+
+    bool same = true;
+    std::int64_t rows = 0;
+    for (std::int32_t layer = 0; layer < layers; ++layer) {
+        auto &cache = caches[static_cast<std::size_t>(layer)];
+        const auto kept = plan.kept(layer);
+        cache.compact(kept);
+        std::vector<float> packed(static_cast<std::size_t>(kept.total * dim));
+        plan.gather(layer, tensor(whole[static_cast<std::size_t>(layer)], heads), tensor(packed, 1));
+        for (std::size_t head = 0; head < cache.positions.size(); ++head)
+            same = same && std::equal(packed.begin() + kept.offsets[head] * dim, packed.begin() + kept.offsets[head + 1] * dim,
+                                      cache.row(head, 0));
+        rows += kept.total;
+    }
+    std::printf("method %d: %d of %d rows kept; %s\n", static_cast<int>(method), static_cast<int>(rows),
+                static_cast<int>(layers * heads * tokens), same ? "same as gathered" : "MISMATCH");
+    return same;
+}
+
+}  // namespace
+
+int main() {
+    try {
+        bool same = prefill(KVSIEVE_WINDOWKV, KVSIEVE_BUDGET, 128);
+        same = prefill(KVSIEVE_DYNAMICKV, KVSIEVE_BUDGET, 64) && same;
+        same = prefill(KVSIEVE_TASKKV, KVSIEVE_RATIO, 0.6) && same;
+        return same ? 0 : 1;
+    } catch (const std::exception &error) {
+        std::fprintf(stderr, "%s\n", error.what());
+        return 1;
+    }
+}

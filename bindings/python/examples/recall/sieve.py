@@ -1,0 +1,106 @@
+"""From a prefilled prompt to the caches that answer it: the whole cache, sinks + recent, or a method's choice.
+
+Here: each method's parameters for a share of the cache, and the walk through a plan: observe, finish, gather.
+Not here: the model's arithmetic (model.py), judging and the table (demo.py).
+A method that evicts while decoding (AhaKV) would call plan.step after each answer token; an answer has at most two,
+and the first eviction would only touch the third.
+Letters: L layers, Hq query heads, H key/value heads, D head size, T prompt tokens, W last queries, C budget in tokens.
+"""
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import kvsieve
+import numpy as np
+from model import PrefilledLayer, RaggedCache
+
+WINDOW = 8  # W, for every method
+SINKS = 4
+
+FULL, SINKS_AND_RECENT = "full cache", "sinks 4 + recent"
+METHODS = ("ahakv", "taskkv", "windowkv", "dynamickv")
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What is left of a prompt's cache, and what it took."""
+
+    caches: list[RaggedCache]      # one a layer
+    share: float                   # of the cache that was asked for in the end
+    milliseconds: float | None     # inside the library; None where it was not called
+    refusal: str | None            # the library's sentence, when the share first asked for was too small
+
+
+def parameters(method: str, share: float, task: str, tokens: int) -> dict[str, float | str]:
+    """A method's parameters for `share` of a prompt of `tokens` tokens; what is not named keeps its default."""
+    if method == "taskkv":
+        return {"ratio": share, "window": WINDOW, "sinks": SINKS, "recent": 32}
+    own: dict[str, dict[str, float | str]] = {
+        "ahakv": {},
+        # One layer a group and a mild pyramid, since there are four layers; the window counts against the budget.
+        "windowkv": {"size": 8, "shared": 1, "pyramid": 2, "charge": 1,
+                     "task": "aggregation" if task == "aggregation" else "localization"},
+        "dynamickv": {"pool": "mean"},
+    }
+    return {"budget": int(share * tokens), "window": WINDOW, **own[method]}
+
+
+def keep_all(prefilled: Sequence[PrefilledLayer]) -> Compressed:
+    """Every token of every head."""
+    return _keep_positions(prefilled, np.arange(prefilled[0].keys.shape[1]), 1.0)
+
+
+def keep_sinks_and_recent(prefilled: Sequence[PrefilledLayer], share: float) -> Compressed:
+    """The first SINKS tokens and the most recent ones, C in all: no attention is looked at."""
+    tokens = prefilled[0].keys.shape[1]
+    recent = int(share * tokens) - SINKS
+    return _keep_positions(prefilled, np.r_[:SINKS, tokens - recent:tokens], share)
+
+
+def keep_by_method(method: str, model: kvsieve.Model, prefilled: Sequence[PrefilledLayer], share: float,
+                   task: str) -> Compressed:
+    """A method's choice at `share`; where the library refuses that share, at the smallest that its sentence names."""
+    tokens = prefilled[0].keys.shape[1]
+    try:
+        caches, milliseconds = _sieve(method, model, prefilled, parameters(method, share, task, tokens))
+        return Compressed(caches, share, milliseconds, None)
+    except kvsieve.KVSieveError as error:
+        if error.name != "KVSIEVE_ERR_BUDGET":
+            raise
+        refusal = str(error)
+    chosen = parameters(method, share, task, tokens)
+    smallest = float(re.findall(r"\d+(?:\.\d+)?(?:[eE]-?\d+)?", refusal)[-1])
+    chosen["ratio" if "ratio" in chosen else "budget"] = smallest
+    share = smallest if "ratio" in chosen else smallest / tokens
+    caches, milliseconds = _sieve(method, model, prefilled, chosen)
+    return Compressed(caches, share, milliseconds, refusal)
+
+
+def _sieve(method: str, model: kvsieve.Model, prefilled: Sequence[PrefilledLayer],
+           chosen: dict[str, float | str]) -> tuple[list[RaggedCache], float]:
+    """Observes every layer, finishes, gathers keys and values; and the milliseconds those calls took."""
+    rows = []
+    with kvsieve.Plan(method, model, **chosen) as plan:
+        start = time.perf_counter()
+        for number, layer in enumerate(prefilled):
+            plan.observe(number, layer.queries, layer.keys, layer.values)
+        plan.finish()
+        for number, layer in enumerate(prefilled):
+            rows.append((plan.gather(number, layer.keys), plan.gather(number, layer.values)))
+        milliseconds = 1e3 * (time.perf_counter() - start)
+        caches = [RaggedCache(keys, values, np.array(plan.kept(number).offsets))
+                  for number, (keys, values) in enumerate(rows)]
+    return caches, milliseconds
+
+
+def _keep_positions(prefilled: Sequence[PrefilledLayer], positions: np.ndarray, share: float) -> Compressed:
+    """The same positions (n,) in every head of every layer."""
+    caches = []
+    for layer in prefilled:
+        heads, _, dim = layer.keys.shape
+        caches.append(RaggedCache(layer.keys[:, positions].reshape(-1, dim),
+                                  layer.values[:, positions].reshape(-1, dim),
+                                  np.arange(heads + 1) * len(positions)))
+    return Compressed(caches, share, None, None)

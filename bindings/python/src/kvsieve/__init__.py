@@ -1,0 +1,31 @@
+"""kvsieve: keep the part of a KV cache that attention reads, drop the rest.
+
+A thin binding of libkvsieve: no policy, no defaults and no list of methods of its own. The reference is include/kvsieve.h.
+"""
+
+from ._library import build_info, version
+from .compress import Layer, compress
+from .errors import KVSieveError
+from .kept import Kept
+from .methods import MethodInfo, ParameterInfo, methods
+from .plan import Model, Plan
+
+__all__ = [
+    "KVSieveError",
+    "Kept",
+    "Layer",
+    "MethodInfo",
+    "Model",
+    "ParameterInfo",
+    "Plan",
+    "build_info",
+    "compress",
+    "methods",
+    "version",
+]
+
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":  # of the library, which is loaded when first needed
+        return version()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

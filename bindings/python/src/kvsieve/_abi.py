@@ -1,0 +1,147 @@
+"""The C types of include/kvsieve.h for ctypes, and nothing else.
+
+Structures and the few constants stand here by hand, field for field (tests/test_layout.py compares them with the C
+compiler's); the functions come from the generated _prototypes.py. No method, parameter or status is named here: those
+are asked of the library.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from ._prototypes import PROTOTYPES
+
+OK = 0
+"""KVSIEVE_OK."""
+
+DTYPES = {"float32": 0, "float16": 1, "bfloat16": 2}
+"""KVSIEVE_F32, KVSIEVE_F16, KVSIEVE_BF16 by numpy's names."""
+
+NEEDS = {"queries": 1, "keys": 2, "values": 4}
+"""KVSIEVE_NEEDS_QUERIES, KVSIEVE_NEEDS_KEYS, KVSIEVE_NEEDS_VALUES."""
+
+
+class kvsieve_plan(ctypes.Structure):
+    """Opaque."""
+
+
+class kvsieve_tensor(ctypes.Structure):
+    """A strided view of (heads, tokens, dim); strides count bytes."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("heads", ctypes.c_int64),
+        ("tokens", ctypes.c_int64),
+        ("head_stride", ctypes.c_int64),
+        ("token_stride", ctypes.c_int64),
+        ("dim", ctypes.c_int32),
+        ("dtype", ctypes.c_int32),
+        ("reserved", ctypes.c_int64 * 2),
+    ]
+
+
+class kvsieve_model(ctypes.Structure):
+    """What is fixed for a model."""
+
+    _fields_ = [
+        ("layers", ctypes.c_int32),
+        ("query_heads", ctypes.c_int32),
+        ("kv_heads", ctypes.c_int32),
+        ("head_dim", ctypes.c_int32),
+        ("scale", ctypes.c_float),
+        ("reserved", ctypes.c_int32 * 3),
+    ]
+
+
+class kvsieve_kept(ctypes.Structure):
+    """What one layer keeps; offsets and positions belong to the plan."""
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("heads", ctypes.c_int32),
+        ("total", ctypes.c_int64),
+        ("longest", ctypes.c_int64),
+        ("offsets", ctypes.POINTER(ctypes.c_int64)),
+        ("positions", ctypes.POINTER(ctypes.c_int32)),
+        ("tokens", ctypes.c_int64),
+    ]
+
+
+class kvsieve_method_info(ctypes.Structure):
+    """A method, as the library knows it."""
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("id", ctypes.c_int32),
+        ("name", ctypes.c_char_p),
+        ("summary", ctypes.c_char_p),
+        ("paper", ctypes.c_char_p),
+        ("parameters", ctypes.c_int32),
+        ("decodes", ctypes.c_int32),
+    ]
+
+
+class kvsieve_parameter_info(ctypes.Structure):
+    """A parameter of a method."""
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("id", ctypes.c_int32),
+        ("name", ctypes.c_char_p),
+        ("summary", ctypes.c_char_p),
+        ("initial", ctypes.c_double),
+        ("lowest", ctypes.c_double),
+        ("highest", ctypes.c_double),
+        ("integral", ctypes.c_int32),
+        ("reserved", ctypes.c_int32),
+    ]
+
+
+STRUCTURES: list[Any] = [
+    kvsieve_plan,
+    kvsieve_tensor,
+    kvsieve_model,
+    kvsieve_kept,
+    kvsieve_method_info,
+    kvsieve_parameter_info,
+]
+
+_TYPES: dict[str, Any] = {
+    "void": None,
+    "void*": ctypes.c_void_p,
+    "char*": ctypes.c_char_p,
+    "int32_t": ctypes.c_int32,
+    "uint32_t": ctypes.c_uint32,
+    "int64_t": ctypes.c_int64,
+    "uint64_t": ctypes.c_uint64,
+    "float": ctypes.c_float,
+    "double": ctypes.c_double,
+    "kvsieve_status": ctypes.c_int32,
+    **{structure.__name__: structure for structure in STRUCTURES},
+}
+
+
+def ctype(c_type: str) -> Any:
+    """The ctypes type for a C type's name: "const kvsieve_plan *" is POINTER(kvsieve_plan), "void" is None."""
+    name = "".join(word for word in c_type.replace("*", " * ").split() if word not in ("const", "struct"))
+    if name in _TYPES:
+        return _TYPES[name]
+    if name.endswith("*"):
+        return ctypes.POINTER(ctype(name[:-1]))
+    raise TypeError(f"_prototypes.py has the C type {c_type!r}, which _abi.py does not know")
+
+
+def declare(library: Any) -> None:
+    """Gives every function of `library` its argument and result types. AttributeError if it lacks one."""
+    for name, (returns, parameters) in PROTOTYPES.items():
+        function = getattr(library, name)
+        function.restype = ctype(returns)
+        function.argtypes = [ctype(c_type) for c_type, _ in parameters]
+
+
+def sized(structure: Any) -> Any:
+    """A new `structure` with struct_size filled in, ready for the library to write."""
+    made = structure()
+    made.struct_size = ctypes.sizeof(structure)
+    return made

@@ -1,0 +1,111 @@
+"""Reads a DLPack capsule without consuming it.
+
+The library looks at memory during one call only, so nothing is taken over: the capsule keeps its name and is held until
+the call is over, and then its own destructor calls the producer's deleter, as DLPack demands for a capsule that nobody
+consumed. Parsed here because numpy.from_dlpack knows no bfloat16.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from ._memory import Memory
+
+_HOST_DEVICES = (1, 3, 11)  # kDLCPU, kDLCUDAHost, kDLROCMHost: memory that the CPU reads
+_KINDS = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}
+_READ_ONLY = 1
+
+
+class DLTensor(ctypes.Structure):
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("device_type", ctypes.c_int32),
+        ("device_id", ctypes.c_int32),
+        ("ndim", ctypes.c_int32),
+        ("code", ctypes.c_uint8),
+        ("bits", ctypes.c_uint8),
+        ("lanes", ctypes.c_uint16),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("byte_offset", ctypes.c_uint64),
+    ]
+
+
+class DLManagedTensor(ctypes.Structure):
+    _fields_ = [("tensor", DLTensor), ("manager_ctx", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
+
+
+class DLManagedTensorVersioned(ctypes.Structure):
+    _fields_ = [
+        ("major", ctypes.c_uint32),
+        ("minor", ctypes.c_uint32),
+        ("manager_ctx", ctypes.c_void_p),
+        ("deleter", ctypes.c_void_p),
+        ("flags", ctypes.c_uint64),
+        ("tensor", DLTensor),
+    ]
+
+
+# Prototypes of our own: those on ctypes.pythonapi's attributes are shared with every other package of the process.
+_is_valid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_IsValid", ctypes.pythonapi)
+)
+_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi)
+)
+
+
+def export(array: Any) -> Any:
+    """The producer's capsule; a view, never a copy. Newer producers are asked for the form that can say read-only."""
+    try:
+        return array.__dlpack__(max_version=(1, 0), copy=False)
+    except TypeError:
+        return array.__dlpack__()
+
+
+def memory(argument: str, array: Any) -> Memory:
+    """What `array.__dlpack__()` exports. ValueError if the producer refuses, or the memory is not the CPU's."""
+    try:
+        capsule = export(array)
+    except (BufferError, RuntimeError) as error:
+        raise ValueError(f"{argument} could not be exported by __dlpack__: {error}") from error
+    readonly = False
+    if _is_valid(capsule, b"dltensor_versioned"):
+        versioned = DLManagedTensorVersioned.from_address(_pointer(capsule, b"dltensor_versioned"))
+        if versioned.major != 1:
+            raise ValueError(f"{argument} is exported as DLPack {versioned.major}.{versioned.minor}: expected 1.x")
+        readonly = bool(versioned.flags & _READ_ONLY)
+        tensor = versioned.tensor
+    elif _is_valid(capsule, b"dltensor"):
+        tensor = DLManagedTensor.from_address(_pointer(capsule, b"dltensor")).tensor
+    else:
+        raise TypeError(f"{argument}.__dlpack__() returned {capsule!r}: expected a fresh DLPack capsule")
+    if tensor.device_type not in _HOST_DEVICES:
+        raise ValueError(f"{argument} is on DLPack device {tensor.device_type}: expected memory of the CPU")
+    itemsize = tensor.bits * tensor.lanes // 8
+    shape = tuple(tensor.shape[i] for i in range(tensor.ndim))
+    return Memory(
+        address=(tensor.data or 0) + tensor.byte_offset,
+        shape=shape,
+        strides=_strides(tensor, shape, itemsize),
+        dtype=_name(tensor),
+        itemsize=itemsize,
+        readonly=readonly,
+        owner=capsule,
+    )
+
+
+def _strides(tensor: Any, shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """In bytes; DLPack counts elements, and NULL stands for C order."""
+    if tensor.strides:
+        return tuple(tensor.strides[i] * itemsize for i in range(tensor.ndim))
+    strides = [itemsize] * tensor.ndim
+    for i in range(tensor.ndim - 1, 0, -1):
+        strides[i - 1] = strides[i] * shape[i]
+    return tuple(strides)
+
+
+def _name(tensor: Any) -> str:
+    name = f"{_KINDS.get(tensor.code, f'DLPack type {tensor.code}:')}{tensor.bits}"
+    return name if tensor.lanes == 1 else f"{name}x{tensor.lanes}"

@@ -1,0 +1,183 @@
+"""Plan: one sequence on its way through one method. A thin cover of the header's section "Plan" and "Result"."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import threading
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._abi import NEEDS, kvsieve_kept, kvsieve_model, kvsieve_plan, sized
+from ._library import library
+from ._numbers import real, whole
+from ._tensor import numpy_dtype, tensor
+from .errors import check
+from .kept import Kept, copied
+from .methods import MethodInfo, find_method, natural, parameter_value
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is fixed for a model. Checked when a Plan is made of it."""
+
+    layers: int
+    query_heads: int
+    """A multiple of kv_heads."""
+    kv_heads: int
+    head_dim: int
+    """Of queries and keys; values may differ."""
+    scale: float = 0.0
+    """Of the logits; 0 means 1/sqrt(head_dim)."""
+
+    def _struct(self) -> kvsieve_model:
+        sizes = {name: whole(name, getattr(self, name)) for name in ("layers", "query_heads", "kv_heads", "head_dim")}
+        return kvsieve_model(scale=real("scale", self.scale), **sizes)
+
+
+class Plan:
+    """One sequence through one method: observe every layer, finish, then kept and gather.
+
+        with kvsieve.Plan("dynamickv", model, budget=1024, window=8) as plan:
+            for layer in range(model.layers):
+                plan.observe(layer, queries[layer], keys[layer], values[layer])
+            plan.finish()
+            small = plan.gather(0, keys[0])
+
+    `method` is a name or an id, `parameters` are that method's (kvsieve.methods() lists both, with bounds, defaults and
+    the paper); those not given have the library's defaults. Letters: Hq query heads, H key/value heads, T tokens, D
+    head size, W the method's observation window.
+
+    Arrays are anything with __array_interface__, __dlpack__ or the buffer protocol, of float32, float16 or bfloat16, on
+    the CPU, with any strides as long as rows are contiguous. They are read during the call only, and never copied; what
+    cannot be taken is a TypeError or a ValueError that names the argument. What the library refuses is a KVSieveError
+    and leaves the plan as it was. A closed plan raises ValueError.
+
+    Threads: calls on one plan wait for each other. The interpreter is free while the library works, so different plans
+    run at the same time.
+    """
+
+    def __init__(self, method: str | int, model: Model, **parameters: Any) -> None:
+        self.method: MethodInfo = find_method(method)
+        self.model = model
+        self._lock = threading.RLock()
+        self._handle = ctypes.POINTER(kvsieve_plan)()
+        struct = model._struct()
+        check(library().kvsieve_plan_create(self.method.id, ctypes.byref(struct), ctypes.byref(self._handle)))
+        self._finalizer = weakref.finalize(self, library().kvsieve_plan_destroy, self._handle)
+        self._finalizer.atexit = False  # another thread may still be inside a call; the process frees it anyway
+        try:
+            for name, value in parameters.items():
+                self[name] = value
+        except BaseException:
+            self.close()
+            raise
+
+    def __setitem__(self, parameter: str | int, value: Any) -> None:
+        """Sets a parameter, by name or id, before the first observe.
+
+        `value` is a number, or a word where numbers stand for choices ("localization", "aggregation"; "mean", "max").
+        ValueError if the method has no such parameter; KVSieveError if the value is out of bounds or it is too late.
+        """
+        info = self.method.parameter(parameter)
+        number = parameter_value(info, value)
+        with self._use() as handle:
+            check(library().kvsieve_plan_set(handle, info.id, number))
+
+    def __getitem__(self, parameter: str | int) -> float:
+        """Reads a parameter, set or default; an int where the parameter takes whole numbers only."""
+        info = self.method.parameter(parameter)
+        value = ctypes.c_double()
+        with self._use() as handle:
+            check(library().kvsieve_plan_get(handle, info.id, ctypes.byref(value)))
+        return natural(value.value, info.integral)
+
+    def needs(self, layer: int) -> frozenset[str]:
+        """Which of "queries", "keys", "values" observe will read in `layer`; empty for one that borrows its choice."""
+        bits = ctypes.c_int32()
+        with self._use() as handle:
+            check(library().kvsieve_plan_needs(handle, whole("layer", layer), ctypes.byref(bits)))
+        return frozenset(name for name, bit in NEEDS.items() if bits.value & bit)
+
+    def observe(self, layer: int, queries: Any = None, keys: Any = None, values: Any = None) -> None:
+        """Looks at one layer. Once a layer, layers in order from 0.
+
+        queries  (Hq, min(W, T), D)  the last queries, rotary embedding applied
+        keys     (H, T, D)           all keys, rotary embedding applied; T is the same in every layer
+        values   (H, T, any)
+        Those that needs(layer) does not name may be None.
+        """
+        given = {"queries": queries, "keys": keys, "values": values}
+        views = [None if array is None else tensor(name, array) for name, array in given.items()]
+        with self._use() as handle:
+            pointers = [None if view is None else view.pointer for view in views]
+            check(library().kvsieve_plan_observe(handle, whole("layer", layer), *pointers))
+
+    def finish(self) -> None:
+        """Makes the selection final. KVSieveError unless every layer was observed."""
+        with self._use() as handle:
+            check(library().kvsieve_plan_finish(handle))
+
+    def kept(self, layer: int) -> Kept:
+        """What `layer` keeps, as a copy. After observe(layer): what may still shrink. After finish: final."""
+        with self._use() as handle:
+            return copied(self._kept(handle, layer))
+
+    def gather(self, layer: int, source: Any, out: Any = None) -> Any:
+        """The kept rows of `source` (H, T, any), after finish. Returns `out`, or a new numpy array (total, D) without it.
+
+        out (1, total, D)       head after head, no gaps
+        out (H, n, D)           n at least kept(layer).longest: a head a row; rows past a head's count are left alone
+        out the same as source  in place, by the rule for (H, n, D)
+        `out` has the dtype of `source` and can be written.
+        """
+        number = whole("layer", layer)
+        view = tensor("source", source)
+        with self._use() as handle:
+            result = out
+            if out is None:
+                total = self._kept(handle, number).total
+                result = np.empty((total, view.struct.dim), numpy_dtype(view.memory.dtype))
+            target = tensor("out", result[np.newaxis] if out is None else out, writable=True)
+            check(library().kvsieve_plan_gather(handle, number, view.pointer, target.pointer))
+        return result
+
+    def reset(self) -> None:
+        """Forgets the sequence, keeps parameters and memory: ready for the next one."""
+        with self._use() as handle:
+            check(library().kvsieve_plan_reset(handle))
+
+    def close(self) -> None:
+        """Frees the plan. Twice is fine; so is leaving it to `with` or to the garbage collector."""
+        with self._lock:
+            self._finalizer()
+
+    def __enter__(self) -> Plan:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Plan belongs to one process and one owner: it can be neither copied nor pickled")
+
+    def __repr__(self) -> str:
+        return f"<kvsieve.Plan {self.method.name}{'' if self._finalizer.alive else ', closed'}>"
+
+    @contextlib.contextmanager
+    def _use(self) -> Iterator[Any]:
+        """The handle, for one thread at a time."""
+        with self._lock:
+            if not self._finalizer.alive:
+                raise ValueError("the plan is closed")
+            yield self._handle
+
+    def _kept(self, handle: Any, layer: int) -> kvsieve_kept:
+        """Borrowed from the plan: to be read before _use() ends."""
+        kept: kvsieve_kept = sized(kvsieve_kept)
+        check(library().kvsieve_plan_kept(handle, whole("layer", layer), ctypes.byref(kept)))
+        return kept
