@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,3 +89,12 @@ def compile_c(source: Path, output: Path, *flags: str) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stderr}"
     return output
+
+
+def refused(name: str, call: Any, *arguments: Any, **keywords: Any) -> kvsieve.KVSieveError:
+    with pytest.raises(kvsieve.KVSieveError) as caught:
+        call(*arguments, **keywords)
+    error = caught.value
+    assert (error.name, error.status < 0) == (name, True)
+    assert error.message and str(error) == f"{name}: {error.message}"
+    return error

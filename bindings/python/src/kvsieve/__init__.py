@@ -3,11 +3,11 @@
 A thin binding of libkvsieve: no policy, no defaults and no list of methods of its own. The reference is include/kvsieve.h.
 """
 
+from ._compress import Layer, compress
+from ._kept import Kept
 from ._library import build_info, version
-from .compress import Layer, compress
+from ._methods import MethodInfo, ParameterInfo, methods
 from .errors import KVSieveError
-from .kept import Kept
-from .methods import MethodInfo, ParameterInfo, methods
 from .plan import Model, Plan
 
 __all__ = [

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from ._abi import NEEDS, kvsieve_kept, kvsieve_model, kvsieve_plan, sized
+from ._kept import Kept, copied
 from ._library import library
+from ._methods import MethodInfo, find_method, natural, parameter_value
 from ._numbers import real, whole
 from ._tensor import numpy_dtype, tensor
 from .errors import check
-from .kept import Kept, copied
-from .methods import MethodInfo, find_method, natural, parameter_value
 
 
 @dataclass(frozen=True)
