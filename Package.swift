@@ -9,7 +9,8 @@ let architecture = "x86_64"
 #endif
 let root = Context.packageDirectory
 /// A BLAS of our own inside the library: no thread is started, no setting of the host's BLAS is touched.
-let openBLAS = Context.environment["KVSIEVE_OPENBLAS"]
+let openBLAS =
+    Context.environment["KVSIEVE_OPENBLAS"]
     ?? "/usr/lib/\(architecture)-linux-gnu/openblas-pthread/libopenblas.a"
 
 /// Kernels are optimised in debug builds too: without optimisation Swift's SIMD is 200 times slower.
@@ -76,8 +77,10 @@ let package = Package(
         .testTarget(
             name: "KernelTests", dependencies: ["CSupport", "KVSieveCore", "TestSupport"] + kernelDependencies,
             path: "Tests/KernelTests"),
-        .testTarget(name: "CoreTests", dependencies: ["KVSieveCore", "KVSieveMethods", "TestSupport"], path: "Tests/CoreTests"),
         .testTarget(
-            name: "MethodTests", dependencies: ["KVSieveCore", "KVSieveMethods", "TestSupport"], path: "Tests/MethodTests"),
+            name: "CoreTests", dependencies: ["KVSieveCore", "KVSieveMethods", "TestSupport"], path: "Tests/CoreTests"),
+        .testTarget(
+            name: "MethodTests", dependencies: ["KVSieveCore", "KVSieveMethods", "TestSupport"],
+            path: "Tests/MethodTests"),
     ]
 )

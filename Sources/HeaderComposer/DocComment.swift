@@ -58,7 +58,7 @@ struct DocComment {
     func rendered() -> [String] {
         let width = headerWidth - " *  ".count - " */".count
         var lines: [String] = []
-        for line in body {
+        for line in Self.filled(body) {
             let indent = line.prefix { $0 == " " }
             lines += wrapped(line.trimmed(), width: width - indent.count).map { indent + $0 }
         }
@@ -73,9 +73,22 @@ struct DocComment {
         return lines
     }
 
+    /// Joins the lines of a paragraph, which the source broke at its own width: a line of 90 columns or more goes on in
+    /// the next, unless that one is code or a list's item. (Where a paragraph ended, the compiler does not say.)
+    private static func filled(_ lines: [String]) -> [String] {
+        var result: [String] = []
+        var goesOn = false
+        for line in lines {
+            let isProse = !line.hasPrefix(" ") && !line.hasPrefix("- ") && line.prefixMatch(of: #/[0-9]+\. /#) == nil
+            if goesOn && isProse { result[result.count - 1] += " " + line } else { result.append(line) }
+            goesOn = isProse && line.count >= 90
+        }
+        return result
+    }
+
     private static func tagged(_ tag: String, _ text: [String], width: Int) -> [String] {
         let indent = tag.count + 1
-        let lines = text.flatMap { wrapped($0.trimmed(), width: width - indent) }
+        let lines = wrapped(text.map { $0.trimmed() }.joined(separator: " "), width: width - indent)
         return lines.enumerated().map { ($0 == 0 ? tag + " " : String(repeating: " ", count: indent)) + $1 }
     }
 

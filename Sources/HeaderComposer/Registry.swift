@@ -143,8 +143,8 @@ struct RegistryText {
     private func trailing(_ head: String, _ text: String, _ tail: String, indent: Int = 0) -> [String] {
         let width = headerWidth - head.count - indent - " */".count
         let letters = text.prefix(indent), words = String(text.dropFirst(indent))
-        let fits = words.count + tail.count <= width
-        let lines = fits ? [words + tail] : wrapped(words, width: width) + wrapped(tail.trimmed(), width: width)
+        let breaks = words.count <= width && words.count + tail.count > width
+        let lines = breaks ? [words] + wrapped(tail.trimmed(), width: width) : wrapped(words + tail, width: width)
         let blank = String(repeating: " ", count: head.count + indent)
         return lines.enumerated().map {
             ($0 == 0 ? head + letters : blank) + $1 + ($0 == lines.count - 1 ? " */" : "")

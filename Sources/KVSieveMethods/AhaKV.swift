@@ -14,7 +14,8 @@ struct AhaKV: Method {
         200, "gain_floor", "KVSIEVE_AHAKV_GAIN_FLOOR", 0, 0...1, .real,
         "least gain of the scoring softmax; 1: never flatter than the model's")
     static let sinks = Parameter(
-        201, "sinks", "KVSIEVE_AHAKV_SINKS", 0, 0...4096, .whole, "first tokens kept by force; they count against the budget")
+        201, "sinks", "KVSIEVE_AHAKV_SINKS", 0, 0...4096, .whole,
+        "first tokens kept by force; they count against the budget")
     static let row = MethodRow(
         id: 1, name: "ahakv", constant: "KVSIEVE_AHAKV",
         summary: "entropy-steady attention times value norms", paper: "arXiv 2506.03762",

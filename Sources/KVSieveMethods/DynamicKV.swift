@@ -52,7 +52,8 @@ struct DynamicKV: Method {
     func frame(tokens: Int, layer: Int) throws(KVSieveError) -> Frame {
         guard base >= 0 else {
             throw KVSieveError(
-                .budget, "budget \(budget) cannot hold the window of \(window) tokens; the smallest budget is \(window)")
+                .budget, "budget \(budget) cannot hold the window of \(window) tokens; the smallest budget is \(window)"
+            )
         }
         if tokens <= max(budget, window) { return .whole(tokens) }
         return Frame(tokens: tokens, sinks: 0, recent: window)

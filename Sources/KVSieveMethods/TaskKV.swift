@@ -19,7 +19,8 @@ struct TaskKV: Method {
     static let recent = Parameter(
         303, "recent", "KVSIEVE_TASKKV_RECENT", 256, 0...1_048_576, .whole, "last tokens that every head keeps")
     static let tokens = Parameter(
-        304, "tokens", "KVSIEVE_TASKKV_TOKENS", 256, 1...1_048_576, .whole, "t, tokens that make a head's semantic vector")
+        304, "tokens", "KVSIEVE_TASKKV_TOKENS", 256, 1...1_048_576, .whole,
+        "t, tokens that make a head's semantic vector")
     static let row = MethodRow(
         id: 2, name: "taskkv", constant: "KVSIEVE_TASKKV",
         summary: "far heads keep everything, others sinks, recent and middle tokens", paper: "arXiv 2501.15113",

@@ -12,10 +12,12 @@ import KVSieveCore
 
 struct WindowKV: Method {
     static let task = Parameter(
-        400, "task", "KVSIEVE_WINDOWKV_TASK", 0, 0...1, .whole, "0 localization (find a passage), 1 aggregation (use them all)")
+        400, "task", "KVSIEVE_WINDOWKV_TASK", 0, 0...1, .whole,
+        "0 localization (find a passage), 1 aggregation (use them all)")
     static let size = Parameter(401, "size", "KVSIEVE_WINDOWKV_SIZE", 8, 1...4096, .whole, "tokens of a window")
     static let shared = Parameter(
-        402, "shared", "KVSIEVE_WINDOWKV_SHARED", 8, 1...1024, .whole, "layers of a group, which make one choice; <= pyramid")
+        402, "shared", "KVSIEVE_WINDOWKV_SHARED", 8, 1...1024, .whole,
+        "layers of a group, which make one choice; <= pyramid")
     static let pyramid = Parameter(
         403, "pyramid", "KVSIEVE_WINDOWKV_PYRAMID", 14, 1...1000, .real,
         "lambda, the pyramid's shape: the last group keeps budget * shared / pyramid")
@@ -51,7 +53,8 @@ struct WindowKV: Method {
         guard Double(shared) <= pyramid else {
             throw KVSieveError(
                 .parameter,
-                "shared is \(shared) and pyramid \(pyramid): the pyramid would stand on its head; expected shared <= pyramid")
+                "shared is \(shared) and pyramid \(pyramid): the pyramid would stand on its head; expected shared <= pyramid"
+            )
         }
         groupBudgets = Self.schedule(
             budget: max(0, budget - charge * window), shared: shared, pyramid: pyramid, layers: shape.layers)

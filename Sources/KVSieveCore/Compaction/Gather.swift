@@ -35,7 +35,8 @@ public enum Gather {
         _ source: TensorView, _ selection: Selection, _ target: TensorView
     ) throws(KVSieveError) {
         guard source.heads == selection.heads else {
-            throw KVSieveError(.shape, "source.heads is \(source.heads); expected \(selection.heads), the model's kv_heads")
+            throw KVSieveError(
+                .shape, "source.heads is \(source.heads); expected \(selection.heads), the model's kv_heads")
         }
         guard source.tokens == selection.frame.tokens else {
             throw KVSieveError(

@@ -1,6 +1,7 @@
 // The table of loops over floats for this processor, picked once per process.
 import CSupport
 import KVSieveKernels
+
 #if arch(x86_64)
 import KVSieveKernelsV3
 import KVSieveKernelsV4

@@ -89,7 +89,8 @@ public final class Plan {
     public func finish() throws(KVSieveError) {
         guard !finished else { throw KVSieveError(.state, "the plan is finished already") }
         guard selections.count == shape.layers else {
-            throw KVSieveError(.state, "\(selections.count) of \(shape.layers) layers were observed; finish comes after the last")
+            throw KVSieveError(
+                .state, "\(selections.count) of \(shape.layers) layers were observed; finish comes after the last")
         }
         forget(before: shape.layers, &table)
         finished = true

@@ -76,7 +76,8 @@ public final class Selection: @unchecked Sendable {
     ) throws(KVSieveError) {
         guard count > 0 else { return }
         let histogram = try worker.histogram.reserve(RankThreshold.histogramSize)
-        guard let previous, previous.frame.unit == 1, let start = row.baseAddress, previous.units[head] < row.count else {
+        guard let previous, previous.frame.unit == 1, let start = row.baseAddress, previous.units[head] < row.count
+        else {
             BestUnits.select(UnsafeBufferPointer(row), count: count, histogram: histogram, out: ranks)
             return
         }

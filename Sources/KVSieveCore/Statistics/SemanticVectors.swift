@@ -37,7 +37,8 @@ public final class SemanticVectors: @unchecked Sendable {
         let vector = vectors + columns.head * values.dim
         vector.update(repeating: 0, count: values.dim)
         BestUnits.select(
-            UnsafeBufferPointer(start: columns.sums, count: values.tokens), count: best, histogram: histogram, out: ranks)
+            UnsafeBufferPointer(start: columns.sums, count: values.tokens), count: best, histogram: histogram,
+            out: ranks)
         for r in 0..<best {
             let token = Int(ranks[r])
             values.type.widen(values.row(columns.head, token), row, values.dim)
@@ -45,7 +46,8 @@ public final class SemanticVectors: @unchecked Sendable {
         }
         for d in 0..<values.dim where !vector[d].isFinite {
             throw KVSieveError(
-                .nonfinite, "values of layer \(layer), kv head \(columns.head) have NaN or infinity in a row that is read")
+                .nonfinite,
+                "values of layer \(layer), kv head \(columns.head) have NaN or infinity in a row that is read")
         }
     }
 

@@ -84,7 +84,8 @@ public struct TensorView: @unchecked Sendable {
     private func checkRowsApart() throws(KVSieveError) {
         guard heads > 1, tokens > 1 else { return }
         if headStride >= tokens * tokenStride || tokenStride >= heads * headStride { return }
-        for head in 1..<heads where Self.meets(head * headStride, tokenStride, rowBytes, from: 1 - tokens, to: tokens - 1) {
+        for head in 1..<heads
+        where Self.meets(head * headStride, tokenStride, rowBytes, from: 1 - tokens, to: tokens - 1) {
             throw KVSieveError(
                 .layout,
                 "rows of \(name) lie over each other: head_stride \(headStride) and token_stride \(tokenStride) with"

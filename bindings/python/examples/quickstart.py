@@ -27,5 +27,7 @@ with kvsieve.Plan(method, model) as plan:
     for layer in range(LAYERS):
         kept = plan.kept(layer)
         small = plan.gather(layer, keys[layer])
-        print(f"layer {layer}: {kept.counts.tolist()} of {kept.tokens} tokens a head, first {kept.head(0)[:4].tolist()},"
-              f" keys {keys[layer].nbytes} -> {small.nbytes} bytes")
+        print(
+            f"layer {layer}: {kept.counts.tolist()} of {kept.tokens} tokens a head, first {kept.head(0)[:4].tolist()},"
+            f" keys {keys[layer].nbytes} -> {small.nbytes} bytes"
+        )

@@ -20,7 +20,7 @@ INCLUDE = Path(os.environ.get("KVSIEVE_INCLUDE", ROOT / "include"))
 os.environ.setdefault("KVSIEVE_LIBRARY", str(ROOT / ".build/release/libkvsieve.so"))
 LIBRARY = Path(os.environ["KVSIEVE_LIBRARY"])
 
-import kvsieve  # noqa: E402
+import kvsieve
 
 LAYERS, QUERY_HEADS, KV_HEADS, TOKENS, DIM, WINDOW = 4, 4, 2, 200, 16, 8
 MODEL = kvsieve.Model(LAYERS, QUERY_HEADS, KV_HEADS, DIM)
@@ -85,7 +85,18 @@ def fresh(**more: float) -> kvsieve.Plan:
 def compile_c(source: Path, output: Path, *flags: str) -> Path:
     """`cc source -o output`, strict; fails the test with the compiler's words."""
     compiler = shutil.which(os.environ.get("CC", "cc")) or "cc"
-    command = [compiler, "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{INCLUDE}", str(source), "-o", str(output), *flags]
+    command = [
+        compiler,
+        "-std=c11",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        f"-I{INCLUDE}",
+        str(source),
+        "-o",
+        str(output),
+        *flags,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stderr}"
     return output

@@ -4,6 +4,8 @@ Every prompt is prefilled once. It is then answered from its whole cache and, fo
 method keeps; the answer is right or wrong. `make demo` runs this file; --help lists its options.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import multiprocessing
@@ -27,9 +29,9 @@ HERE = Path(__file__).resolve().parent
 SHARES = (0.40, 0.12, 0.069, 0.035)
 
 EXPLANATION = (
-    "share: of the cache that was asked for; kept: mean tokens a head and layer; KB: keys and values of a prompt;\n"
-    "right: prompts answered as from memory alone; ms: observe + finish + gather of a prompt, median, one thread.\n"
-    "'sinks 4 + recent' looks at no attention: what it loses is what the tasks cost without a method.")
+    "share: of the cache that was asked for. kept: mean tokens. KB: keys and values of a prompt. ms: observe, finish\n"
+    "and gather of a prompt, median. Recall needs two value tokens; in brackets, how often the first was right.\n"
+    "'sinks 4 + recent' looks at no attention: what it loses is what each task costs without a method.")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Outcome:
 
     task: str
     right: bool
+    first: bool                  # the first token of the answer was right
     kept: float                  # tokens, mean over layers and heads
     before: float                # KB of keys and values
     after: float
@@ -56,7 +59,8 @@ class Row:
     tokens: int
     kilobytes_before: float
     kilobytes_after: float
-    recall: int
+    recall: int                  # right answers
+    recall_first: int            # right first tokens
     aggregation: int
     prompts: int                 # of each task
     milliseconds: float | None
@@ -82,8 +86,10 @@ class Examiner:
         def judge(compressed: Compressed) -> Outcome:
             rows = sum(len(cache.keys) for cache in compressed.caches)
             answer = self.llama.answer(compressed.caches, int(prompt.tokens[-1]), tokens - 1, len(prompt.answer))
-            return Outcome(task, answer == prompt.answer, rows / (layers * heads), layers * heads * tokens * kilobytes,
-                           rows * kilobytes, compressed.share, compressed.milliseconds, compressed.refusal)
+            return Outcome(task=task, right=answer == prompt.answer, first=answer[0] == prompt.answer[0],
+                           kept=rows / (layers * heads), before=layers * heads * tokens * kilobytes,
+                           after=rows * kilobytes, share=compressed.share, milliseconds=compressed.milliseconds,
+                           refusal=compressed.refusal)
 
         outcomes = {(FULL, 1.0): judge(keep_all(prefilled))}
         for share in shares:
@@ -93,7 +99,7 @@ class Examiner:
         return outcomes
 
 
-_examiner: Examiner | None = None  # of a worker process
+_examiner: Examiner  # of a worker process
 
 
 def _start_worker(seed: int) -> None:
@@ -118,6 +124,7 @@ def examine_all(prompts: int, seed: int, shares: tuple[float, ...]) -> Iterator[
 
 def summarize(method: str, outcomes: list[Outcome], prompts: int) -> Row:
     """A line of the table from the outcomes of all prompts."""
+    recalls = [outcome for outcome in outcomes if outcome.task == RECALL]
     times = [outcome.milliseconds for outcome in outcomes if outcome.milliseconds is not None]
     return Row(method=method,
                share=statistics.mean(outcome.share for outcome in outcomes),
@@ -125,7 +132,8 @@ def summarize(method: str, outcomes: list[Outcome], prompts: int) -> Row:
                tokens=TOKENS,
                kilobytes_before=outcomes[0].before,
                kilobytes_after=statistics.mean(outcome.after for outcome in outcomes),
-               recall=sum(outcome.right for outcome in outcomes if outcome.task == RECALL),
+               recall=sum(outcome.right for outcome in recalls),
+               recall_first=sum(outcome.first for outcome in recalls),
                aggregation=sum(outcome.right for outcome in outcomes if outcome.task == AGGREGATION),
                prompts=prompts,
                milliseconds=statistics.median(times) if times else None,
@@ -135,7 +143,7 @@ def summarize(method: str, outcomes: list[Outcome], prompts: int) -> Row:
 def table(rows: list[Row]) -> str:
     """The rows as text, a blank line before each share, refusals below, the explanation last."""
     heading = (f"{'method':<18}{'share':>8}  {'kept a head':>14}  {'KB before -> after':>18}"
-               f"  {'recall right':>12}  {'aggregation right':>17}  {'ms in library':>13}")
+               f"  {'recall right':>14}  {'aggregation right':>17}  {'ms in library':>13}")
     lines = [heading, "-" * len(heading)]
     for row in rows:
         if row.method == SINKS_AND_RECENT:
@@ -144,8 +152,10 @@ def table(rows: list[Row]) -> str:
         kept = f"{row.kept:.0f} of {row.tokens}"
         kilobytes = f"{row.kilobytes_before:.0f} -> {row.kilobytes_after:.0f}"
         milliseconds = "-" if row.milliseconds is None else f"{row.milliseconds:.1f}"
-        lines.append(f"{row.method:<18}{share:>8}  {kept:>14}  {kilobytes:>18}  {f'{row.recall} of {row.prompts}':>12}"
-                     f"  {f'{row.aggregation} of {row.prompts}':>17}  {milliseconds:>13}")
+        recall = f"{row.recall} ({row.recall_first}) of {row.prompts}"
+        aggregation = f"{row.aggregation} of {row.prompts}"
+        lines.append(f"{row.method:<18}{share:>8}  {kept:>14}  {kilobytes:>18}  {recall:>14}  {aggregation:>17}"
+                     f"  {milliseconds:>13}")
     refused = [f"* {row.method}: {row.refusal}" for row in rows if row.refusal]
     return "\n".join([*lines, "", *refused, EXPLANATION])
 
@@ -164,7 +174,8 @@ def main() -> None:
 
     start, outcomes = time.perf_counter(), defaultdict(list)
     for done, examined in enumerate(examine_all(chosen.prompts, chosen.seed, tuple(chosen.shares)), 1):
-        print(f"\r{done} of {2 * chosen.prompts} prompts of {TOKENS} tokens", end="", file=sys.stderr, flush=True)
+        if sys.stderr.isatty() or done == 2 * chosen.prompts:
+            print(f"\r{done} of {2 * chosen.prompts} prompts of {TOKENS} tokens", end="", file=sys.stderr, flush=True)
         for row, outcome in examined.items():
             outcomes[row].append(outcome)
     print(f", {time.perf_counter() - start:.0f} s", file=sys.stderr)

@@ -6,6 +6,8 @@ Letters: L layers, Hq query heads, H key/value heads, G = Hq / H, D head size, T
 E hidden size, N rows that a layer keeps over all its heads. Everything is float32.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -3,6 +3,8 @@
 Here: the vocabulary (tokens.json) and the two tasks it describes. Not here: the model, the judging.
 """
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass
 from pathlib import Path

@@ -2,10 +2,11 @@
 
 Here: each method's parameters for a share of the cache, and the walk through a plan: observe, finish, gather.
 Not here: the model's arithmetic (model.py), judging and the table (demo.py).
-A method that evicts while decoding (AhaKV) would call plan.step after each answer token; an answer has at most two,
-and the first eviction would only touch the third.
+AhaKV's paper goes on evicting while it decodes; an answer here has two tokens at most, so its rows are only appended.
 Letters: L layers, Hq query heads, H key/value heads, D head size, T prompt tokens, W last queries, C budget in tokens.
 """
+
+from __future__ import annotations
 
 import re
 import time
@@ -69,7 +70,7 @@ def keep_by_method(method: str, model: kvsieve.Model, prefilled: Sequence[Prefil
     except kvsieve.KVSieveError as error:
         if error.name != "KVSIEVE_ERR_BUDGET":
             raise
-        refusal = str(error)
+        refusal = error.message
     chosen = parameters(method, share, task, tokens)
     smallest = float(re.findall(r"\d+(?:\.\d+)?(?:[eE]-?\d+)?", refusal)[-1])
     chosen["ratio" if "ratio" in chosen else "budget"] = smallest

@@ -1,0 +1,34 @@
+# What a person does with this repository. The work is done by swift, cc and python; .ci/setup installs what they need.
+PYTHON = .venv/bin/python
+LIBRARY = $(CURDIR)/.build/release/libkvsieve.so
+PREFIX ?= /usr/local
+export KVSIEVE_LIBRARY = $(LIBRARY)
+
+.PHONY: build demo test header format install clean setup
+
+build: setup
+	@swift build -c release --product kvsieve
+	@echo "$(LIBRARY)"
+
+demo: build
+	@PYTHONPATH=bindings/python/src $(PYTHON) bindings/python/examples/recall/demo.py
+
+test: setup
+	@$(PYTHON) Tests/run.py
+
+header: setup
+	@swift build --target KVSieveABI
+	@swift run --quiet kvsieve-header .build/debug/KVSieveABI.build/include/KVSieveABI-Swift.h \
+		Sources/CKVSieve/include/kvsieve_types.h .
+
+format:
+	@swift format format --in-place --recursive Sources Tests Package.swift
+
+install: build
+	@$(MAKE) -C bindings/c install PREFIX=$(PREFIX) LIB=$(dir $(LIBRARY))
+
+clean:
+	@rm -rf .build .build-asan .venv bindings/c/build
+
+setup:
+	@sh .ci/setup numpy pytest ml_dtypes

@@ -1,0 +1,232 @@
+#define _GNU_SOURCE
+#include "fixture.h"
+
+#include "harness.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const int32_t methods[METHODS] = { KVSIEVE_AHAKV, KVSIEVE_TASKKV, KVSIEVE_WINDOWKV, KVSIEVE_DYNAMICKV };
+
+const char *method_name(int32_t method) {
+    static const char *const names[] = { "", "ahakv", "taskkv", "windowkv", "dynamickv" };
+    return method > 0 && method <= METHODS ? names[method] : "no method";
+}
+
+kvsieve_model small_model(void) {
+    kvsieve_model model = { LAYERS, QUERY_HEADS, HEADS, DIM, 0, { 0 } };
+    return model;
+}
+
+/* -- elements ---------------------------------------------------------------------------------------------------- */
+
+int64_t element_size(int32_t dtype) { return dtype == KVSIEVE_F32 ? 4 : 2; }
+
+static void *element_at(const kvsieve_tensor *t, int64_t head, int64_t token, int32_t d) {
+    return (char *)t->data + head * t->head_stride + token * t->token_stride + d * element_size(t->dtype);
+}
+
+/* Normal numbers, 0, infinities and NaN: all that the tests use. */
+static uint16_t half_of(float value) {
+    int exponent;
+    float fraction = frexpf(fabsf(value), &exponent);
+    uint16_t sign = signbit(value) ? 0x8000 : 0;
+    if (isnan(value)) return 0x7e00;
+    if (isinf(value)) return (uint16_t)(sign | 0x7c00);
+    if (value == 0 || exponent < -13) return sign;
+    return (uint16_t)(sign | ((exponent + 14) << 10) | ((int)(fraction * 2048.0f) & 1023));
+}
+
+static float half_value(uint16_t bits) {
+    int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    float value = exponent == 0 ? ldexpf((float)fraction, -24) : ldexpf((float)(1024 + fraction), exponent - 25);
+    if (exponent == 31) value = fraction ? NAN : INFINITY;
+    return bits & 0x8000 ? -value : value;
+}
+
+float element(const kvsieve_tensor *t, int64_t head, int64_t token, int32_t d) {
+    float value;
+    uint16_t half;
+    uint32_t wide;
+    if (t->dtype == KVSIEVE_F32) {
+        memcpy(&value, element_at(t, head, token, d), 4);
+        return value;
+    }
+    memcpy(&half, element_at(t, head, token, d), 2);
+    if (t->dtype == KVSIEVE_F16) return half_value(half);
+    wide = (uint32_t)half << 16;
+    memcpy(&value, &wide, 4);
+    return value;
+}
+
+void element_set(const kvsieve_tensor *t, int64_t head, int64_t token, int32_t d, float value) {
+    uint16_t half;
+    uint32_t wide;
+    if (t->dtype == KVSIEVE_F32) {
+        memcpy(element_at(t, head, token, d), &value, 4);
+        return;
+    }
+    memcpy(&wide, &value, 4);
+    half = t->dtype == KVSIEVE_F16 ? half_of(value) : (uint16_t)(wide >> 16);
+    memcpy(element_at(t, head, token, d), &half, 2);
+}
+
+/* -- sequences --------------------------------------------------------------------------------------------------- */
+
+kvsieve_tensor tensor_new(int64_t heads, int64_t tokens, int32_t dim, int32_t dtype) {
+    kvsieve_tensor t;
+    memset(&t, 0, sizeof t);
+    t.heads = heads;
+    t.tokens = tokens;
+    t.dim = dim;
+    t.dtype = dtype;
+    t.token_stride = dim * element_size(dtype);
+    t.head_stride = tokens * t.token_stride;
+    t.data = take((size_t)(heads * t.head_stride));
+    return t;
+}
+
+static void fill(const kvsieve_tensor *t, uint64_t *seed) {
+    for (int64_t head = 0; head < t->heads; ++head)
+        for (int64_t token = 0; token < t->tokens; ++token)
+            for (int32_t d = 0; d < t->dim; ++d) {
+                *seed ^= *seed << 13;
+                *seed ^= *seed >> 7;
+                *seed ^= *seed << 17;
+                element_set(t, head, token, d, (float)(*seed >> 40) / 4194304.0f - 2.0f);
+            }
+}
+
+sequence *sequence_new(int32_t tokens, int32_t dtype, uint64_t seed) {
+    sequence *s = take(sizeof *s);
+    s->tokens = tokens;
+    s->window = WINDOW;
+    s->dtype = dtype;
+    seed = seed * 2654435761u + 88172645463325252u;
+    for (int layer = 0; layer < LAYERS; ++layer) {
+        s->queries[layer] = tensor_new(QUERY_HEADS, tokens < WINDOW ? tokens : WINDOW, DIM, dtype);
+        s->keys[layer] = tensor_new(HEADS, tokens, DIM, dtype);
+        s->values[layer] = tensor_new(HEADS, tokens, DIM, dtype);
+        fill(&s->queries[layer], &seed);
+        fill(&s->keys[layer], &seed);
+        fill(&s->values[layer], &seed);
+    }
+    return s;
+}
+
+void sequence_free(sequence *s) {
+    for (int layer = 0; layer < LAYERS; ++layer) {
+        free(s->queries[layer].data);
+        free(s->keys[layer].data);
+        free(s->values[layer].data);
+    }
+    free(s);
+}
+
+uint64_t bytes_hash(const void *bytes, size_t count, uint64_t hash) {
+    const unsigned char *byte = bytes;
+    for (size_t i = 0; i < count; ++i) hash = (hash ^ byte[i]) * 1099511628211u;
+    return hash;
+}
+
+uint64_t sequence_hash(const sequence *s) {
+    uint64_t hash = 14695981039346656037u;
+    for (int layer = 0; layer < LAYERS; ++layer) {
+        const kvsieve_tensor *tensors[] = { &s->queries[layer], &s->keys[layer], &s->values[layer] };
+        for (int i = 0; i < 3; ++i)
+            hash = bytes_hash(tensors[i]->data, (size_t)(tensors[i]->heads * tensors[i]->head_stride), hash);
+    }
+    return hash;
+}
+
+/* -- plans ------------------------------------------------------------------------------------------------------- */
+
+static void must(kvsieve_status status, const char *what) {
+    if (status == KVSIEVE_OK) return;
+    printf("FATAL %s: %s: %s\n", what, kvsieve_status_name(status), kvsieve_last_error());
+    printf("0 passed, 1 failed\n");
+    fflush(NULL);
+    exit(2);
+}
+
+kvsieve_plan *plan_new(int32_t method) {
+    static const struct { int32_t method, parameter; double value; } settings[] = {
+        { KVSIEVE_AHAKV, KVSIEVE_BUDGET, 32 },      { KVSIEVE_TASKKV, KVSIEVE_RATIO, 0.7 },
+        { KVSIEVE_TASKKV, KVSIEVE_TASKKV_SINKS, 4 }, { KVSIEVE_TASKKV, KVSIEVE_TASKKV_RECENT, 16 },
+        { KVSIEVE_TASKKV, KVSIEVE_TASKKV_TOKENS, 8 }, { KVSIEVE_WINDOWKV, KVSIEVE_BUDGET, 32 },
+        { KVSIEVE_WINDOWKV, KVSIEVE_WINDOWKV_SIZE, 4 }, { KVSIEVE_WINDOWKV, KVSIEVE_WINDOWKV_SHARED, 2 },
+        { KVSIEVE_DYNAMICKV, KVSIEVE_BUDGET, 32 },  { KVSIEVE_DYNAMICKV, KVSIEVE_DYNAMICKV_EVERY, 2 },
+        { KVSIEVE_DYNAMICKV, KVSIEVE_DYNAMICKV_CAP, 1.5 },
+    };
+    kvsieve_model model = small_model();
+    kvsieve_plan *plan = NULL;
+    must(kvsieve_plan_create(method, &model, &plan), "create");
+    must(kvsieve_plan_set(plan, KVSIEVE_WINDOW, WINDOW), "window");
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; ++i)
+        if (settings[i].method == method) must(kvsieve_plan_set(plan, settings[i].parameter, settings[i].value), "set");
+    return plan;
+}
+
+kvsieve_kept kept_of(const kvsieve_plan *plan, int32_t layer) {
+    kvsieve_kept kept;
+    memset(&kept, 0, sizeof kept);
+    kept.struct_size = sizeof kept;
+    must(kvsieve_plan_kept(plan, layer, &kept), "kept");
+    return kept;
+}
+
+kvsieve_status observe(kvsieve_plan *plan, int32_t layer, const sequence *s) {
+    return kvsieve_plan_observe(plan, layer, &s->queries[layer], &s->keys[layer], &s->values[layer]);
+}
+
+void observe_range(kvsieve_plan *plan, int32_t from, int32_t to, const sequence *s) {
+    for (int32_t layer = from; layer < to; ++layer) must(observe(plan, layer, s), "observe");
+}
+
+uint64_t plan_hash(const kvsieve_plan *plan, const sequence *s, int finished) {
+    uint64_t hash = 14695981039346656037u;
+    for (int32_t layer = 0; layer < LAYERS; ++layer) {
+        kvsieve_kept kept = kept_of(plan, layer);
+        hash = bytes_hash(kept.offsets, sizeof *kept.offsets * (size_t)(kept.heads + 1), hash);
+        hash = bytes_hash(kept.positions, sizeof *kept.positions * (size_t)kept.total, hash);
+        hash = bytes_hash(&kept.longest, sizeof kept.longest, hash);
+        for (int i = 0; finished && i < 2; ++i) {
+            const kvsieve_tensor *source = i ? &s->values[layer] : &s->keys[layer];
+            kvsieve_tensor packed = tensor_new(1, kept.total, source->dim, source->dtype);
+            must(kvsieve_plan_gather(plan, layer, source, &packed), "gather");
+            hash = bytes_hash(packed.data, (size_t)packed.head_stride, hash);
+            free(packed.data);
+        }
+    }
+    return hash;
+}
+
+uint64_t reference_hash(int32_t method, const sequence *s) {
+    kvsieve_plan *plan = plan_new(method);
+    uint64_t hash;
+    observe_range(plan, 0, LAYERS, s);
+    must(kvsieve_plan_finish(plan), "finish");
+    hash = plan_hash(plan, s, 1);
+    kvsieve_plan_destroy(plan);
+    return hash;
+}
+
+void expect_refused(int32_t method, int stage, misuse call, const void *context, kvsieve_status status, const char *words) {
+    sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
+    kvsieve_plan *plan = plan_new(method);
+    int32_t seen = stage < LAYERS ? stage : LAYERS;
+    uint64_t before, undisturbed = reference_hash(method, s);
+    observe_range(plan, 0, seen, s);
+    if (stage == FINISHED) must(kvsieve_plan_finish(plan), "finish");
+    before = sequence_hash(s);
+    if (EXPECT_STATUS(call(plan, s, context), status))
+        EXPECT(error_names(words), "looked for \"%s\" in \"%s\"", words, kvsieve_last_error());
+    EXPECT(sequence_hash(s) == before, "a tensor of the caller was written");
+    observe_range(plan, seen, LAYERS, s);
+    if (stage != FINISHED) must(kvsieve_plan_finish(plan), "finish");
+    EXPECT(plan_hash(plan, s, 1) == undisturbed, "another result than an undisturbed plan of %s", method_name(method));
+    kvsieve_plan_destroy(plan);
+    sequence_free(s);
+}

@@ -1,0 +1,54 @@
+/* A small sequence, plans for it with every method, and what a plan has decided as one number to compare.
+ * L 4 layers, Hq 4 query heads, H 2 key/value heads, D 16, T 96 tokens, W 8 queries; all different, none special. */
+#ifndef FIXTURE_H
+#define FIXTURE_H
+
+#include <kvsieve.h>
+#include <stddef.h>
+
+enum { LAYERS = 4, QUERY_HEADS = 4, HEADS = 2, DIM = 16, TOKENS = 96, WINDOW = 8, METHODS = 4 };
+
+typedef struct sequence {
+    int32_t tokens, window; /* queries have min(window, tokens) rows */
+    int32_t dtype;
+    kvsieve_tensor queries[LAYERS], keys[LAYERS], values[LAYERS];
+} sequence;
+
+extern const int32_t methods[METHODS];
+const char *method_name(int32_t method);
+kvsieve_model small_model(void);
+
+/* Head-major tensors of seeded numbers; f16 and bf16 have the values of the float ones, rounded. */
+sequence *sequence_new(int32_t tokens, int32_t dtype, uint64_t seed);
+void sequence_free(sequence *s);
+/* Of all bytes of all tensors. */
+uint64_t sequence_hash(const sequence *s);
+uint64_t bytes_hash(const void *bytes, size_t count, uint64_t hash);
+
+/* A tensor (heads, tokens, DIM) of zeros that the caller frees by free(t.data). */
+kvsieve_tensor tensor_new(int64_t heads, int64_t tokens, int32_t dim, int32_t dtype);
+int64_t element_size(int32_t dtype);
+/* Element d of a row as float, and the way back. */
+float element(const kvsieve_tensor *t, int64_t head, int64_t token, int32_t d);
+void element_set(const kvsieve_tensor *t, int64_t head, int64_t token, int32_t d, float value);
+
+/* A plan whose parameters make TOKENS tokens too many for it. NULL never: a failure ends the program. */
+kvsieve_plan *plan_new(int32_t method);
+kvsieve_kept kept_of(const kvsieve_plan *plan, int32_t layer);
+kvsieve_status observe(kvsieve_plan *plan, int32_t layer, const sequence *s);
+/* Layers from ... to - 1, which must succeed. */
+void observe_range(kvsieve_plan *plan, int32_t from, int32_t to, const sequence *s);
+/* All that an observed or finished plan says: kept of every layer and, when finished, gathered keys and values. */
+uint64_t plan_hash(const kvsieve_plan *plan, const sequence *s, int finished);
+/* Of a plan that nobody disturbed. */
+uint64_t reference_hash(int32_t method, const sequence *s);
+
+/* Where in a plan's life a misuse comes: before it, after that many layers were observed, or after finish. */
+enum { BEFORE = 0, AFTER_ALL = LAYERS, FINISHED = LAYERS + 1 };
+
+/* Brings a fresh plan to `stage`, calls `misuse`, and expects `status`, a sentence with `words`, untouched tensors, and that
+ * the plan goes on to the same result as an undisturbed one. */
+typedef kvsieve_status (*misuse)(kvsieve_plan *plan, sequence *s, const void *context);
+void expect_refused(int32_t method, int stage, misuse call, const void *context, kvsieve_status status, const char *words);
+
+#endif

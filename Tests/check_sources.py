@@ -1,0 +1,65 @@
+"""Rules of the house that no compiler holds: which module imports which, no words that end the process, short files."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# What each room may import (Sources/README.md). Everything else is refused, also where the compiler would let it pass.
+IMPORTS: dict[str, set[str]] = {
+    "KVSieveKernels": {"CSupport"},
+    "KVSieveCore": {"CSupport", "KVSieveKernels", "KVSieveKernelsV3", "KVSieveKernelsV4", "COpenBLAS", "Glibc", "Musl", "Darwin"},
+    "KVSieveMethods": {"KVSieveCore"},
+    "KVSieveABI": {"CKVSieve", "CSupport", "KVSieveCore", "KVSieveMethods"},
+}
+ONLY_IN = {
+    "COpenBLAS": "Sources/KVSieveCore/Numerics/MatrixProduct.swift",
+    "Glibc": "Sources/KVSieveCore/Numerics/Elementary.swift",
+}
+# In what is linked into the library: each of these can end the host's process.
+TRAPS = re.compile(r"\bfatalError\b|\bpreconditionFailure\b|\bprecondition\(|\bassert\(|\bassertionFailure\b|\btry!|\bas!|[\w)\]]!(?![=\w])")
+UNSAFE_POINTER = re.compile(r"\bUnsafe\w*Pointer\b")
+LONGEST_FILE = 300
+
+
+def main() -> int:
+    passed, failures = 0, []
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    top = {name.split("/")[0] for name in tracked if name}
+    allowed = {"Package.swift", "Sources", "include", "bindings", "Tests", "README.md", "Makefile", "LICENSE", "CHANGELOG.md"}
+    if extra := {name for name in top if not name.startswith(".")} - allowed:
+        failures.append(f"top level: {sorted(extra)}")
+    for name in tracked:
+        path = ROOT / name
+        if path.suffix not in {".swift", ".c", ".h", ".py", ".cpp"} or not path.is_file() or path.is_symlink():
+            continue
+        text = path.read_text()
+        passed += 1
+        if text.count("\n") > LONGEST_FILE and not name.startswith("include/"):
+            failures.append(f"{name}: {text.count(chr(10))} lines, more than {LONGEST_FILE}")
+        module = name.split("/")[1] if name.startswith("Sources/") else ""
+        if module not in IMPORTS or path.suffix != ".swift":
+            continue
+        for imported in re.findall(r"^(?:@\w+ )?import (\w+)", text, re.M):
+            if imported not in IMPORTS[module]:
+                failures.append(f"{name}: imports {imported}, which {module} may not")
+            if imported in ONLY_IN and name != ONLY_IN[imported]:
+                failures.append(f"{name}: only {ONLY_IN[imported]} imports {imported}")
+        for number, line in enumerate(text.split("\n"), 1):
+            code = re.sub(r'"(?:[^"\\]|\\.)*"', '""', line.split("//")[0])
+            if TRAPS.search(code):
+                failures.append(f"{name}:{number}: can end the host's process: {line.strip()}")
+            if module == "KVSieveMethods" and UNSAFE_POINTER.search(code):
+                failures.append(f"{name}:{number}: a method sees no pointer: {line.strip()}")
+    for failure in failures:
+        print(failure)
+    print(f"{passed} passed, {len(failures)} failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""What one layer keeps, as numpy arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._abi import kvsieve_kept
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What one layer keeps. A copy: it stays as it is whatever happens to the plan.
+
+    Letters: H key/value heads, T tokens of the prompt.
+    """
+
+    offsets: np.ndarray[Any, np.dtype[np.int64]]
+    """(H+1,): head h keeps positions[offsets[h]:offsets[h+1]]. Attention kernels call it cu_seqlens_k."""
+    positions: np.ndarray[Any, np.dtype[np.int32]]
+    """(total,): positions in the prompt, ascending within a head."""
+    tokens: int
+    """Logical length: tokens seen, T. The next token's position, however few rows are kept."""
+
+    @property
+    def counts(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """(H,): rows that each head keeps."""
+        return np.diff(self.offsets)
+
+    @property
+    def total(self) -> int:
+        """Physical length: rows kept by all heads together."""
+        return int(self.offsets[-1])
+
+    @property
+    def longest(self) -> int:
+        """The most rows that one head keeps: the least n of a padded (H, n, D)."""
+        return int(self.counts.max())
+
+    def head(self, head: int) -> np.ndarray[Any, np.dtype[np.int32]]:
+        """Positions that `head` keeps, ascending; a view. IndexError if there is no such head."""
+        heads = len(self.offsets) - 1
+        if not 0 <= head < heads:
+            raise IndexError(f"head is {head}: expected 0 to {heads - 1}")
+        return self.positions[self.offsets[head] : self.offsets[head + 1]]
+
+
+def copied(kept: kvsieve_kept) -> Kept:
+    """A copy of what the plan still owns; to be made before anybody else may use the plan."""
+    return Kept(
+        offsets=np.ctypeslib.as_array(kept.offsets, (kept.heads + 1,)).copy(),
+        positions=np.ctypeslib.as_array(kept.positions, (kept.total,)).copy() if kept.total else np.empty(0, np.int32),
+        tokens=kept.tokens,
+    )

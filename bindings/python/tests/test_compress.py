@@ -1,0 +1,59 @@
+"""compress, and the example that is run as it stands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import LAYERS, MODEL, WINDOW, Cache, parameters
+
+import kvsieve
+from kvsieve import _library
+
+
+def test_compress_is_plan_layer_by_layer(method: kvsieve.MethodInfo, cache: Cache) -> None:
+    layers = kvsieve.compress(method.name, cache.queries, cache.keys, cache.values, **parameters(method))
+    assert len(layers) == LAYERS
+    with kvsieve.Plan(method.name, MODEL, **parameters(method)) as plan:
+        cache.through(plan)
+        for number, layer in enumerate(layers):
+            assert np.array_equal(layer.kept.positions, plan.kept(number).positions)
+            assert np.array_equal(layer.keys, plan.gather(number, cache.keys[number]))
+            assert np.array_equal(layer.values, plan.gather(number, cache.values[number]))
+
+
+def test_compress_takes_words_and_none(cache: Cache) -> None:
+    queries = [cache.queries[0], None, cache.queries[2], None]
+    settings = {"budget": 64, "window": WINDOW, "size": 8, "shared": 2}
+    layers = kvsieve.compress(
+        "windowkv", queries, list(cache.keys), list(cache.values), task="localization", **settings
+    )
+    assert np.array_equal(layers[0].kept.positions, layers[1].kept.positions)
+
+
+def test_compress_has_the_scale(cache: Cache) -> None:
+    settings: dict[str, Any] = {"budget": 64, "window": WINDOW}
+    arrays = (cache.queries, cache.keys, cache.values)
+    flat = kvsieve.compress("dynamickv", *arrays, scale=1e-3, **settings)[0].kept.positions
+    assert not np.array_equal(flat, kvsieve.compress("dynamickv", *arrays, **settings)[0].kept.positions)
+
+
+def test_compress_refuses_another_number_of_layers(cache: Cache) -> None:
+    with pytest.raises(ValueError, match="queries, keys, values have 4, 3, 4 layers: expected the same number"):
+        kvsieve.compress("dynamickv", cache.queries, cache.keys[:3], cache.values)
+    with pytest.raises(ValueError, match="have 0, 0, 0 layers: .* at least 1"):
+        kvsieve.compress("dynamickv", [], [], [])
+
+
+def test_quickstart_prints_what_each_layer_kept(method: kvsieve.MethodInfo) -> None:
+    example = Path(__file__).parents[1] / "examples" / "quickstart.py"
+    command = [sys.executable, "-W", "error", str(example), method.name]
+    environment = {"PYTHONPATH": str(Path(kvsieve.__file__).parents[1]), "KVSIEVE_LIBRARY": _library.find()}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()[-4:]] == [f"layer {number}" for number in range(4)]
+    assert len(example.read_text().splitlines()) <= 40
