@@ -115,8 +115,7 @@ enum {
 KVSIEVE_API const char *kvsieve_status_name(kvsieve_status status);
 
 /** What went wrong in this thread's last failed call, naming the argument, its value and what was
- *  expected.
- *  A call that succeeds leaves it as it is.
+ *  expected. A call that succeeds leaves it as it is.
  *  @return the sentence, "" if no call of this thread has failed; valid until this thread's next call;
  *          never NULL */
 KVSIEVE_API const char *kvsieve_last_error(void);
@@ -183,8 +182,7 @@ enum {
     KVSIEVE_POOL             = 104, /**<    D 0 mean, 1 max [0; 0 .. 1] */
     KVSIEVE_THREADS          = 105, /**< ATWD threads a call may use, the caller's among them [1; 1 .. 256] */
     KVSIEVE_AHAKV_GAIN_FLOOR = 200, /**< A    least gain of the scoring softmax; 1: never flatter than the
-                                              model's
-                                              [0; 0 .. 1] */
+                                              model's [0; 0 .. 1] */
     KVSIEVE_AHAKV_SINKS      = 201, /**< A    first tokens kept by force; they count against the budget
                                               [0; 0 .. 4096] */
     KVSIEVE_TASKKV_BETA      = 300, /**<  T   share of heads that keep everything in layer 0 [0.25; 0 .. 1] */
@@ -199,8 +197,7 @@ enum {
     KVSIEVE_WINDOWKV_SHARED  = 402, /**<   W  layers of a group, which make one choice; <= pyramid
                                               [8; 1 .. 1024] */
     KVSIEVE_WINDOWKV_PYRAMID = 403, /**<   W  lambda, the pyramid's shape: the last group keeps budget *
-                                              shared / pyramid
-                                              [14; 1 .. 1000] */
+                                              shared / pyramid [14; 1 .. 1000] */
     KVSIEVE_WINDOWKV_CHARGE  = 404, /**<   W  1: the window counts against the budget [0; 0 .. 1] */
     KVSIEVE_DYNAMICKV_CAP    = 500, /**<    D a layer's first share, times budget - window [10; 1 .. 1000] */
     KVSIEVE_DYNAMICKV_EVERY  = 501  /**<    D m, layers between two divisions of the budget [4; 1 .. 1024] */
@@ -223,10 +220,9 @@ enum {
  *  @param model   copied
  *  @param out     set on success only; free it with kvsieve_plan_destroy()
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_METHOD; KVSIEVE_ERR_SHAPE for sizes out of bounds or
- *          query_heads
- *          that are no multiple of kv_heads; KVSIEVE_ERR_PARAMETER for a scale that is negative or not
- *          finite;
- *          KVSIEVE_ERR_LAYOUT for reserved fields that are not 0; KVSIEVE_ERR_MEMORY */
+ *          query_heads that are no multiple of kv_heads; KVSIEVE_ERR_PARAMETER for a scale that is
+ *          negative or not finite; KVSIEVE_ERR_LAYOUT for reserved fields that are not 0;
+ *          KVSIEVE_ERR_MEMORY */
 KVSIEVE_API kvsieve_status kvsieve_plan_create(int32_t method, const kvsieve_model *model,
                                                kvsieve_plan **out);
 
@@ -235,8 +231,8 @@ KVSIEVE_API kvsieve_status kvsieve_plan_create(int32_t method, const kvsieve_mod
  *  @param parameter  KVSIEVE_BUDGET, ...; one that this plan's method has
  *  @param value      within the parameter's bounds, and a whole (odd) number where it is one;
  *                    kvsieve_parameter_at() tells them
- *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE after the first observe;
- *          KVSIEVE_ERR_PARAMETER if this method has no such parameter or the value is out of its bounds */
+ *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE after the first observe; KVSIEVE_ERR_PARAMETER
+ *          if this method has no such parameter or the value is out of its bounds */
 KVSIEVE_API kvsieve_status kvsieve_plan_set(kvsieve_plan *plan, int32_t parameter, double value);
 
 /** Reads one parameter, set or default.
@@ -252,30 +248,24 @@ KVSIEVE_API kvsieve_status kvsieve_plan_get(const kvsieve_plan *plan, int32_t pa
  *  @param layer  0 ... layers - 1
  *  @param needs  out: a sum of KVSIEVE_NEEDS_*; 0 for a layer that takes over another's choice
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_SHAPE for a layer out of range; KVSIEVE_ERR_PARAMETER
- *          for
- *          parameters that contradict each other (KVSIEVE_WINDOWKV_SHARED above KVSIEVE_WINDOWKV_PYRAMID) */
+ *          for parameters that contradict each other (KVSIEVE_WINDOWKV_SHARED above
+ *          KVSIEVE_WINDOWKV_PYRAMID) */
 KVSIEVE_API kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t layer, int32_t *needs);
 
-/** Looks at one layer; each layer once, in order from 0. Dtypes may differ from tensor to tensor.
- *  Cost: one product of (G*W, D) by (D, T) a key/value head, and a softmax over T. Memory beside what the
- *  caller owns:
- *  at most max(2^21, T) floats of logits and Hq rows of T floats, kept for the next layer; the scores of
- *  the layer
- *  (H rows of T floats), for KVSIEVE_DYNAMICKV those of all layers until finish().
+/** Looks at one layer; each layer once, in order from 0. Dtypes may differ from tensor to tensor. Cost:
+ *  one product of (G*W, D) by (D, T) a key/value head, and a softmax over T. Memory beside what the caller
+ *  owns: at most max(2^21, T) floats of logits and Hq rows of T floats, kept for the next layer; the
+ *  scores of the layer (H rows of T floats), for KVSIEVE_DYNAMICKV those of all layers until finish().
  *  @param plan     from kvsieve_plan_create()
  *  @param layer    the next one; its sentence says which if it is not
  *  @param queries  (Hq, min(W, T), D): the last queries, rotary embedding applied
  *  @param keys     (H, T, D): all keys, rotary embedding applied; T is the same in every layer
  *  @param values   (H, T, Dv)
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL for a tensor that the layer needs (or its data);
- *          KVSIEVE_ERR_SHAPE,
- *          KVSIEVE_ERR_LAYOUT, KVSIEVE_ERR_DTYPE; KVSIEVE_ERR_STATE out of order, twice, or after
- *          finish();
- *          KVSIEVE_ERR_BUDGET for a budget that cannot hold what the method must keep, with the smallest
- *          that would do;
- *          KVSIEVE_ERR_PARAMETER as in kvsieve_plan_needs(); KVSIEVE_ERR_NONFINITE for NaN or infinity in
- *          what is read;
- *          KVSIEVE_ERR_MEMORY */
+ *          KVSIEVE_ERR_SHAPE, KVSIEVE_ERR_LAYOUT, KVSIEVE_ERR_DTYPE; KVSIEVE_ERR_STATE out of order,
+ *          twice, or after finish(); KVSIEVE_ERR_BUDGET for a budget that cannot hold what the method must
+ *          keep, with the smallest that would do; KVSIEVE_ERR_PARAMETER as in kvsieve_plan_needs();
+ *          KVSIEVE_ERR_NONFINITE for NaN or infinity in what is read; KVSIEVE_ERR_MEMORY */
 KVSIEVE_API kvsieve_status kvsieve_plan_observe(kvsieve_plan *plan, int32_t layer,
                                                 const kvsieve_tensor *queries, const kvsieve_tensor *keys,
                                                 const kvsieve_tensor *values);
@@ -314,26 +304,22 @@ typedef struct kvsieve_kept {
  *  @param plan   from kvsieve_plan_create()
  *  @param layer  one that was observed
  *  @param kept   struct_size set by the caller; filled on success only. Its pointers are the plan's, valid
- *                until the next
- *                observe, finish, reset or destroy
+ *                until the next observe, finish, reset or destroy
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_SHAPE for a layer out of range; KVSIEVE_ERR_STATE
- *          before its
- *          observe(); KVSIEVE_ERR_PARAMETER for a struct_size below the first published one */
+ *          before its observe(); KVSIEVE_ERR_PARAMETER for a struct_size below the first published one */
 KVSIEVE_API kvsieve_status kvsieve_plan_kept(const kvsieve_plan *plan, int32_t layer, kvsieve_kept *kept);
 
-/** Copies the kept rows of a layer's tensor, byte by byte, whatever they hold; after finish().
- *  The target may be (1, >= total, D), packed: head after head, no gaps; or (H, >= longest, D): a head a
- *  row, rows past a
- *  head's count are left as they are. It may begin at the source's data with the source's strides: in
- *  place.
+/** Copies the kept rows of a layer's tensor, byte by byte, whatever they hold; after finish(). The target
+ *  may be (1, >= total, D), packed: head after head, no gaps; or (H, >= longest, D): a head a row, rows
+ *  past a head's count are left as they are. It may begin at the source's data with the source's strides:
+ *  in place.
  *  @param plan    from kvsieve_plan_create()
  *  @param layer   0 ... layers - 1
  *  @param source  (H, T, D): keys or values of the layer, or anything else with a row a token
  *  @param target  dim and dtype of the source; no row of it on another or, unless in place, on one of the
  *                 source
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE before finish(); KVSIEVE_ERR_SHAPE,
- *          KVSIEVE_ERR_DTYPE;
- *          KVSIEVE_ERR_LAYOUT also for overlap */
+ *          KVSIEVE_ERR_DTYPE; KVSIEVE_ERR_LAYOUT also for overlap */
 KVSIEVE_API kvsieve_status kvsieve_plan_gather(const kvsieve_plan *plan, int32_t layer,
                                                const kvsieve_tensor *source, const kvsieve_tensor *target);
 
@@ -371,8 +357,7 @@ KVSIEVE_API int32_t kvsieve_method_count(void);
  *  @param index  0 ... kvsieve_method_count() - 1
  *  @param info   struct_size set by the caller; filled on success only
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_METHOD for an index out of range;
- *          KVSIEVE_ERR_PARAMETER for a
- *          struct_size below the first published one */
+ *          KVSIEVE_ERR_PARAMETER for a struct_size below the first published one */
 KVSIEVE_API kvsieve_status kvsieve_method_at(int32_t index, kvsieve_method_info *info);
 
 /** Describes one parameter of a method.
@@ -380,8 +365,7 @@ KVSIEVE_API kvsieve_status kvsieve_method_at(int32_t index, kvsieve_method_info 
  *  @param index   0 ... kvsieve_method_info.parameters - 1
  *  @param info    struct_size set by the caller; filled on success only
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_METHOD if there is none such; KVSIEVE_ERR_PARAMETER
- *          for an index
- *          out of range or a struct_size below the first published one */
+ *          for an index out of range or a struct_size below the first published one */
 KVSIEVE_API kvsieve_status kvsieve_parameter_at(int32_t method, int32_t index, kvsieve_parameter_info *info);
 
 #ifdef __cplusplus

@@ -14,10 +14,14 @@ private let instructionSet: StaticString = "sse2"
 public func kernelTable() -> support_kernels {
     support_kernels(
         name: UnsafeRawPointer(instructionSet.utf8Start).assumingMemoryBound(to: CChar.self),
+        lanes: Int32(laneCount), block: Int32(blockVectors),
         widen_f16: { widenHalf($0, $1, Int($2)) },
         widen_bf16: { widenBrain($0, $1, Int($2)) },
-        row_exponentials: { rowExponentials($0, Int($1), $2, $3) },
-        weighted_columns: { weightedColumns($0, Int($1), Int($2), $3, $4, Int($5)) },
+        logit_columns: { logitColumns($0, Int($1), $2, Int($3), Int($4), Int($5), $6, Int($7), $8) },
+        column_maxima: { columnMaxima($0, Int($1), Int($2), Int($3), $4) },
+        tile_exponentials: { tileExponentials($0, Int($1), Int($2), Int($3), $4, $5) },
+        weighted_columns: { weightedColumns($0, Int($1), Int($2), Int($3), $4, $5) },
+        add_scaled: { addScaled($0, $1, Int($2), $3) },
         pool_mean: { poolMean($0, Int($1), Int($2), $3) },
         pool_max: { poolMax($0, Int($1), Int($2), $3) },
         squared_norm: { squaredNorm($0, Int($1)) })

@@ -1,61 +1,37 @@
-// Sums over rows and along a row. Every element is added in one fixed order: rows from the first to the last.
+// Sums along rows and columns, each in one fixed order.
 
-/// sums[j] += sum_r weights[r] * rows[r * stride + j], j < columns.  rows (count, stride), sums (columns), no aliasing.
+/// sums[j] += sum_r weights[r] * tile[j, r], j < columns, r < vectors * lanes; tile has `stride` floats a column.
 @inline(__always)
 func weightedColumns(
-    _ rows: UnsafePointer<Float>, _ count: Int, _ stride: Int, _ weights: UnsafePointer<Float>,
-    _ sums: UnsafeMutablePointer<Float>, _ columns: Int
+    _ tile: UnsafePointer<Float>, _ columns: Int, _ vectors: Int, _ stride: Int, _ weights: UnsafePointer<Float>,
+    _ sums: UnsafeMutablePointer<Float>
 ) {
+    var column = tile
     var j = 0
-    let block = laneCount &* 4
-    while j &+ block <= columns {
-        var a = load(sums + j)
-        var b = load(sums + j + laneCount)
-        var c = load(sums + j + 2 &* laneCount)
-        var d = load(sums + j + 3 &* laneCount)
-        var row = rows + j
-        var r = 0
-        while r < count {
-            let w = Lanes(repeating: weights[r])
-            a = multiplyAdd(w, load(row), a)
-            b = multiplyAdd(w, load(row + laneCount), b)
-            c = multiplyAdd(w, load(row + 2 &* laneCount), c)
-            d = multiplyAdd(w, load(row + 3 &* laneCount), d)
-            row += stride
-            r &+= 1
+    while j < columns {
+        var sum = load(column) * load(weights)
+        var vector = 1
+        while vector < vectors {
+            sum = multiplyAdd(load(column + vector &* laneCount), load(weights + vector &* laneCount), sum)
+            vector &+= 1
         }
-        store(a, sums + j)
-        store(b, sums + j + laneCount)
-        store(c, sums + j + 2 &* laneCount)
-        store(d, sums + j + 3 &* laneCount)
-        j &+= block
+        sums[j] += total(sum)
+        column += stride
+        j &+= 1
     }
-    while j &+ laneCount <= columns {
-        var a = load(sums + j)
-        var row = rows + j
-        var r = 0
-        while r < count {
-            a = multiplyAdd(Lanes(repeating: weights[r]), load(row), a)
-            row += stride
-            r &+= 1
-        }
-        store(a, sums + j)
+}
+
+/// sum[d] += weight * row[d], d < count.
+@inline(__always)
+func addScaled(_ row: UnsafePointer<Float>, _ weight: Float, _ count: Int, _ sum: UnsafeMutablePointer<Float>) {
+    let weights = Lanes(repeating: weight)
+    var j = 0
+    while j &+ laneCount <= count {
+        store(multiplyAdd(load(row + j), weights, load(sum + j)), sum + j)
         j &+= laneCount
     }
-    while j < columns {
-        var a = sums[j]
-        var row = rows + j
-        var r = 0
-        while r < count {
-            #if SIMD_256 || SIMD_512 || arch(arm64)
-            a = a.addingProduct(weights[r], row.pointee)
-            #else
-            a += weights[r] * row.pointee
-            #endif
-            row += stride
-            r &+= 1
-        }
-        sums[j] = a
+    while j < count {
+        sum[j] += row[j] * weight
         j &+= 1
     }
 }

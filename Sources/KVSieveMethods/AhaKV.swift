@@ -72,7 +72,7 @@ struct AhaKV: Method {
     ) throws(KVSieveError) {
         try scores.reserve(rows: heads, units: frame.units)
         let gains = Self.gains(tokens: frame.tokens, window: window, budget: budget, floor: gainFloor)
-        try WindowAttention(layer, gains: gains).forEachHead(work) { (columns: HeadColumns) throws(KVSieveError) in
+        try WindowAttention(layer, gains: gains).forEachHead(work) { columns in
             columns.divide(by: columns.group)
             columns.store(frame, into: scores)
         }

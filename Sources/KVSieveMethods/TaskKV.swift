@@ -80,7 +80,7 @@ struct TaskKV: Method {
         try scores.reserve(rows: heads, units: frame.units)
         let vectors = try SemanticVectors(layer, best: best, work)
         let terms = window * layer.shape.group
-        try WindowAttention(layer).forEachHead(work) { [kernel] (columns: HeadColumns) throws(KVSieveError) in
+        try WindowAttention(layer).forEachHead(work) { (columns: HeadColumns) throws(KVSieveError) in
             columns.divide(by: terms)
             columns.store(frame, pooled: .mean, kernel: kernel, into: scores)  // T7
             try vectors.add(columns)

@@ -90,7 +90,7 @@ struct WindowKV: Method {
     ) throws(KVSieveError) {
         let partial = work.intermediate
         try partial.reserve(rows: heads, units: frame.units)
-        try WindowAttention(layer).forEachHead(work, perQueryHead: true) { [statistic] (columns) throws(KVSieveError) in
+        try WindowAttention(layer).forEachHead(work, perQueryHead: true) { columns in
             columns.addWindows(frame, statistic, into: partial)
         }
         try scores.mean(of: partial, over: layer.shape.queryHeads)

@@ -14,7 +14,7 @@ int main(void) {
             kvsieve_parameter_info parameter = { 0 };
             parameter.struct_size = sizeof parameter;
             CHECK(kvsieve_parameter_at(method.id, i, &parameter));
-            printf("  %-12s %-10g %g .. %g%s  %s (%d)\n", parameter.name, parameter.initial, parameter.lowest,
+            printf("  %-12s %-10.10g %.10g .. %.10g%s  %s (%d)\n", parameter.name, parameter.initial, parameter.lowest,
                    parameter.highest, kinds[parameter.integral], parameter.summary, (int)parameter.id);
         }
     }

@@ -41,10 +41,16 @@ void support_pool_destroy(support_pool *_Nullable pool);
 /** The loops over floats, compiled once for each instruction set. No pointer aliases another unless said. */
 typedef struct support_kernels {
     const char *name;
+    int32_t lanes; /* floats of a vector: query rows are padded to a multiple of it */
+    int32_t block; /* vectors of query rows that logit_columns packs together */
     void (*widen_f16)(const uint16_t *source, float *target, int64_t count);
     void (*widen_bf16)(const uint16_t *source, float *target, int64_t count);
-    int32_t (*row_exponentials)(float *row, int64_t count, float *maximum, float *sum);
-    void (*weighted_columns)(const float *rows, int64_t count, int64_t stride, const float *weights, float *sums, int64_t columns);
+    int32_t (*logit_columns)(const float *queries, int64_t vectors, const float *keys, int64_t stride, int64_t columns,
+                             int64_t depth, float *out, int64_t out_stride, float *maxima);
+    int32_t (*column_maxima)(const float *tile, int64_t columns, int64_t vectors, int64_t stride, float *maxima);
+    void (*tile_exponentials)(float *tile, int64_t columns, int64_t vectors, int64_t stride, const float *maxima, float *sums);
+    void (*weighted_columns)(const float *tile, int64_t columns, int64_t vectors, int64_t stride, const float *weights, float *sums);
+    void (*add_scaled)(const float *row, float weight, int64_t count, float *sum);
     void (*pool_mean)(const float *source, int64_t count, int64_t kernel, float *target);
     void (*pool_max)(const float *source, int64_t count, int64_t kernel, float *target);
     float (*squared_norm)(const float *row, int64_t count);

@@ -1,28 +1,21 @@
-// What the heads of a layer are worked on with: the plan's threads, and for each of them a set of buffers that is reserved
-// by the calling thread before the others begin, kept, and used again for the next layer.
+// What a layer is worked on with: the plan's threads, and buffers that the calling thread reserves before the others begin,
+// kept and used again for the next layer.
 import CSupport
 
-/// The buffers of one worker. Sizes: WindowAttention.reserve and BestUnits.
+/// The buffers of one worker.
 final class WorkerBuffers: Sendable {
-    let queryRows: Buffer<Float>
+    /// A tile of keys as floats, or one row of values.
     let keyTile: Buffer<Float>
-    let logits: Buffer<Float>
-    let tileMaxima: Buffer<Float>
-    let tileSums: Buffer<Float>
-    let tileWeights: Buffer<Float>
-    let columns: Buffer<Float>
+    /// Logits of a tile that is not held for the second reading.
+    let logitTile: Buffer<Float>
+    /// One row over all tokens.
     let row: Buffer<Float>
     let ranks: Buffer<Int32>
     let histogram: Buffer<Int>
 
     init(_ account: MemoryAccount) {
-        queryRows = Buffer(account)
         keyTile = Buffer(account)
-        logits = Buffer(account)
-        tileMaxima = Buffer(account)
-        tileSums = Buffer(account)
-        tileWeights = Buffer(account)
-        columns = Buffer(account)
+        logitTile = Buffer(account)
         row = Buffer(account)
         ranks = Buffer(account)
         histogram = Buffer(account)
@@ -32,16 +25,33 @@ final class WorkerBuffers: Sendable {
 public final class Workspace: @unchecked Sendable {
     public let account: MemoryAccount
     public let threads: Int
+    /// The calling thread's buffers; it is the first of the workers.
+    let caller: WorkerBuffers
     let workers: [WorkerBuffers]
     /// A layer's intermediate numbers, (H, n): semantic vectors, window sums.
     public let intermediate: LayerScores
+    /// What the workers share while they are on one head: see AttentionTiles.
+    let queryRows: Buffer<Float>
+    let logits: Buffer<Float>
+    let tileMaxima: Buffer<Float>
+    let tileSums: Buffer<Float>
+    let tileWeights: Buffer<Float>
+    let columns: Buffer<Float>
     private var pool: OpaquePointer?
 
     public init(threads: Int, account: MemoryAccount = MemoryAccount()) {
         self.account = account
         self.threads = threads
+        let caller = WorkerBuffers(account)
+        self.caller = caller
+        workers = (0..<threads).map { $0 == 0 ? caller : WorkerBuffers(account) }
         intermediate = LayerScores(account)
-        workers = (0..<threads).map { _ in WorkerBuffers(account) }
+        queryRows = Buffer(account)
+        logits = Buffer(account)
+        tileMaxima = Buffer(account)
+        tileSums = Buffer(account)
+        tileWeights = Buffer(account)
+        columns = Buffer(account)
     }
 
     deinit { support_pool_destroy(pool) }
@@ -52,8 +62,7 @@ public final class Workspace: @unchecked Sendable {
         _ items: Int, _ body: @escaping @Sendable (_ item: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Void
     ) throws(KVSieveError) {
         if threads == 1 || items == 1 {
-            guard let worker = workers.first else { return }
-            for item in 0..<items { try body(item, worker) }
+            for item in 0..<items { try body(item, caller) }
             return
         }
         if pool == nil {

@@ -5,17 +5,16 @@ enum MatrixProduct {
     /// BLAS counts in 32 bits; a row stride beyond that is copied by the caller into one that is not.
     static let longestStride = Int(Int32.max)
 
-    /// out = a * b^T.  a (rows, depth) contiguous, b (columns, depth) with a stride in floats, out (rows, columns) with
-    /// `outStride`. All sizes are at most longestStride: rows, depth and columns are bounded by the model and the tile.
-    static func transposed(
-        _ a: UnsafePointer<Float>, rows: Int, _ b: UnsafePointer<Float>, columns: Int, stride: Int, depth: Int,
-        into out: UnsafeMutablePointer<Float>, outStride: Int
+    /// out = a * b.  a (rows, depth) with a stride in floats, b (depth, columns) contiguous, out (rows, columns) contiguous.
+    /// All sizes are at most longestStride: rows, depth and columns are bounded by the tile and the model.
+    static func multiply(
+        _ a: UnsafePointer<Float>, rows: Int, stride: Int, depth: Int, _ b: UnsafePointer<Float>, columns: Int,
+        into out: UnsafeMutablePointer<Float>
     ) {
+        let width = Int32(truncatingIfNeeded: columns)
         cblas_sgemm(
-            CblasRowMajor, CblasNoTrans, CblasTrans, Int32(truncatingIfNeeded: rows),
-            Int32(truncatingIfNeeded: columns), Int32(truncatingIfNeeded: depth), 1, a,
-            Int32(truncatingIfNeeded: depth), b, Int32(truncatingIfNeeded: stride), 0, out,
-            Int32(truncatingIfNeeded: outStride))
+            CblasRowMajor, CblasNoTrans, CblasNoTrans, Int32(truncatingIfNeeded: rows), width,
+            Int32(truncatingIfNeeded: depth), 1, a, Int32(truncatingIfNeeded: stride), b, width, 0, out, width)
     }
 
     /// What the BLAS says of itself, for build_info.

@@ -134,8 +134,7 @@ public final class Plan {
     }
 
     private func currentWorkspace() -> Workspace {
-        // More threads than heads would only hold buffers.
-        let threads = min(settings.int(threadsParameter), shape.heads)
+        let threads = settings.int(threadsParameter)
         if let work, work.threads == threads { return work }
         return Workspace(threads: threads, account: account)
     }

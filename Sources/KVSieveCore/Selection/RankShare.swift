@@ -7,12 +7,12 @@ public enum RankShare {
         _ layers: [LayerScores], places: Int, _ work: Workspace
     ) throws(KVSieveError) -> [Int] {
         var won = layers.map { _ in 0 }
-        guard places > 0, let worker = work.workers.first else { return won }
+        guard places > 0 else { return won }
         let rows = layers.map { scores in (0..<scores.rows).map { UnsafeBufferPointer(scores.row($0)) } }
         let all = rows.flatMap { $0 }
         let entries = all.reduce(0) { $0 + $1.count }
         guard places < entries else { return layers.map { $0.rows * $0.units } }
-        let histogram = try worker.histogram.reserve(RankThreshold.histogramSize)
+        let histogram = try work.caller.histogram.reserve(RankThreshold.histogramSize)
         let threshold = all.withUnsafeBufferPointer { RankThreshold($0, places: places, histogram: histogram) }
         var equals = places - threshold.above
         for (layer, rows) in rows.enumerated() {

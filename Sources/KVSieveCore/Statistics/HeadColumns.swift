@@ -9,7 +9,6 @@ public struct HeadColumns: @unchecked Sendable {
     /// (sumRows, T): one row for the group, or one for each of its query heads.
     let sums: UnsafeMutablePointer<Float>
     let sumRows: Int
-    let worker: WorkerBuffers
 
     /// G, the query heads of the group.
     public var group: Int { layer.shape.group }
@@ -44,7 +43,7 @@ extension WindowAttention {
         _ frame: Frame, _ pool: Pool, kernel: Int, _ work: Workspace, into scores: LayerScores
     ) throws(KVSieveError) {
         try scores.reserve(rows: layer.shape.heads, units: frame.units)
-        try forEachHead(work) { (columns: HeadColumns) throws(KVSieveError) in
+        try forEachHead(work) { columns in
             columns.divide(by: layer.shape.group)
             columns.store(frame, pooled: pool, kernel: kernel, into: scores)
         }

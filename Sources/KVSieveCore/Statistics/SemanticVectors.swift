@@ -1,12 +1,13 @@
 // Task-KV's semantic vectors (2501.15113): v_h = sum over the best t columns of C[h, j] * V[h, j]; the centre is their mean
 // over the layer's heads, a head's mark its distance from the centre. Values (H, T, Dv): only the t rows of a head are read.
 
-public final class SemanticVectors: @unchecked Sendable {
+public final class SemanticVectors {
     private let values: TensorView
     private let shape: ModelShape
     private let layer: Int
     private let vectors: UnsafeMutablePointer<Float>
     private let best: Int
+    private let worker: WorkerBuffers
 
     /// - Parameter best: t; all columns when the sequence is shorter.
     public init(_ layer: LayerView, best: Int, _ work: Workspace) throws(KVSieveError) {
@@ -22,15 +23,11 @@ public final class SemanticVectors: @unchecked Sendable {
             throw KVSieveError(.memory, "out of memory: no room for semantic vectors")
         }
         self.vectors = vectors
-        for worker in work.workers {
-            try worker.ranks.reserve(self.best)
-            try worker.keyTile.reserve(values.dim)
-        }
+        worker = work.caller
     }
 
     /// The vector of one head; its columns are one row over all T tokens.
     public func add(_ columns: HeadColumns) throws(KVSieveError) {
-        let worker = columns.worker
         let ranks = try worker.ranks.reserve(best)
         let row = try worker.keyTile.reserve(values.dim)
         let histogram = try worker.histogram.reserve(RankThreshold.histogramSize)
@@ -42,7 +39,7 @@ public final class SemanticVectors: @unchecked Sendable {
         for r in 0..<best {
             let token = Int(ranks[r])
             values.type.widen(values.row(columns.head, token), row, values.dim)
-            kernels.weighted_columns(row, 1, Int64(values.dim), columns.sums + token, vector, Int64(values.dim))
+            kernels.add_scaled(row, columns.sums[token], Int64(values.dim), vector)
         }
         for d in 0..<values.dim where !vector[d].isFinite {
             throw KVSieveError(

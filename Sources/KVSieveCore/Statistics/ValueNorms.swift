@@ -10,13 +10,12 @@ public enum ValueNorms {
             throw KVSieveError(.null, "values are NULL, but layer \(layer.layer) reads them")
         }
         for worker in work.workers {
-            try worker.columns.reserve(values.tokens)
-            try worker.row.reserve(values.tokens)
+            try worker.row.reserve(2 * values.tokens)
             try worker.keyTile.reserve(values.dim)
         }
         try work.forEach(layer.shape.heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
-            let norms = try worker.columns.reserve(values.tokens)
-            let pooled = try worker.row.reserve(values.tokens)
+            let norms = try worker.row.reserve(2 * values.tokens)
+            let pooled = norms + values.tokens
             let row = try worker.keyTile.reserve(values.dim)
             for token in 0..<values.tokens {
                 let source = values.row(head, token)

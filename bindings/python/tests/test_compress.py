@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import LAYERS, MODEL, WINDOW, Cache, parameters
+from conftest import LAYERS, MODEL, WINDOW, Cache, noise, parameters
 
 import kvsieve
 from kvsieve import _library
@@ -57,3 +57,19 @@ def test_quickstart_prints_what_each_layer_kept(method: kvsieve.MethodInfo) -> N
     assert done.returncode == 0, done.stderr
     assert [line.split(":")[0] for line in done.stdout.splitlines()[-4:]] == [f"layer {number}" for number in range(4)]
     assert len(example.read_text().splitlines()) <= 40
+
+
+def test_the_lines_of_the_readme_run() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    lines = readme.split("```python\n")[1].split("```")[0]
+    scope: dict[str, Any] = {
+        "queries": [noise(1, 32, 8, 128)] * 32,
+        "keys": [noise(2, 8, 1100, 128)] * 32,
+        "values": [noise(3, 8, 1100, 128)] * 32,
+    }
+    exec(lines, scope)  # noqa: S102
+    assert scope["small"].shape == (scope["kept"].total, 128)
+    words = kvsieve.compress(
+        "windowkv", [noise(1, 32, 16, 128)] * 8, *[scope["keys"][:8]] * 2, budget=512, task="localization"
+    )
+    assert words[0].kept.total < 8 * 1100

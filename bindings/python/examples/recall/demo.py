@@ -22,16 +22,26 @@ from pathlib import Path
 import kvsieve
 from model import Llama
 from prompts import AGGREGATION, RECALL, TOKENS, PromptMaker
-from sieve import (FULL, METHODS, SINKS, SINKS_AND_RECENT, WINDOW, Compressed, keep_all, keep_by_method,
-                   keep_sinks_and_recent)
+from sieve import (
+    FULL,
+    METHODS,
+    SINKS,
+    SINKS_AND_RECENT,
+    WINDOW,
+    Compressed,
+    keep_all,
+    keep_by_method,
+    keep_sinks_and_recent,
+)
 
 HERE = Path(__file__).resolve().parent
 SHARES = (0.40, 0.12, 0.069, 0.035)
 
 EXPLANATION = (
-    "share: of the cache that was asked for. kept: mean tokens. KB: keys and values of a prompt. ms: observe, finish\n"
-    "and gather of a prompt, median. Recall needs two value tokens; in brackets, how often the first was right.\n"
-    "'sinks 4 + recent' looks at no attention: what it loses is what each task costs without a method.")
+    "share: of the cache. kept: mean tokens. KB: keys and values of a prompt. ms: processor time, median.\n"
+    "Recall needs two values (in brackets: the first was right). dynamickv pools by max here, its default is mean.\n"
+    "'sinks 4 + recent' looks at no attention: what it loses is what each task costs without a method."
+)
 
 
 @dataclass(frozen=True)
@@ -40,9 +50,9 @@ class Outcome:
 
     task: str
     right: bool
-    first: bool                  # the first token of the answer was right
-    kept: float                  # tokens, mean over layers and heads
-    before: float                # KB of keys and values
+    first: bool  # the first token of the answer was right
+    kept: float  # tokens, mean over layers and heads
+    before: float  # KB of keys and values
     after: float
     share: float
     milliseconds: float | None
@@ -59,10 +69,10 @@ class Row:
     tokens: int
     kilobytes_before: float
     kilobytes_after: float
-    recall: int                  # right answers
-    recall_first: int            # right first tokens
+    recall: int  # right answers
+    recall_first: int  # right first tokens
     aggregation: int
-    prompts: int                 # of each task
+    prompts: int  # of each task
     milliseconds: float | None
     refusal: str | None
 
@@ -73,23 +83,34 @@ class Examiner:
     def __init__(self, seed: int) -> None:
         self.llama = Llama(HERE)
         self.maker = PromptMaker(HERE, seed)
-        self.model = kvsieve.Model(layers=self.llama.layers, query_heads=self.llama.query_heads,
-                                   kv_heads=self.llama.kv_heads, head_dim=self.llama.head_dim)
+        self.model = kvsieve.Model(
+            layers=self.llama.layers,
+            query_heads=self.llama.query_heads,
+            kv_heads=self.llama.kv_heads,
+            head_dim=self.llama.head_dim,
+        )
 
     def examine(self, task: str, index: int, shares: tuple[float, ...]) -> dict[tuple[str, float], Outcome]:
         """Prefills prompt `index` of `task` once; an outcome for every (method, share) of the table."""
         prompt = self.maker.prompt(task, index)
         prefilled = self.llama.prefill(prompt.tokens, WINDOW)
         layers, (heads, tokens, dim) = len(prefilled), prefilled[0].keys.shape
-        kilobytes = 2 * dim * prefilled[0].keys.itemsize / 1024   # of one token in one head, key and value
+        kilobytes = 2 * dim * prefilled[0].keys.itemsize / 1024  # of one token in one head, key and value
 
         def judge(compressed: Compressed) -> Outcome:
             rows = sum(len(cache.keys) for cache in compressed.caches)
             answer = self.llama.answer(compressed.caches, int(prompt.tokens[-1]), tokens - 1, len(prompt.answer))
-            return Outcome(task=task, right=answer == prompt.answer, first=answer[0] == prompt.answer[0],
-                           kept=rows / (layers * heads), before=layers * heads * tokens * kilobytes,
-                           after=rows * kilobytes, share=compressed.share, milliseconds=compressed.milliseconds,
-                           refusal=compressed.refusal)
+            return Outcome(
+                task=task,
+                right=answer == prompt.answer,
+                first=answer[0] == prompt.answer[0],
+                kept=rows / (layers * heads),
+                before=layers * heads * tokens * kilobytes,
+                after=rows * kilobytes,
+                share=compressed.share,
+                milliseconds=compressed.milliseconds,
+                refusal=compressed.refusal,
+            )
 
         outcomes = {(FULL, 1.0): judge(keep_all(prefilled))}
         for share in shares:
@@ -126,24 +147,28 @@ def summarize(method: str, outcomes: list[Outcome], prompts: int) -> Row:
     """A line of the table from the outcomes of all prompts."""
     recalls = [outcome for outcome in outcomes if outcome.task == RECALL]
     times = [outcome.milliseconds for outcome in outcomes if outcome.milliseconds is not None]
-    return Row(method=method,
-               share=statistics.mean(outcome.share for outcome in outcomes),
-               kept=statistics.mean(outcome.kept for outcome in outcomes),
-               tokens=TOKENS,
-               kilobytes_before=outcomes[0].before,
-               kilobytes_after=statistics.mean(outcome.after for outcome in outcomes),
-               recall=sum(outcome.right for outcome in recalls),
-               recall_first=sum(outcome.first for outcome in recalls),
-               aggregation=sum(outcome.right for outcome in outcomes if outcome.task == AGGREGATION),
-               prompts=prompts,
-               milliseconds=statistics.median(times) if times else None,
-               refusal=next((outcome.refusal for outcome in outcomes if outcome.refusal), None))
+    return Row(
+        method=method,
+        share=statistics.mean(outcome.share for outcome in outcomes),
+        kept=statistics.mean(outcome.kept for outcome in outcomes),
+        tokens=TOKENS,
+        kilobytes_before=outcomes[0].before,
+        kilobytes_after=statistics.mean(outcome.after for outcome in outcomes),
+        recall=sum(outcome.right for outcome in recalls),
+        recall_first=sum(outcome.first for outcome in recalls),
+        aggregation=sum(outcome.right for outcome in outcomes if outcome.task == AGGREGATION),
+        prompts=prompts,
+        milliseconds=statistics.median(times) if times else None,
+        refusal=next((outcome.refusal for outcome in outcomes if outcome.refusal), None),
+    )
 
 
 def table(rows: list[Row]) -> str:
     """The rows as text, a blank line before each share, refusals below, the explanation last."""
-    heading = (f"{'method':<18}{'share':>8}  {'kept a head':>14}  {'KB before -> after':>18}"
-               f"  {'recall right':>14}  {'aggregation right':>17}  {'ms in library':>13}")
+    heading = (
+        f"{'method':<18}{'share':>8}  {'kept a head':>14}  {'KB before -> after':>18}"
+        f"  {'recall right':>14}  {'aggregation right':>17}  {'ms in library':>13}"
+    )
     lines = [heading, "-" * len(heading)]
     for row in rows:
         if row.method == SINKS_AND_RECENT:
@@ -154,8 +179,10 @@ def table(rows: list[Row]) -> str:
         milliseconds = "-" if row.milliseconds is None else f"{row.milliseconds:.1f}"
         recall = f"{row.recall} ({row.recall_first}) of {row.prompts}"
         aggregation = f"{row.aggregation} of {row.prompts}"
-        lines.append(f"{row.method:<18}{share:>8}  {kept:>14}  {kilobytes:>18}  {recall:>14}  {aggregation:>17}"
-                     f"  {milliseconds:>13}")
+        lines.append(
+            f"{row.method:<18}{share:>8}  {kept:>14}  {kilobytes:>18}  {recall:>14}  {aggregation:>17}"
+            f"  {milliseconds:>13}"
+        )
     refused = [f"* {row.method}: {row.refusal}" for row in rows if row.refusal]
     return "\n".join([*lines, "", *refused, EXPLANATION])
 

@@ -23,8 +23,8 @@ class PrefilledLayer:
     """What an engine holds of a layer after the prompt; rotary embedding applied to queries and keys."""
 
     queries: np.ndarray  # (Hq, W, D), the last W
-    keys: np.ndarray     # (H, T, D)
-    values: np.ndarray   # (H, T, D)
+    keys: np.ndarray  # (H, T, D)
+    values: np.ndarray  # (H, T, D)
 
 
 class RaggedCache:
@@ -68,9 +68,9 @@ class Llama:
         self.head_dim: int = config["head_dim"]
         self.epsilon: float = config["rms_norm_eps"]
         weights = read_safetensors(folder / "model.safetensors")
-        self.embedding = weights["model.embed_tokens.weight"]         # (vocabulary, E)
-        self.final_norm = weights["model.norm.weight"]                # (E,)
-        self.output = weights["lm_head.weight"].T                     # (E, vocabulary)
+        self.embedding = weights["model.embed_tokens.weight"]  # (vocabulary, E)
+        self.final_norm = weights["model.norm.weight"]  # (E,)
+        self.output = weights["lm_head.weight"].T  # (E, vocabulary)
         self.blocks = [_Block(weights, f"model.layers.{layer}.") for layer in range(self.layers)]
         exponents = np.arange(self.head_dim // 2) / (self.head_dim // 2)
         self.frequencies = config["rope_parameters"]["rope_theta"] ** -exponents
@@ -78,12 +78,12 @@ class Llama:
     def prefill(self, tokens: np.ndarray, window: int) -> list[PrefilledLayer]:
         """Runs the prompt (T,) and returns every layer's keys, values and its last `window` queries."""
         cosine, sine = self._angles(np.arange(len(tokens)))
-        hidden = self.embedding[tokens]                               # (T, E)
+        hidden = self.embedding[tokens]  # (T, E)
         prefilled = []
         for block in self.blocks:
             queries, keys, values = self._project(block, hidden, cosine, sine)
             prefilled.append(PrefilledLayer(queries[:, -window:].copy(), keys, values))
-            if block is not self.blocks[-1]:                          # the last layer's output: see answer()
+            if block is not self.blocks[-1]:  # the last layer's output: see answer()
                 mixed = _causal_attention(self._scaled(queries), keys, values)
                 hidden = self._finish_block(block, hidden, mixed)
         return prefilled
@@ -98,7 +98,7 @@ class Llama:
         token, answer = last_token, []
         for step in range(length):
             cosine, sine = self._angles(np.array([position + step]))
-            hidden = self.embedding[[token]]                          # (1, E)
+            hidden = self.embedding[[token]]  # (1, E)
             for block, cache in zip(self.blocks, caches):
                 queries, keys, values = self._project(block, hidden, cosine, sine)
                 keep = cache.append if step else cache.replace_last
@@ -109,8 +109,9 @@ class Llama:
             answer.append(token)
         return answer
 
-    def _project(self, block: "_Block", hidden: np.ndarray, cosine: np.ndarray,
-                 sine: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _project(
+        self, block: _Block, hidden: np.ndarray, cosine: np.ndarray, sine: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """hidden (T, E) -> queries (Hq, T, D) and keys (H, T, D), both rotated, and values (H, T, D)."""
         rows = self._normalize(hidden, block.attention_norm) @ block.query_key_value
         heads = rows.reshape(len(hidden), -1, self.head_dim).transpose(1, 0, 2)
@@ -118,19 +119,21 @@ class Llama:
         queries, keys = np.split(_rotate(rotated, cosine, sine), [self.query_heads])
         return queries, keys, np.ascontiguousarray(values)
 
-    def _finish_block(self, block: "_Block", hidden: np.ndarray, mixed: np.ndarray) -> np.ndarray:
+    def _finish_block(self, block: _Block, hidden: np.ndarray, mixed: np.ndarray) -> np.ndarray:
         """hidden (T, E) and what attention mixed (T, Hq * D) -> the block's output (T, E)."""
         hidden = hidden + mixed @ block.attention_output
         gate, up = np.split(self._normalize(hidden, block.mlp_norm) @ block.gate_up, 2, axis=1)
-        return hidden + (gate / (1 + np.exp(-gate)) * up) @ block.down
+        finished: np.ndarray = hidden + (gate / (1 + np.exp(-gate)) * up) @ block.down
+        return finished
 
     def _normalize(self, hidden: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """RMSNorm over the last axis: (T, E), (E,) -> (T, E)."""
         mean_square = np.mean(hidden * hidden, axis=-1, keepdims=True)
-        return hidden / np.sqrt(mean_square + np.float32(self.epsilon)) * weight
+        normalized: np.ndarray = hidden / np.sqrt(mean_square + np.float32(self.epsilon)) * weight
+        return normalized
 
     def _scaled(self, queries: np.ndarray) -> np.ndarray:
-        return queries * np.float32(self.head_dim ** -0.5)
+        return queries * np.float32(self.head_dim**-0.5)
 
     def _angles(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cosine and sine of positions (T,): two arrays (T, D / 2)."""
@@ -162,7 +165,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
         if name != "__metadata__":
             assert entry["dtype"] == "F32", f"{name} is {entry['dtype']}, expected F32"
             first, end = entry["data_offsets"]
-            tensors[name] = np.frombuffer(data[start + first:start + end], "<f4").reshape(entry["shape"])
+            tensors[name] = np.frombuffer(data[start + first : start + end], "<f4").reshape(entry["shape"])
     return tensors
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-TOKENS = 2048              # of a prompt, its question included; what the model was trained for
+TOKENS = 2048  # of a prompt, its question included; what the model was trained for
 FACTS = TOKENS // 10 // 4  # a tenth of the tokens are facts, four tokens each: FACT key value1 value2
-CHAIN_SEED = 123           # of the filler chain the model was trained on
-SUCCESSORS = 4             # likely followers of a filler word
+CHAIN_SEED = 123  # of the filler chain the model was trained on
+SUCCESSORS = 4  # likely followers of a filler word
 FEWEST_MARKERS, MOST_MARKERS = 6, 19
 
 RECALL, AGGREGATION = "recall", "aggregation"
@@ -22,9 +22,9 @@ RECALL, AGGREGATION = "recall", "aggregation"
 
 @dataclass(frozen=True)
 class Prompt:
-    task: str            # RECALL or AGGREGATION
-    tokens: np.ndarray   # (TOKENS,) int64
-    answer: list[int]    # two value tokens, or one marker; right only if all of them are
+    task: str  # RECALL or AGGREGATION
+    tokens: np.ndarray  # (TOKENS,) int64
+    answer: list[int]  # two value tokens, or one marker; right only if all of them are
 
 
 class PromptMaker:
@@ -36,7 +36,8 @@ class PromptMaker:
         self.special: dict[str, int] = vocabulary["special"]
         self.keys, self.values, self.filler, self.markers = (
             np.arange(vocabulary[kind]["count"]) + vocabulary[kind]["first"]
-            for kind in ("keys", "values", "filler", "markers"))
+            for kind in ("keys", "values", "filler", "markers")
+        )
         words = len(self.filler)
         self.chain = np.random.default_rng(CHAIN_SEED).integers(0, words, size=(words, SUCCESSORS))
         self.seed = seed
@@ -80,8 +81,11 @@ class PromptMaker:
     def _filler(self, random: np.random.Generator, count: int) -> list[int]:
         """A walk of `count` words: one of the word's SUCCESSORS with probability 0.9, else any word."""
         word, walk = int(random.integers(len(self.filler))), []
-        for likely, successor, anything in zip(random.random(count) < 0.9, random.integers(0, SUCCESSORS, count),
-                                               random.integers(0, len(self.filler), count)):
+        for likely, successor, anything in zip(
+            random.random(count) < 0.9,
+            random.integers(0, SUCCESSORS, count),
+            random.integers(0, len(self.filler), count),
+        ):
             walk.append(int(self.filler[word]))
             word = int(self.chain[word, successor] if likely else anything)
         return walk

@@ -28,10 +28,10 @@ METHODS = ("ahakv", "taskkv", "windowkv", "dynamickv")
 class Compressed:
     """What is left of a prompt's cache, and what it took."""
 
-    caches: list[RaggedCache]      # one a layer
-    share: float                   # of the cache that was asked for in the end
-    milliseconds: float | None     # inside the library; None where it was not called
-    refusal: str | None            # the library's sentence, when the share first asked for was too small
+    caches: list[RaggedCache]  # one a layer
+    share: float  # of the cache that was asked for in the end
+    milliseconds: float | None  # of processor time inside the library; None where it was not called
+    refusal: str | None  # the library's sentence, when the share first asked for was too small
 
 
 def parameters(method: str, share: float, task: str, tokens: int) -> dict[str, float | str]:
@@ -41,9 +41,15 @@ def parameters(method: str, share: float, task: str, tokens: int) -> dict[str, f
     own: dict[str, dict[str, float | str]] = {
         "ahakv": {},
         # One layer a group and a mild pyramid, since there are four layers; the window counts against the budget.
-        "windowkv": {"size": 8, "shared": 1, "pyramid": 2, "charge": 1,
-                     "task": "aggregation" if task == "aggregation" else "localization"},
-        "dynamickv": {"pool": "mean"},
+        "windowkv": {
+            "size": 8,
+            "shared": 1,
+            "pyramid": 2,
+            "charge": 1,
+            "task": "aggregation" if task == "aggregation" else "localization",
+        },
+        # Not the default, mean: at 3.5 % of the cache max reads 62 of 64 aggregations, mean 57 (--seed 1 --prompts 64).
+        "dynamickv": {"pool": "max"},
     }
     return {"budget": int(share * tokens), "window": WINDOW, **own[method]}
 
@@ -57,11 +63,12 @@ def keep_sinks_and_recent(prefilled: Sequence[PrefilledLayer], share: float) -> 
     """The first SINKS tokens and the most recent ones, C in all: no attention is looked at."""
     tokens = prefilled[0].keys.shape[1]
     recent = int(share * tokens) - SINKS
-    return _keep_positions(prefilled, np.r_[:SINKS, tokens - recent:tokens], share)
+    return _keep_positions(prefilled, np.r_[:SINKS, tokens - recent : tokens], share)
 
 
-def keep_by_method(method: str, model: kvsieve.Model, prefilled: Sequence[PrefilledLayer], share: float,
-                   task: str) -> Compressed:
+def keep_by_method(
+    method: str, model: kvsieve.Model, prefilled: Sequence[PrefilledLayer], share: float, task: str
+) -> Compressed:
     """A method's choice at `share`; where the library refuses that share, at the smallest that its sentence names."""
     tokens = prefilled[0].keys.shape[1]
     try:
@@ -79,20 +86,22 @@ def keep_by_method(method: str, model: kvsieve.Model, prefilled: Sequence[Prefil
     return Compressed(caches, share, milliseconds, refusal)
 
 
-def _sieve(method: str, model: kvsieve.Model, prefilled: Sequence[PrefilledLayer],
-           chosen: dict[str, float | str]) -> tuple[list[RaggedCache], float]:
-    """Observes every layer, finishes, gathers keys and values; and the milliseconds those calls took."""
+def _sieve(
+    method: str, model: kvsieve.Model, prefilled: Sequence[PrefilledLayer], chosen: dict[str, float | str]
+) -> tuple[list[RaggedCache], float]:
+    """Observes every layer, finishes, gathers keys and values; and the processor milliseconds of those calls."""
     rows = []
     with kvsieve.Plan(method, model, **chosen) as plan:
-        start = time.perf_counter()
+        start = time.process_time()
         for number, layer in enumerate(prefilled):
             plan.observe(number, layer.queries, layer.keys, layer.values)
         plan.finish()
         for number, layer in enumerate(prefilled):
             rows.append((plan.gather(number, layer.keys), plan.gather(number, layer.values)))
-        milliseconds = 1e3 * (time.perf_counter() - start)
-        caches = [RaggedCache(keys, values, np.array(plan.kept(number).offsets))
-                  for number, (keys, values) in enumerate(rows)]
+        milliseconds = 1e3 * (time.process_time() - start)
+        caches = [
+            RaggedCache(keys, values, np.array(plan.kept(number).offsets)) for number, (keys, values) in enumerate(rows)
+        ]
     return caches, milliseconds
 
 
@@ -101,7 +110,11 @@ def _keep_positions(prefilled: Sequence[PrefilledLayer], positions: np.ndarray, 
     caches = []
     for layer in prefilled:
         heads, _, dim = layer.keys.shape
-        caches.append(RaggedCache(layer.keys[:, positions].reshape(-1, dim),
-                                  layer.values[:, positions].reshape(-1, dim),
-                                  np.arange(heads + 1) * len(positions)))
+        caches.append(
+            RaggedCache(
+                layer.keys[:, positions].reshape(-1, dim),
+                layer.values[:, positions].reshape(-1, dim),
+                np.arange(heads + 1) * len(positions),
+            )
+        )
     return Compressed(caches, share, None, None)

@@ -1,0 +1,172 @@
+// Some rows of one key/value head over all tiles: pack the queries, make each tile's exponentials, join the tiles' maxima and
+// sums into weights, add the weighted columns. See AttentionTiles.
+
+struct AttentionPart: @unchecked Sendable {
+    /// From this many rows on BLAS makes the product; below, logit_columns is faster (README: numbers).
+    static let blasRows = 1 << 20
+
+    let tiles: AttentionTiles
+    let head: Int
+    let rows: Range<Int>
+    private let packed: UnsafeMutablePointer<Float>
+    private let logits: UnsafeMutablePointer<Float>
+    /// (tiles, rows) each; one more row of maxima and of sums serves join().
+    private let maxima: UnsafeMutablePointer<Float>
+    private let sums: UnsafeMutablePointer<Float>
+    private let weights: UnsafeMutablePointer<Float>
+
+    init(_ tiles: AttentionTiles, head: Int, rows: Range<Int>, _ work: Workspace) throws(KVSieveError) {
+        self.tiles = tiles
+        self.head = head
+        self.rows = rows
+        packed = try work.queryRows.reserve((tiles.partRows + 1) * tiles.dim)
+        logits = try work.logits.reserve(tiles.held * AttentionTiles.tile * tiles.partRows)
+        maxima = try work.tileMaxima.reserve((tiles.count + 1) * tiles.partRows)
+        sums = try work.tileSums.reserve((tiles.count + 1) * tiles.partRows)
+        weights = try work.tileWeights.reserve(tiles.count * tiles.partRows)
+    }
+
+    private var attention: WindowAttention { tiles.attention }
+    private var lanes: Int { Int(kernels.lanes) }
+    private var vectors: Int { rows.count / lanes }
+    private var usesBLAS: Bool { rows.count >= Self.blasRows }
+
+    /// Query rows as floats times scale and gain, in blocks (D, block * lanes) as logit_columns wants them; for BLAS one
+    /// block of all rows.
+    func pack() {
+        let dim = tiles.dim
+        let block = usesBLAS ? vectors : Int(kernels.block)
+        let scratch = packed + tiles.partRows * dim
+        for r in 0..<rows.count {
+            let first = r / lanes / block * block
+            let width = min(block, vectors - first) * lanes
+            let target = packed + (first * lanes * dim + r - first * lanes)
+            read(rows.lowerBound + r, scratch)
+            for d in 0..<dim { target[d &* width] = scratch[d] }
+        }
+    }
+
+    /// One query row, zeros for padding.
+    private func read(_ row: Int, _ target: UnsafeMutablePointer<Float>) {
+        guard let source = tiles.layout.source(row) else {
+            target.update(repeating: 0, count: tiles.dim)
+            return
+        }
+        let shape = attention.layer.shape
+        let query = attention.queries.row(head * shape.group + source.head, source.row)
+        attention.queries.type.widen(query, target, tiles.dim)
+        let factor = shape.scale * (attention.gains.isEmpty ? 1 : attention.gains[source.row])
+        for d in 0..<tiles.dim { target[d] *= factor }
+    }
+
+    private func memory(_ tile: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> UnsafeMutablePointer<Float> {
+        if tile < tiles.held { return logits + tile * AttentionTiles.tile * rows.count }
+        return try worker.logitTile.reserve(AttentionTiles.tile * tiles.partRows)
+    }
+
+    /// exp(z - m) of a tile, with each row's m and sum in this tile.
+    func exponentials(_ tile: Int, _ worker: WorkerBuffers) throws(KVSieveError) {
+        let columns = tiles.columns(tile)
+        let out = try memory(tile, worker)
+        let highest = maxima + tile * rows.count
+        highest.update(repeating: -.infinity, count: rows.count)
+        let (floats, stride) = try keys(columns, worker)
+        if usesBLAS {
+            MatrixProduct.multiply(
+                floats, rows: columns.count, stride: stride, depth: tiles.dim, packed, columns: rows.count, into: out)
+        }
+        let finite =
+            usesBLAS
+            ? kernels.column_maxima(out, Int64(columns.count), Int64(vectors), Int64(rows.count), highest)
+            : kernels.logit_columns(
+                packed, Int64(vectors), floats, Int64(stride), Int64(columns.count), Int64(tiles.dim), out,
+                Int64(rows.count), highest)
+        guard finite == 1 else {
+            throw KVSieveError(
+                .nonfinite,
+                "queries or keys of layer \(attention.layer.layer), kv head \(head) have NaN or infinity, or their"
+                    + " product overflows")
+        }
+        mask(columns, out, highest)
+        kernels.tile_exponentials(
+            out, Int64(columns.count), Int64(vectors), Int64(rows.count), highest, sums + tile * rows.count)
+    }
+
+    /// Keys of a tile as floats: where they are, or widened.
+    private func keys(
+        _ columns: Range<Int>, _ worker: WorkerBuffers
+    ) throws(KVSieveError) -> (UnsafePointer<Float>, stride: Int) {
+        let keys = attention.keys
+        let first = keys.row(head, columns.lowerBound)
+        if tiles.keysAreReadInPlace {
+            return (UnsafePointer(first.assumingMemoryBound(to: Float.self)), keys.tokenStride / 4)
+        }
+        let floats = try worker.keyTile.reserve(AttentionTiles.tile * tiles.dim)
+        if keys.tokenStride == keys.rowBytes {
+            keys.type.widen(first, floats, columns.count * tiles.dim)
+        } else {
+            for j in 0..<columns.count {
+                keys.type.widen(first + j * keys.tokenStride, floats + j * tiles.dim, tiles.dim)
+            }
+        }
+        return (UnsafePointer(floats), tiles.dim)
+    }
+
+    /// Causality inside the last W columns: row i does not see j > T - W + i. Most tiles have none of them.
+    private func mask(_ columns: Range<Int>, _ out: UnsafeMutablePointer<Float>, _ highest: UnsafeMutablePointer<Float>) {
+        let first = attention.layer.tokens - attention.rows
+        guard columns.upperBound > first + 1 else { return }
+        for r in 0..<rows.count {
+            guard let source = tiles.layout.source(rows.lowerBound + r) else { continue }
+            var most = -Float.infinity
+            for (j, column) in columns.enumerated() {
+                let logit = out + (j * rows.count + r)
+                if column > first + source.row { logit.pointee = -.infinity }
+                most = max(most, logit.pointee)
+            }
+            highest[r] = most
+        }
+    }
+
+    /// weights[tile, r] = exp(m_tile - m_row) / sum_row, 0 for padding. The sums are overwritten.
+    func join() {
+        let width = rows.count
+        let highest = maxima + tiles.count * width
+        let totals = sums + tiles.count * width
+        for r in 0..<width {
+            var most = -Float.infinity
+            for tile in 0..<tiles.count { most = max(most, maxima[tile &* width &+ r]) }
+            highest[r] = most
+        }
+        weights.update(from: maxima, count: tiles.count * width)
+        kernels.tile_exponentials(weights, Int64(tiles.count), Int64(vectors), Int64(width), highest, totals)
+        for r in 0..<width {
+            var sum = 0.0
+            for tile in 0..<tiles.count {
+                sum += Double(sums[tile &* width &+ r]) * Double(weights[tile &* width &+ r])
+            }
+            let share = tiles.layout.source(rows.lowerBound + r) == nil ? 0 : 1 / sum
+            for tile in 0..<tiles.count {
+                weights[tile &* width &+ r] = Float(Double(weights[tile &* width &+ r]) * share)
+            }
+        }
+    }
+
+    /// Adds a tile's weighted columns to `target`: one run of rows for the group, or one a query head.
+    func addColumns(
+        _ tile: Int, _ worker: WorkerBuffers, _ target: UnsafeMutablePointer<Float>
+    ) throws(KVSieveError) {
+        let columns = tiles.columns(tile)
+        let source = try memory(tile, worker)
+        let perHead = tiles.layout.padsEachHead
+        var r = 0
+        while r < rows.count {
+            let queryHead = (rows.lowerBound + r) / tiles.layout.headStride
+            let run = perHead ? min(rows.count - r, (queryHead + 1) * tiles.layout.headStride - rows.lowerBound - r) : rows.count
+            kernels.weighted_columns(
+                source + r, Int64(columns.count), Int64(run / lanes), Int64(rows.count), weights + (tile * rows.count + r),
+                target + (perHead ? queryHead * attention.layer.tokens : 0) + columns.lowerBound)
+            r += run
+        }
+    }
+}

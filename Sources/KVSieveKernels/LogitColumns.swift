@@ -1,0 +1,201 @@
+// The skinny product: a few query rows against many keys, one column of logits a key, rows in the lanes.
+//
+//     out[j, r] = sum_d queries[d, r] * keys[j, d]        j < columns, r < vectors * lanes, d < depth
+//     maxima[r] = max(maxima[r], max_j out[j, r])
+//     returned: 0 when some out[j, r] is NaN or infinite (a sum of out * 0 is then NaN), 1 otherwise
+//
+// queries are packed (blocks, depth, block * lanes): a block is `blockVectors` vectors of rows (the last may have fewer), rows
+// beyond those that exist are 0. keys are rows of floats, `stride` floats apart, read where they are; out has `outStride`
+// floats a column. A key's number is broadcast once and multiplied with a block of rows; six keys go together, so that a
+// block's products stay in registers (AVX-512: 4 vectors x 6 keys, others: 2 x 6) and every query vector is loaded once for
+// six keys. Each sum runs over d from 0 up, whatever the block: results do not depend on how rows and keys are divided.
+
+/// Vectors of rows that are multiplied together.
+#if SIMD_512
+@inline(__always) var blockVectors: Int { 4 }
+#else
+@inline(__always) var blockVectors: Int { 2 }
+#endif
+
+/// `store` under a name that Six's own method does not hide.
+@inline(__always) private func put(_ lanes: Lanes, _ pointer: UnsafeMutablePointer<Float>) { store(lanes, pointer) }
+
+/// Six sums of one vector of rows.
+private struct Six {
+    var a = Lanes(repeating: 0)
+    var b = Lanes(repeating: 0)
+    var c = Lanes(repeating: 0)
+    var d = Lanes(repeating: 0)
+    var e = Lanes(repeating: 0)
+    var f = Lanes(repeating: 0)
+
+    @inline(__always)
+    mutating func add(_ q: Lanes, _ k: Six) {
+        a = multiplyAdd(q, k.a, a)
+        b = multiplyAdd(q, k.b, b)
+        c = multiplyAdd(q, k.c, c)
+        d = multiplyAdd(q, k.d, d)
+        e = multiplyAdd(q, k.e, e)
+        f = multiplyAdd(q, k.f, f)
+    }
+
+    /// Broadcasts element d of six keys.
+    @inline(__always)
+    init(keys: UnsafePointer<Float>, _ stride: Int) {
+        a = Lanes(repeating: keys[0])
+        b = Lanes(repeating: keys[stride])
+        c = Lanes(repeating: keys[2 &* stride])
+        d = Lanes(repeating: keys[3 &* stride])
+        e = Lanes(repeating: keys[4 &* stride])
+        f = Lanes(repeating: keys[5 &* stride])
+    }
+
+    @inline(__always) init() {}
+
+    @inline(__always)
+    func store(_ out: UnsafeMutablePointer<Float>, _ stride: Int, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes) {
+        put(a, out)
+        put(b, out + stride)
+        put(c, out + 2 &* stride)
+        put(d, out + 3 &* stride)
+        put(e, out + 4 &* stride)
+        put(f, out + 5 &* stride)
+        let highest = greater(greater(greater(a, b), greater(c, d)), greater(e, f))
+        put(greater(load(maxima), highest), maxima)
+        let zero = Lanes(repeating: 0)
+        poison += a * zero + b * zero + c * zero + d * zero + e * zero + f * zero
+    }
+}
+
+/// Six columns of one block of `count` vectors of rows.
+@inline(__always)
+private func sixColumns(
+    _ queries: UnsafePointer<Float>, _ count: Int, _ keys: UnsafePointer<Float>, _ stride: Int, _ depth: Int,
+    _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes
+) {
+    var v0 = Six()
+    var q = queries
+    var k = keys
+    let end = keys + depth
+    #if SIMD_512
+    if count == 4 {
+        var v1 = Six()
+        var v2 = Six()
+        var v3 = Six()
+        while k < end {
+            let key = Six(keys: k, stride)
+            v0.add(load(q), key)
+            v1.add(load(q + laneCount), key)
+            v2.add(load(q + 2 &* laneCount), key)
+            v3.add(load(q + 3 &* laneCount), key)
+            q += 4 &* laneCount
+            k += 1
+        }
+        v0.store(out, outStride, maxima, &poison)
+        v1.store(out + laneCount, outStride, maxima + laneCount, &poison)
+        v2.store(out + 2 &* laneCount, outStride, maxima + 2 &* laneCount, &poison)
+        v3.store(out + 3 &* laneCount, outStride, maxima + 3 &* laneCount, &poison)
+        return
+    }
+    #endif
+    // What is left of a block, two vectors or one at a time; a block of `count` has its rows side by side.
+    var done = 0
+    while done < count {
+        q = queries + done &* laneCount
+        k = keys
+        v0 = Six()
+        if done &+ 2 <= count {
+            var v1 = Six()
+            while k < end {
+                let key = Six(keys: k, stride)
+                v0.add(load(q), key)
+                v1.add(load(q + laneCount), key)
+                q += count &* laneCount
+                k += 1
+            }
+            v0.store(out + done &* laneCount, outStride, maxima + done &* laneCount, &poison)
+            v1.store(out + (done &+ 1) &* laneCount, outStride, maxima + (done &+ 1) &* laneCount, &poison)
+            done &+= 2
+        } else {
+            while k < end {
+                v0.add(load(q), Six(keys: k, stride))
+                q += count &* laneCount
+                k += 1
+            }
+            v0.store(out + done &* laneCount, outStride, maxima + done &* laneCount, &poison)
+            done &+= 1
+        }
+    }
+}
+
+/// One column of one block.
+@inline(__always)
+private func oneColumn(
+    _ queries: UnsafePointer<Float>, _ count: Int, _ key: UnsafePointer<Float>, _ depth: Int,
+    _ out: UnsafeMutablePointer<Float>, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes
+) {
+    var vector = 0
+    while vector < count {
+        var sum = Lanes(repeating: 0)
+        var q = queries + vector &* laneCount
+        var d = 0
+        while d < depth {
+            sum = multiplyAdd(load(q), Lanes(repeating: key[d]), sum)
+            q += count &* laneCount
+            d &+= 1
+        }
+        store(sum, out + vector &* laneCount)
+        let highest = maxima + vector &* laneCount
+        store(greater(load(highest), sum), highest)
+        poison += sum * Lanes(repeating: 0)
+        vector &+= 1
+    }
+}
+
+@inline(__always)
+func logitColumns(
+    _ queries: UnsafePointer<Float>, _ vectors: Int, _ keys: UnsafePointer<Float>, _ stride: Int, _ columns: Int,
+    _ depth: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>
+) -> Int32 {
+    var poison = Lanes(repeating: 0)
+    var j = 0
+    while j < columns {
+        let six = j &+ 6 <= columns
+        var vector = 0
+        while vector < vectors {
+            let count = vectors &- vector < blockVectors ? vectors &- vector : blockVectors
+            let block = queries + vector &* depth &* laneCount
+            let target = out + (j &* outStride &+ vector &* laneCount)
+            if six {
+                sixColumns(
+                    block, count, keys + j &* stride, stride, depth, target, outStride, maxima + vector &* laneCount, &poison)
+            } else {
+                oneColumn(block, count, keys + j &* stride, depth, target, maxima + vector &* laneCount, &poison)
+            }
+            vector &+= count
+        }
+        j &+= six ? 6 : 1
+    }
+    return total(poison) == 0 ? 1 : 0
+}
+
+/// What logit_columns says of its logits, for a tile that BLAS made: maxima[r] = max(maxima[r], max_j tile[j, r]).
+@inline(__always)
+func columnMaxima(
+    _ tile: UnsafePointer<Float>, _ columns: Int, _ vectors: Int, _ stride: Int, _ maxima: UnsafeMutablePointer<Float>
+) -> Int32 {
+    var poison = Lanes(repeating: 0)
+    var j = 0
+    while j < columns {
+        var vector = 0
+        while vector < vectors {
+            let z = load(tile + (j &* stride &+ vector &* laneCount))
+            let highest = maxima + vector &* laneCount
+            store(greater(load(highest), z), highest)
+            poison += z * Lanes(repeating: 0)
+            vector &+= 1
+        }
+        j &+= 1
+    }
+    return total(poison) == 0 ? 1 : 0
+}

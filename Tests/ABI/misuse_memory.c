@@ -1,0 +1,163 @@
+/* Out of memory: with less and less room (RLIMIT_AS, after a warm-up) every observe succeeds or is KVSIEVE_ERR_MEMORY, never
+ * an abort; with room again the plan goes on, to the same result. Each method in a child, so that an abort is a failure of
+ * one case. Big blocks come from mmap and small ones from a heap with some room, as in any host that is short of memory. */
+#define _GNU_SOURCE
+#include "fixture.h"
+#include "harness.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { MANY = 200000 };
+
+static int32_t method, threads;
+static kvsieve_tensor queries, keys, values;
+
+static void limit_room(int64_t room) {
+    struct rlimit limit;
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL || fscanf(file, "%ld", &pages) != 1) _exit(90);
+    fclose(file);
+    getrlimit(RLIMIT_AS, &limit);
+    limit.rlim_cur = room < 0 ? limit.rlim_max : (rlim_t)(pages * sysconf(_SC_PAGESIZE) + room);
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(91);
+}
+
+static kvsieve_plan *plan_for_many(void) {
+    kvsieve_plan *plan = plan_new(method);
+    if (threads > 1 && kvsieve_plan_set(plan, KVSIEVE_THREADS, threads) != KVSIEVE_OK) _exit(92);
+    return plan;
+}
+
+static uint64_t decided(const kvsieve_plan *plan) {
+    uint64_t hash = 1;
+    for (int32_t layer = 0; layer < LAYERS; ++layer) {
+        kvsieve_kept kept = kept_of(plan, layer);
+        hash = bytes_hash(kept.offsets, sizeof *kept.offsets * (HEADS + 1), hash);
+        hash = bytes_hash(kept.positions, sizeof *kept.positions * (size_t)kept.total, hash);
+    }
+    return hash;
+}
+
+/* A little heap for small things, which malloc does not give back. */
+static void prepare_heap(void) {
+    static void *small[4096];
+    mallopt(M_MMAP_THRESHOLD, 1 << 16);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    for (int i = 0; i < 4096; ++i) small[i] = malloc(1024);
+    for (int i = 0; i < 4096; ++i) free(small[i]);
+}
+
+/* Exit status: 0, or the line where something was wrong. */
+static int less_and_less_room(void) {
+    kvsieve_plan *plan;
+    uint64_t expected;
+    int refused = 0, whole = 0;
+    uint64_t seed = 88172645463325252u;
+    kvsieve_tensor *tensors[] = { &queries, &keys, &values };
+    queries = tensor_new(QUERY_HEADS, WINDOW, DIM, KVSIEVE_F32);
+    keys = tensor_new(HEADS, MANY, DIM, KVSIEVE_F32);
+    values = tensor_new(HEADS, MANY, DIM, KVSIEVE_F32);
+    for (int i = 0; i < 3; ++i) {
+        float *data = tensors[i]->data;
+        for (int64_t n = 0; n < tensors[i]->heads * tensors[i]->tokens * DIM; ++n) {
+            seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
+            data[n] = (float)(seed >> 40) / 8388608.0f - 1.0f;
+        }
+    }
+    plan = plan_for_many();
+    for (int32_t layer = 0; layer < LAYERS; ++layer)
+        if (kvsieve_plan_observe(plan, layer, &queries, &keys, &values) != KVSIEVE_OK) return __LINE__ & 255;
+    if (kvsieve_plan_finish(plan) != KVSIEVE_OK) return __LINE__ & 255;
+    expected = decided(plan);
+    kvsieve_plan_destroy(plan);
+    prepare_heap();
+
+    for (int64_t room = 0; room < INT64_C(1) << 29 && whole < 2; room = room ? room * 7 / 4 : 1 << 16) {
+        int here = 0;
+        plan = plan_for_many();
+        for (int32_t layer = 0; layer < LAYERS; ++layer) {
+            kvsieve_status status;
+            limit_room(room);
+            status = kvsieve_plan_observe(plan, layer, &queries, &keys, &values);
+            limit_room(-1);
+            if (status == KVSIEVE_OK) continue;
+            ++here;
+            if (status != KVSIEVE_ERR_MEMORY || !error_names("memory")) {
+                printf("%s: \"%s\"\n", kvsieve_status_name(status), kvsieve_last_error());
+                return __LINE__ & 255;
+            }
+            if (kvsieve_plan_observe(plan, layer, &queries, &keys, &values) != KVSIEVE_OK) return __LINE__ & 255;
+        }
+        limit_room(0); /* what comes now needs no memory to speak of */
+        if (kvsieve_plan_finish(plan) != KVSIEVE_OK) return __LINE__ & 255;
+        if (decided(plan) != expected) return __LINE__ & 255;
+        limit_room(-1);
+        refused += here;
+        whole += here == 0;
+        kvsieve_plan_destroy(plan);
+    }
+    printf("%d calls refused\n", refused);
+    return refused > 0 && whole > 0 ? 0 : __LINE__ & 255;
+}
+
+/* A gather needs no memory at all. */
+static int gather_without_room(void) {
+    sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
+    kvsieve_plan *plan = plan_new(method);
+    kvsieve_tensor target = tensor_new(HEADS, TOKENS, DIM, KVSIEVE_F32);
+    observe_range(plan, 0, LAYERS, s);
+    if (kvsieve_plan_finish(plan) != KVSIEVE_OK) return __LINE__ & 255;
+    prepare_heap();
+    limit_room(0);
+    if (kvsieve_plan_gather(plan, 0, &s->keys[0], &target) != KVSIEVE_OK) return __LINE__ & 255;
+    if (kvsieve_plan_gather(plan, 0, &s->keys[0], &s->keys[0]) != KVSIEVE_OK) return __LINE__ & 255;
+    kvsieve_plan_destroy(plan);
+    return 0;
+}
+
+/* In a fresh process, the very first call comes when memory is short. */
+static int first_call_without_room(void) {
+    sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
+    kvsieve_plan *plan;
+    kvsieve_status status;
+    uint64_t found;
+    prepare_heap();
+    plan = plan_new(method);
+    limit_room(1 << 16);
+    status = observe(plan, 0, s);
+    limit_room(-1);
+    if (status != KVSIEVE_OK && status != KVSIEVE_ERR_MEMORY) return __LINE__ & 255;
+    if (status != KVSIEVE_OK && observe(plan, 0, s) != KVSIEVE_OK) return __LINE__ & 255;
+    observe_range(plan, 1, LAYERS, s);
+    if (kvsieve_plan_finish(plan) != KVSIEVE_OK) return __LINE__ & 255;
+    found = plan_hash(plan, s, 1);
+    return found == reference_hash(method, s) ? 0 : __LINE__ & 255;
+}
+
+static void in_a_child(const char *name, int (*function)(void)) {
+    char output[4096];
+    int result;
+    harness_case("%s: %s, threads %d", method_name(method), name, (int)threads);
+    result = in_child(function, output, sizeof output);
+    EXPECT(result == 0, "%s %d; it printed: %s", result < 0 ? "signal" : "line (modulo 256)", result < 0 ? -result : result,
+           output);
+}
+
+int main(void) {
+    for (int m = 0; m < METHODS; ++m) {
+        method = methods[m];
+        threads = 1;
+        in_a_child("the first call without room", first_call_without_room); /* before this process made any */
+        in_a_child("gather without room", gather_without_room);
+        in_a_child("less and less room", less_and_less_room);
+        threads = 4;
+        in_a_child("less and less room", less_and_less_room);
+    }
+    return harness_end();
+}
