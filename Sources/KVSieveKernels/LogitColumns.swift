@@ -30,29 +30,6 @@ private struct Six {
     var f = Lanes(repeating: 0)
 
     @inline(__always)
-    mutating func add(_ q: Lanes, _ k: Six) {
-        a = multiplyAdd(q, k.a, a)
-        b = multiplyAdd(q, k.b, b)
-        c = multiplyAdd(q, k.c, c)
-        d = multiplyAdd(q, k.d, d)
-        e = multiplyAdd(q, k.e, e)
-        f = multiplyAdd(q, k.f, f)
-    }
-
-    /// Broadcasts element d of six keys.
-    @inline(__always)
-    init(keys: UnsafePointer<Float>, _ stride: Int) {
-        a = Lanes(repeating: keys[0])
-        b = Lanes(repeating: keys[stride])
-        c = Lanes(repeating: keys[2 &* stride])
-        d = Lanes(repeating: keys[3 &* stride])
-        e = Lanes(repeating: keys[4 &* stride])
-        f = Lanes(repeating: keys[5 &* stride])
-    }
-
-    @inline(__always) init() {}
-
-    @inline(__always)
     func store(_ out: UnsafeMutablePointer<Float>, _ stride: Int, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes) {
         put(a, out)
         put(b, out + stride)
@@ -67,27 +44,50 @@ private struct Six {
     }
 }
 
-/// Six columns of one block of `count` vectors of rows.
+/// Two vectors of rows times element d of six keys. A key's number is used up before the next is read: six of them beside
+/// the twelve sums would not fit in sixteen registers.
+@inline(__always)
+private func add(
+    _ q0: Lanes, _ q1: Lanes, _ keys: UnsafePointer<Float>, _ stride: Int, _ v0: inout Six, _ v1: inout Six
+) {
+    var key = Lanes(repeating: keys[0])
+    v0.a = multiplyAdd(q0, key, v0.a)
+    v1.a = multiplyAdd(q1, key, v1.a)
+    key = Lanes(repeating: keys[stride])
+    v0.b = multiplyAdd(q0, key, v0.b)
+    v1.b = multiplyAdd(q1, key, v1.b)
+    key = Lanes(repeating: keys[2 &* stride])
+    v0.c = multiplyAdd(q0, key, v0.c)
+    v1.c = multiplyAdd(q1, key, v1.c)
+    key = Lanes(repeating: keys[3 &* stride])
+    v0.d = multiplyAdd(q0, key, v0.d)
+    v1.d = multiplyAdd(q1, key, v1.d)
+    key = Lanes(repeating: keys[4 &* stride])
+    v0.e = multiplyAdd(q0, key, v0.e)
+    v1.e = multiplyAdd(q1, key, v1.e)
+    key = Lanes(repeating: keys[5 &* stride])
+    v0.f = multiplyAdd(q0, key, v0.f)
+    v1.f = multiplyAdd(q1, key, v1.f)
+}
+
+/// Six columns of one block of `count` vectors of rows, which stand side by side in `queries`.
 @inline(__always)
 private func sixColumns(
     _ queries: UnsafePointer<Float>, _ count: Int, _ keys: UnsafePointer<Float>, _ stride: Int, _ depth: Int,
     _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes
 ) {
-    var v0 = Six()
-    var q = queries
-    var k = keys
     let end = keys + depth
     #if SIMD_512
     if count == 4 {
+        var v0 = Six()
         var v1 = Six()
         var v2 = Six()
         var v3 = Six()
+        var q = queries
+        var k = keys
         while k < end {
-            let key = Six(keys: k, stride)
-            v0.add(load(q), key)
-            v1.add(load(q + laneCount), key)
-            v2.add(load(q + 2 &* laneCount), key)
-            v3.add(load(q + 3 &* laneCount), key)
+            add(load(q), load(q + laneCount), k, stride, &v0, &v1)
+            add(load(q + 2 &* laneCount), load(q + 3 &* laneCount), k, stride, &v2, &v3)
             q += 4 &* laneCount
             k += 1
         }
@@ -98,33 +98,22 @@ private func sixColumns(
         return
     }
     #endif
-    // What is left of a block, two vectors or one at a time; a block of `count` has its rows side by side.
+    // Two vectors at a time; the one that may be left is multiplied beside itself.
     var done = 0
     while done < count {
-        q = queries + done &* laneCount
-        k = keys
-        v0 = Six()
-        if done &+ 2 <= count {
-            var v1 = Six()
-            while k < end {
-                let key = Six(keys: k, stride)
-                v0.add(load(q), key)
-                v1.add(load(q + laneCount), key)
-                q += count &* laneCount
-                k += 1
-            }
-            v0.store(out + done &* laneCount, outStride, maxima + done &* laneCount, &poison)
-            v1.store(out + (done &+ 1) &* laneCount, outStride, maxima + (done &+ 1) &* laneCount, &poison)
-            done &+= 2
-        } else {
-            while k < end {
-                v0.add(load(q), Six(keys: k, stride))
-                q += count &* laneCount
-                k += 1
-            }
-            v0.store(out + done &* laneCount, outStride, maxima + done &* laneCount, &poison)
-            done &+= 1
+        let second = done &+ 1 < count ? laneCount : 0
+        var v0 = Six()
+        var v1 = Six()
+        var q = queries + done &* laneCount
+        var k = keys
+        while k < end {
+            add(load(q), load(q + second), k, stride, &v0, &v1)
+            q += count &* laneCount
+            k += 1
         }
+        v0.store(out + done &* laneCount, outStride, maxima + done &* laneCount, &poison)
+        if second > 0 { v1.store(out + (done &+ 1) &* laneCount, outStride, maxima + (done &+ 1) &* laneCount, &poison) }
+        done &+= 2
     }
 }
 
