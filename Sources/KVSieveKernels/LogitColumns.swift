@@ -98,22 +98,37 @@ private func sixColumns(
         return
     }
     #endif
-    // Two vectors at a time; the one that may be left is multiplied beside itself.
     var done = 0
-    while done < count {
-        let second = done &+ 1 < count ? laneCount : 0
+    while done &+ 2 <= count {
         var v0 = Six()
         var v1 = Six()
         var q = queries + done &* laneCount
         var k = keys
         while k < end {
-            add(load(q), load(q + second), k, stride, &v0, &v1)
+            add(load(q), load(q + laneCount), k, stride, &v0, &v1)
             q += count &* laneCount
             k += 1
         }
         v0.store(out + done &* laneCount, outStride, maxima + done &* laneCount, &poison)
-        if second > 0 { v1.store(out + (done &+ 1) &* laneCount, outStride, maxima + (done &+ 1) &* laneCount, &poison) }
+        v1.store(out + (done &+ 1) &* laneCount, outStride, maxima + (done &+ 1) &* laneCount, &poison)
         done &+= 2
+    }
+    if done < count {
+        var v0 = Six()
+        var q = queries + done &* laneCount
+        var k = keys
+        while k < end {
+            let row = load(q)
+            v0.a = multiplyAdd(row, Lanes(repeating: k[0]), v0.a)
+            v0.b = multiplyAdd(row, Lanes(repeating: k[stride]), v0.b)
+            v0.c = multiplyAdd(row, Lanes(repeating: k[2 &* stride]), v0.c)
+            v0.d = multiplyAdd(row, Lanes(repeating: k[3 &* stride]), v0.d)
+            v0.e = multiplyAdd(row, Lanes(repeating: k[4 &* stride]), v0.e)
+            v0.f = multiplyAdd(row, Lanes(repeating: k[5 &* stride]), v0.f)
+            q += count &* laneCount
+            k += 1
+        }
+        v0.store(out + done &* laneCount, outStride, maxima + done &* laneCount, &poison)
     }
 }
 

@@ -2,9 +2,6 @@
 // sums into weights, add the weighted columns. See AttentionTiles.
 
 struct AttentionPart: @unchecked Sendable {
-    /// From this many rows on BLAS makes the product; below, logit_columns is faster (README: numbers).
-    static let blasRows = 1 << 20
-
     let tiles: AttentionTiles
     let head: Int
     let rows: Range<Int>
@@ -29,7 +26,9 @@ struct AttentionPart: @unchecked Sendable {
     private var attention: WindowAttention { tiles.attention }
     private var lanes: Int { Int(kernels.lanes) }
     private var vectors: Int { rows.count / lanes }
-    private var usesBLAS: Bool { rows.count >= Self.blasRows }
+    /// BLAS makes the product where the kernels were compiled without wide vectors: its own are chosen at run time. With
+    /// them logit_columns is as fast for many rows and faster for few (KVSieveKernels/README.md has the numbers).
+    private var usesBLAS: Bool { kernels.lanes == 4 }
 
     /// Query rows as floats times scale and gain, in blocks (D, block * lanes) as logit_columns wants them; for BLAS one
     /// block of all rows.
