@@ -28,7 +28,8 @@ void *take(size_t bytes);
 /* 1 under valgrind (run.sh sets KVSIEVE_TEST_SLOW): fewer repetitions. */
 int slow(void);
 
-/* Runs `function` in a child process: its exit status, or -signal. `output` gets what it printed, cut to `size`. */
+/* Runs `function` in a child process: its exit status, or -signal (-14 after a minute). `output` gets what it printed, cut
+ * to `size`. */
 int in_child(int (*function)(void), char *output, size_t size);
 
 #endif

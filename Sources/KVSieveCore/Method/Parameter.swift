@@ -36,7 +36,7 @@ public struct Parameter: Sendable {
     func check(_ value: Double) throws(KVSieveError) {
         // A NaN is in no range.
         guard value >= lowest, value <= highest else {
-            throw KVSieveError(.parameter, "\(name) is \(value); expected \(text(lowest)) ... \(text(highest))")
+            throw KVSieveError(.parameter, "\(name) is \(text(value)); expected \(text(lowest)) ... \(text(highest))")
         }
         if kind == .real { return }
         guard value == value.rounded(.towardZero) else {
