@@ -33,6 +33,9 @@ let wideKernels: [Target] = []
 let kernelDependencies: [Target.Dependency] =
     ["KVSieveKernels"] + wideKernels.map { .target(name: $0.name) }
 
+/// Loops over millions of numbers are tested too; a debug build keeps every check at -O.
+let optimised: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration: .debug))]
+
 let package = Package(
     name: "kvsieve",
     products: [.library(name: "kvsieve", type: .dynamic, targets: ["KVSieve"])],
@@ -49,13 +52,14 @@ let package = Package(
         // Views, scratch, statistics, selection, compaction, the plan. Knows no paper and no C struct of ours.
         .target(
             name: "KVSieveCore", dependencies: ["CSupport", "COpenBLAS"] + kernelDependencies,
+            swiftSettings: optimised,
             linkerSettings: [
                 .unsafeFlags([
                     "-Xlinker", "--wrap=openblas_num_threads_env", "-Xlinker", "--wrap=openblas_read_env", openBLAS,
                 ])
             ]),
         // One paper a file.
-        .target(name: "KVSieveMethods", dependencies: ["KVSieveCore"]),
+        .target(name: "KVSieveMethods", dependencies: ["KVSieveCore"], exclude: ["README.md"]),
         // The C functions: checks what a caller passed, turns errors into statuses.
         .target(name: "KVSieveABI", dependencies: ["CKVSieve", "CSupport", "KVSieveCore", "KVSieveMethods"]),
         // Link only: the flags of the shared library. Tests depend on KVSieveABI, never on this.
@@ -73,14 +77,14 @@ let package = Package(
         .target(name: "HeaderComposer"),
         .executableTarget(name: "kvsieve-header", dependencies: ["HeaderComposer", "KVSieveCore", "KVSieveMethods"]),
         // Independent truths: naive references in double, seeded caches, golden files.
-        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: optimised),
         .testTarget(
             name: "KernelTests", dependencies: ["CSupport", "KVSieveCore", "TestSupport"] + kernelDependencies,
-            path: "Tests/KernelTests"),
+            path: "Tests/KernelTests", swiftSettings: optimised),
         .testTarget(
-            name: "CoreTests", dependencies: ["KVSieveCore", "KVSieveMethods", "TestSupport"], path: "Tests/CoreTests"),
+            name: "CoreTests", dependencies: ["KVSieveCore", "KVSieveMethods", "TestSupport"], path: "Tests/CoreTests", swiftSettings: optimised),
         .testTarget(
             name: "MethodTests", dependencies: ["KVSieveCore", "KVSieveMethods", "TestSupport"],
-            path: "Tests/MethodTests"),
+            path: "Tests/MethodTests", swiftSettings: optimised),
     ]
 )

@@ -1,0 +1,171 @@
+// A seeded sequence in the caller's memory, in any dtype and layout, and plans run over it.
+@testable import KVSieveCore
+import KVSieveMethods
+
+/// SplitMix64: small, seeded, the same everywhere.
+struct Noise: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z &>> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z &>> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z &>> 31)
+    }
+    /// Roughly normal, a multiple of 1/64 below 8 in size: exact in float16 and float32.
+    mutating func value() -> Float {
+        let sum = (0..<4).reduce(0) { sum, _ in sum + Int(next() >> 56) - 127 }
+        return Float(sum / 3) / 64
+    }
+}
+
+enum Layout: String, CaseIterable, Sendable { case headMajor, tokenMajor, padded }
+
+/// (heads, tokens, dim) in memory of its own.
+final class Tensor {
+    let memory: UnsafeMutableRawPointer
+    let bytes: Int
+    let heads: Int, tokens: Int, dim: Int
+    let headStride: Int, tokenStride: Int
+    let type: ElementType
+
+    init(_ values: [Float], heads: Int, tokens: Int, dim: Int, type: ElementType, layout: Layout) {
+        (self.heads, self.tokens, self.dim, self.type) = (heads, tokens, dim, type)
+        let row = dim * type.size
+        switch layout {
+        case .headMajor: (tokenStride, headStride) = (row, row * tokens)
+        case .tokenMajor: (tokenStride, headStride) = (row * heads, row)
+        case .padded: (tokenStride, headStride) = (row + 6 * type.size, (row + 6 * type.size) * tokens + 10 * type.size)
+        }
+        bytes = (heads - 1) * headStride + (tokens - 1) * tokenStride + row
+        memory = .allocate(byteCount: bytes, alignment: 64)
+        memory.initializeMemory(as: UInt8.self, repeating: 0x5a, count: bytes)
+        for head in 0..<heads {
+            for token in 0..<tokens {
+                for d in 0..<dim {
+                    let value = values[(head * tokens + token) * dim + d]
+                    let place = memory + head * headStride + token * tokenStride + d * type.size
+                    switch type {
+                    case .float32: place.storeBytes(of: value, as: Float.self)
+                    case .float16: place.storeBytes(of: Float16(value).bitPattern, as: UInt16.self)
+                    case .bfloat16: place.storeBytes(of: UInt16(value.bitPattern >> 16), as: UInt16.self)
+                    }
+                }
+            }
+        }
+    }
+
+    deinit { memory.deallocate() }
+
+    func view(_ name: StaticString) throws(KVSieveError) -> TensorView {
+        try TensorView(
+            name, base: memory, heads: heads, tokens: tokens, dim: dim, headStride: headStride,
+            tokenStride: tokenStride, type: type)
+    }
+
+    /// The bytes of one row.
+    func row(_ head: Int, _ token: Int) -> [UInt8] {
+        Array(UnsafeRawBufferPointer(start: memory + head * headStride + token * tokenStride, count: dim * type.size))
+    }
+}
+
+/// Queries, keys and values of every layer as floats, before they are laid out.
+struct Sequence {
+    var shape: ModelShape
+    var tokens: Int
+    var rows: Int
+    var queries: [[Float]] = []
+    var keys: [[Float]] = []
+    var values: [[Float]] = []
+
+    /// Values are rounded to 5 bits so that every dtype holds them exactly.
+    init(_ shape: ModelShape, tokens: Int, window: Int, seed: UInt64) {
+        self.shape = shape
+        self.tokens = tokens
+        rows = min(window, tokens)
+        var noise = Noise(state: seed)
+        func many(_ count: Int) -> [Float] { (0..<count).map { _ in (noise.value() * 8).rounded() / 8 } }
+        for _ in 0..<shape.layers {
+            queries.append(many(shape.queryHeads * rows * shape.headDim))
+            keys.append(many(shape.heads * tokens * shape.headDim))
+            values.append(many(shape.heads * tokens * shape.headDim))
+        }
+    }
+
+    func tensors(_ layer: Int, _ type: ElementType = .float32, _ layout: Layout = .headMajor) -> (Tensor, Tensor, Tensor) {
+        func make(_ values: [Float], _ heads: Int, _ tokens: Int) -> Tensor {
+            Tensor(values, heads: heads, tokens: tokens, dim: shape.headDim, type: type, layout: layout)
+        }
+        return (
+            make(queries[layer], shape.queryHeads, rows), make(keys[layer], shape.heads, tokens),
+            make(values[layer], shape.heads, tokens)
+        )
+    }
+
+    /// Observes layer after layer. `watch` is called after each with the plan.
+    func observe(
+        _ plan: Plan, _ type: ElementType = .float32, _ layout: Layout = .headMajor, watch: (Plan, Int) throws -> Void = { _, _ in }
+    ) throws {
+        for layer in 0..<shape.layers {
+            let (q, k, v) = tensors(layer, type, layout)
+            try observeLayer(plan, layer, q, k, v)
+            try watch(plan, layer)
+        }
+    }
+
+    /// Tensors that the layer does not need are not handed over.
+    func observeLayer(_ plan: Plan, _ layer: Int, _ q: Tensor, _ k: Tensor, _ v: Tensor) throws {
+        let needs = try plan.needs(layer: layer)
+        try plan.observe(
+            layer: layer,
+            queries: { () throws(KVSieveError) in needs.contains(.queries) ? try q.view("queries") : nil },
+            keys: { () throws(KVSieveError) in needs.contains(.keys) ? try k.view("keys") : nil },
+            values: { () throws(KVSieveError) in needs.contains(.values) ? try v.view("values") : nil })
+    }
+
+    /// A finished plan's positions, [layer][head].
+    func kept(
+        _ row: MethodRow, _ parameters: [String: Double] = [:], _ type: ElementType = .float32,
+        _ layout: Layout = .headMajor
+    ) throws -> [[[Int]]] {
+        let plan = try makePlan(row, shape, parameters)
+        try observe(plan, type, layout)
+        try plan.finish()
+        return try positions(plan)
+    }
+}
+
+func makePlan(_ row: MethodRow, _ shape: ModelShape, _ parameters: [String: Double] = [:], limit: Int = .max) throws -> Plan {
+    let plan = Plan(row, shape, threads: Shared.threads, account: MemoryAccount(limit: limit))
+    for (name, value) in parameters {
+        guard let parameter = row.parameters.first(where: { "\($0.name)" == name }) else {
+            throw KVSieveError(.parameter, "the test names \(name), which \(row.name) does not have")
+        }
+        try plan.set(parameter.id, value)
+    }
+    return plan
+}
+
+func positions(_ plan: Plan) throws -> [[[Int]]] {
+    try (0..<plan.shape.layers).map { layer in
+        let selection = try plan.kept(layer: layer)
+        return (0..<selection.heads).map { selection.copy($0) }
+    }
+}
+
+func method(_ name: String) throws -> MethodRow {
+    guard let row = Registry.rows.first(where: { "\($0.name)" == name }) else {
+        throw KVSieveError(.method, "no method \(name)")
+    }
+    return row
+}
+
+/// Parameters that make a method choose among `tokens` tokens with a small window; every method in the registry must work
+/// with those of these names that it has.
+func tight(_ row: MethodRow, tokens: Int) -> [String: Double] {
+    let wishes: [String: Double] = [
+        "budget": Double(tokens / 5), "ratio": 0.4, "window": 8, "shared": 2, "pyramid": 4, "size": 5,
+        "recent": 16, "sinks": 4, "every": 2, "tokens": 24,
+    ]
+    return wishes.filter { name, _ in row.parameters.contains { "\($0.name)" == name } }
+}
