@@ -10,6 +10,8 @@
 // block's products stay in registers (AVX-512: 4 vectors x 6 keys, others: 2 x 6) and every query vector is loaded once for
 // six keys. Each sum runs over d from 0 up, whatever the block: results do not depend on how rows and keys are divided.
 
+import CSupport
+
 /// Vectors of rows that are multiplied together.
 #if SIMD_512
 @inline(__always) var blockVectors: Int { 4 }
@@ -70,13 +72,32 @@ private func add(
     v1.f = multiplyAdd(q1, key, v1.f)
 }
 
+/// Where the cache line's worth of numbers that begins at `key` ends.
+@inline(__always)
+private func lineEnd(_ key: UnsafePointer<Float>, _ end: UnsafePointer<Float>) -> UnsafePointer<Float> {
+    end - key > 16 ? key + 16 : end
+}
+
+/// A line of each of the six keys that come next is fetched while sixteen numbers of these are multiplied: all at once
+/// would fill the processor's queue of misses and stop it.
+@inline(__always)
+private func prefetch(_ keys: UnsafePointer<Float>, _ stride: Int) {
+    support_prefetch(keys)
+    support_prefetch(keys + stride)
+    support_prefetch(keys + 2 &* stride)
+    support_prefetch(keys + 3 &* stride)
+    support_prefetch(keys + 4 &* stride)
+    support_prefetch(keys + 5 &* stride)
+}
+
 /// Six columns of one block of `count` vectors of rows, which stand side by side in `queries`.
 @inline(__always)
 private func sixColumns(
-    _ queries: UnsafePointer<Float>, _ count: Int, _ keys: UnsafePointer<Float>, _ stride: Int, _ depth: Int,
+    _ queries: UnsafePointer<Float>, _ count: Int, _ keys: UnsafePointer<Float>, _ stride: Int, _ depth: Int, _ ahead: Int,
     _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes
 ) {
     let end = keys + depth
+    var ahead = ahead
     #if SIMD_512
     if count == 4 {
         var v0 = Six()
@@ -86,10 +107,14 @@ private func sixColumns(
         var q = queries
         var k = keys
         while k < end {
-            add(load(q), load(q + laneCount), k, stride, &v0, &v1)
-            add(load(q + 2 &* laneCount), load(q + 3 &* laneCount), k, stride, &v2, &v3)
-            q += 4 &* laneCount
-            k += 1
+            let stop = lineEnd(k, end)
+            if ahead > 0 { prefetch(k + ahead, stride) }
+            while k < stop {
+                add(load(q), load(q + laneCount), k, stride, &v0, &v1)
+                add(load(q + 2 &* laneCount), load(q + 3 &* laneCount), k, stride, &v2, &v3)
+                q += 4 &* laneCount
+                k += 1
+            }
         }
         v0.store(out, outStride, maxima, &poison)
         v1.store(out + laneCount, outStride, maxima + laneCount, &poison)
@@ -105,10 +130,15 @@ private func sixColumns(
         var q = queries + done &* laneCount
         var k = keys
         while k < end {
-            add(load(q), load(q + laneCount), k, stride, &v0, &v1)
-            q += count &* laneCount
-            k += 1
+            let stop = lineEnd(k, end)
+            if ahead > 0 { prefetch(k + ahead, stride) }
+            while k < stop {
+                add(load(q), load(q + laneCount), k, stride, &v0, &v1)
+                q += count &* laneCount
+                k += 1
+            }
         }
+        ahead = 0
         v0.store(out + done &* laneCount, outStride, maxima + done &* laneCount, &poison)
         v1.store(out + (done &+ 1) &* laneCount, outStride, maxima + (done &+ 1) &* laneCount, &poison)
         done &+= 2
@@ -118,15 +148,19 @@ private func sixColumns(
         var q = queries + done &* laneCount
         var k = keys
         while k < end {
-            let row = load(q)
-            v0.a = multiplyAdd(row, Lanes(repeating: k[0]), v0.a)
-            v0.b = multiplyAdd(row, Lanes(repeating: k[stride]), v0.b)
-            v0.c = multiplyAdd(row, Lanes(repeating: k[2 &* stride]), v0.c)
-            v0.d = multiplyAdd(row, Lanes(repeating: k[3 &* stride]), v0.d)
-            v0.e = multiplyAdd(row, Lanes(repeating: k[4 &* stride]), v0.e)
-            v0.f = multiplyAdd(row, Lanes(repeating: k[5 &* stride]), v0.f)
-            q += count &* laneCount
-            k += 1
+            let stop = lineEnd(k, end)
+            if ahead > 0 { prefetch(k + ahead, stride) }
+            while k < stop {
+                let row = load(q)
+                v0.a = multiplyAdd(row, Lanes(repeating: k[0]), v0.a)
+                v0.b = multiplyAdd(row, Lanes(repeating: k[stride]), v0.b)
+                v0.c = multiplyAdd(row, Lanes(repeating: k[2 &* stride]), v0.c)
+                v0.d = multiplyAdd(row, Lanes(repeating: k[3 &* stride]), v0.d)
+                v0.e = multiplyAdd(row, Lanes(repeating: k[4 &* stride]), v0.e)
+                v0.f = multiplyAdd(row, Lanes(repeating: k[5 &* stride]), v0.f)
+                q += count &* laneCount
+                k += 1
+            }
         }
         v0.store(out + done &* laneCount, outStride, maxima + done &* laneCount, &poison)
     }
@@ -165,6 +199,7 @@ func logitColumns(
     var j = 0
     while j < columns {
         let six = j &+ 6 <= columns
+        var ahead = j &+ 12 <= columns ? 6 &* stride : 0
         var vector = 0
         while vector < vectors {
             let count = vectors &- vector < blockVectors ? vectors &- vector : blockVectors
@@ -172,7 +207,9 @@ func logitColumns(
             let target = out + (j &* outStride &+ vector &* laneCount)
             if six {
                 sixColumns(
-                    block, count, keys + j &* stride, stride, depth, target, outStride, maxima + vector &* laneCount, &poison)
+                    block, count, keys + j &* stride, stride, depth, ahead, target, outStride,
+                    maxima + vector &* laneCount, &poison)
+                ahead = 0
             } else {
                 oneColumn(block, count, keys + j &* stride, depth, target, maxima + vector &* laneCount, &poison)
             }

@@ -36,6 +36,9 @@ support_pool *_Nullable support_pool_create(int32_t workers);
 void support_pool_run(support_pool *pool, int32_t items, support_job job, void *context);
 void support_pool_destroy(support_pool *_Nullable pool);
 
+/** Asks for the cache line at `address` before it is needed; never faults. */
+static inline void support_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
+
 /* -- kernels ------------------------------------------------------------------------------------------------------ */
 
 /** The loops over floats, compiled once for each instruction set. No pointer aliases another unless said. */
