@@ -16,7 +16,7 @@ let openBLAS =
 /// Kernels are optimised in debug builds too: without optimisation Swift's SIMD is 200 times slower.
 func kernels(_ name: String, _ define: String? = nil, march: String? = nil) -> Target {
     .target(
-        name: name, dependencies: ["CSupport"],
+        name: name, dependencies: ["CSupport"], exclude: ["README.md"],
         swiftSettings: (define.map { [.define($0)] } ?? [])
             + [.unsafeFlags(["-O"] + (march.map { ["-Xcc", "-march=\($0)"] } ?? []))])
 }
