@@ -82,7 +82,8 @@ let package = Package(
             name: "KernelTests", dependencies: ["CSupport", "KVSieveCore", "TestSupport"] + kernelDependencies,
             path: "Tests/KernelTests", swiftSettings: optimised),
         .testTarget(
-            name: "CoreTests", dependencies: ["KVSieveCore", "KVSieveMethods", "TestSupport"], path: "Tests/CoreTests", swiftSettings: optimised),
+            name: "CoreTests", dependencies: ["KVSieveCore", "KVSieveMethods", "TestSupport"], path: "Tests/CoreTests",
+            swiftSettings: optimised),
         .testTarget(
             name: "MethodTests", dependencies: ["KVSieveCore", "KVSieveMethods", "TestSupport"],
             path: "Tests/MethodTests", swiftSettings: optimised),

@@ -17,7 +17,8 @@ struct DocComment {
         for line in try Self.undoMarkup(lines) {
             let words = line.split(separator: " ")
             if words.first == "Section:" {
-                guard section == nil, words.count == 2 || words.count == 3, let order = words.count == 3 ? Int(words[2]) : 0
+                guard section == nil, words.count == 2 || words.count == 3,
+                    let order = words.count == 3 ? Int(words[2]) : 0
                 else { throw HeaderError("'\(line)': expected one line 'Section: Plan 3'") }
                 section = (String(words[1]), order)
             } else {
@@ -49,7 +50,9 @@ struct DocComment {
         }
         if body.isEmpty { throw HeaderError("the doc comment has no sentence") }
         for line in body + returns + parameters.flatMap(\.lines) {
-            guard !line.contains("*/"), !line.contains("/*") else { throw HeaderError("'\(line)' would end the C comment") }
+            guard !line.contains("*/"), !line.contains("/*") else {
+                throw HeaderError("'\(line)' would end the C comment")
+            }
             if line.trimmed().hasPrefix("\\") { throw HeaderError("'\(line)' is not understood") }
         }
     }
@@ -126,7 +129,9 @@ struct DocComment {
         for (tag, mark) in [("code", "`"), ("em", "*"), ("strong", "**")] {
             text = text.replacing("<\(tag)>", with: mark).replacing("</\(tag)>", with: mark)
         }
-        if text.contains(#/</?[a-zA-Z][a-zA-Z0-9]*>/#) { throw HeaderError("'\(line)' has a tag that is not understood") }
+        if text.contains(#/</?[a-zA-Z][a-zA-Z0-9]*>/#) {
+            throw HeaderError("'\(line)' has a tag that is not understood")
+        }
         return text
     }
 

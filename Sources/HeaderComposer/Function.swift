@@ -47,13 +47,16 @@ public func functions(inCompilerHeader text: String, declared: Set<String>) thro
         } else if line.hasPrefix("SWIFT_EXTERN ") {
             result.append(try function(line, comment: comment, declared: declared))
             comment = []
-        } else if line.hasPrefix("SWIFT_CLASS") || line.hasPrefix("@interface") || line.hasPrefix("typedef SWIFT_ENUM") {
+        } else if line.hasPrefix("SWIFT_CLASS") || line.hasPrefix("@interface") || line.hasPrefix("typedef SWIFT_ENUM")
+        {
             throw HeaderError("only @_cdecl functions may be public in KVSieveABI, not: \(line)")
         } else if !line.trimmed().isEmpty {
             comment = []
         }
     }
-    if result.isEmpty { throw HeaderError("the compiler's header declares no function (no line begins with SWIFT_EXTERN)") }
+    if result.isEmpty {
+        throw HeaderError("the compiler's header declares no function (no line begins with SWIFT_EXTERN)")
+    }
     return result
 }
 

@@ -7,7 +7,8 @@ public struct HeaderMethod: Sendable {
     let parameters: [HeaderParameter]
 
     public init(
-        id: Int32, name: String, constant: String, summary: String, paper: String, decodes: Bool, parameters: [HeaderParameter]
+        id: Int32, name: String, constant: String, summary: String, paper: String, decodes: Bool,
+        parameters: [HeaderParameter]
     ) {
         (self.id, self.name, self.constant) = (id, name, constant)
         (self.summary, self.paper, self.decodes, self.parameters) = (summary, paper, decodes, parameters)
@@ -62,7 +63,8 @@ struct RegistryText {
             guard !method.name.isEmpty, method.name.allSatisfy({ $0.isASCII && ($0.isLowercase || $0.isNumber) }) else {
                 throw HeaderError("a method's name is lower-case letters and digits: '\(method.name)'")
             }
-            for (name, constant) in [(method.name, method.constant)] + method.parameters.map({ ($0.name, $0.constant) }) {
+            for (name, constant) in [(method.name, method.constant)] + method.parameters.map({ ($0.name, $0.constant) })
+            {
                 let prefixes = ["KVSIEVE_", method.constant + "_"]
                 guard prefixes.contains(where: { constant == $0 + name.uppercased() }) else {
                     throw HeaderError("'\(constant)' must be KVSIEVE_ (and the method) and '\(name)' in upper case")
@@ -82,7 +84,8 @@ struct RegistryText {
     func methodEnum() -> [String] {
         let width = methods.map(\.constant.count).max() ?? 0
         var lines = [
-            heading("Methods"), "", "/** Methods, by the paper that published them. Ids are pinned for ever. */", "enum {",
+            heading("Methods"), "", "/** Methods, by the paper that published them. Ids are pinned for ever. */",
+            "enum {",
         ]
         for (index, method) in methods.sorted(by: { $0.id < $1.id }).enumerated() {
             let comma = index == methods.count - 1 ? " " : ","
@@ -101,8 +104,12 @@ struct RegistryText {
                     continue
                 }
                 let first = rows[place].parameter
-                guard first.constant == parameter.constant, first.summary == parameter.summary, first.name == parameter.name else {
-                    throw HeaderError("parameter \(parameter.id) is '\(first.constant)' and '\(parameter.constant)', or has two summaries")
+                guard first.constant == parameter.constant, first.summary == parameter.summary,
+                    first.name == parameter.name
+                else {
+                    throw HeaderError(
+                        "parameter \(parameter.id) is '\(first.constant)' and '\(parameter.constant)', or has two summaries"
+                    )
                 }
                 rows[place].owners.append(method)
             }
@@ -127,7 +134,8 @@ struct RegistryText {
             }.joined()
             let head = "    \(row.parameter.constant.padded(to: width)) = \(row.parameter.id)\(comma) /**< "
             let values = row.owners.flatMap { $0.parameters.filter { $0.id == row.parameter.id } }
-            lines += trailing(head, mask + " " + row.parameter.summary, " [\(defaults(values))]", indent: mask.count + 1)
+            lines += trailing(
+                head, mask + " " + row.parameter.summary, " [\(defaults(values))]", indent: mask.count + 1)
         }
         return lines + ["};"]
     }

@@ -9,7 +9,8 @@ extension Composer {
         ]
         for function in functions.sorted(by: { $0.name < $1.name }) {
             let parameters = function.parameters.map { "(\"\($0.type.spelling)\", \"\($0.name)\")" }
-            lines.append("    \"\(function.name)\": (\"\(function.result.spelling)\", [\(parameters.joined(separator: ", "))]),")
+            lines.append(
+                "    \"\(function.name)\": (\"\(function.result.spelling)\", [\(parameters.joined(separator: ", "))]),")
         }
         return (lines + ["}", ""]).joined(separator: "\n")
     }
@@ -22,7 +23,8 @@ extension Composer {
     /// The README with the table between its two markers renewed.
     public func readme(_ text: String) throws(HeaderError) -> String {
         let begin = "<!-- methods:begin -->", end = "<!-- methods:end -->"
-        guard let first = text.firstRange(of: begin), let last = text.firstRange(of: end), first.upperBound <= last.lowerBound,
+        guard let first = text.firstRange(of: begin), let last = text.firstRange(of: end),
+            first.upperBound <= last.lowerBound,
             text.ranges(of: begin).count == 1, text.ranges(of: end).count == 1
         else { throw HeaderError("README.md needs one '\(begin)' and, below it, one '\(end)'") }
         return text[..<first.upperBound] + "\n" + table() + "\n" + text[last.lowerBound...]
@@ -30,7 +32,8 @@ extension Composer {
 
     private func table() -> String {
         var lines = [
-            "| Method | Constant | Paper | What it keeps | While decoding | Parameters (default) |", "|---|---|---|---|---|---|",
+            "| Method | Constant | Paper | What it keeps | While decoding | Parameters (default) |",
+            "|---|---|---|---|---|---|",
         ]
         for method in registry.methods.sorted(by: { $0.id < $1.id }) {
             let parameters = method.parameters.map { "`\($0.name)` \(number($0.initial))" }.joined(separator: ", ")

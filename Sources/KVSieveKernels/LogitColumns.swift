@@ -32,7 +32,9 @@ private struct Six {
     var f = Lanes(repeating: 0)
 
     @inline(__always)
-    func store(_ out: UnsafeMutablePointer<Float>, _ stride: Int, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes) {
+    func store(
+        _ out: UnsafeMutablePointer<Float>, _ stride: Int, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes
+    ) {
         put(a, out)
         put(b, out + stride)
         put(c, out + 2 &* stride)
@@ -93,7 +95,8 @@ private func prefetch(_ keys: UnsafePointer<Float>, _ stride: Int) {
 /// Six columns of one block of `count` vectors of rows, which stand side by side in `queries`.
 @inline(__always)
 private func sixColumns(
-    _ queries: UnsafePointer<Float>, _ count: Int, _ keys: UnsafePointer<Float>, _ stride: Int, _ depth: Int, _ ahead: Int,
+    _ queries: UnsafePointer<Float>, _ count: Int, _ keys: UnsafePointer<Float>, _ stride: Int, _ depth: Int,
+    _ ahead: Int,
     _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes
 ) {
     let end = keys + depth

@@ -7,7 +7,8 @@ import KVSieveMethods
 func headerMethods() -> [HeaderMethod] {
     Registry.rows.map { row in
         HeaderMethod(
-            id: row.id, name: "\(row.name)", constant: "\(row.constant)", summary: "\(row.summary)", paper: "\(row.paper)",
+            id: row.id, name: "\(row.name)", constant: "\(row.constant)", summary: "\(row.summary)",
+            paper: "\(row.paper)",
             decodes: row.decodes,
             parameters: row.parameters.map {
                 HeaderParameter(

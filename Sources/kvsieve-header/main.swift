@@ -49,7 +49,8 @@ do {
         if check {
             print("stale: \(path)")
         } else {
-            try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(
+                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
             try text.write(to: file, atomically: true, encoding: .utf8)
             print("wrote: \(path)")
         }

@@ -105,7 +105,7 @@ int in_child(int (*function)(void), char *output, size_t size) {
         dup2(ends[1], 2);
         close(ends[0]);
         close(ends[1]);
-        alarm(slow() ? 600 : 60); /* a call that never returns ends here */
+        alarm(slow() ? 600 : 30); /* a call that never returns ends here */
         result = function();
         fflush(NULL);
         _exit(result);

@@ -28,7 +28,7 @@ void *take(size_t bytes);
 /* 1 under valgrind (run.sh sets KVSIEVE_TEST_SLOW): fewer repetitions. */
 int slow(void);
 
-/* Runs `function` in a child process: its exit status, or -signal (-14 after a minute). `output` gets what it printed, cut
+/* Runs `function` in a child process: its exit status, or -signal (-14 after 30 seconds). `output` gets what it printed, cut
  * to `size`. */
 int in_child(int (*function)(void), char *output, size_t size);
 

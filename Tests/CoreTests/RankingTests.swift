@@ -1,6 +1,7 @@
+import Testing
+
 // Rankings against a stable sort: the best n, ties to the lower index.
 @testable import KVSieveCore
-import Testing
 
 private struct Random: RandomNumberGenerator {
     var state: UInt64
@@ -28,7 +29,9 @@ private func row(_ kind: Kind, _ count: Int, _ seed: UInt64) -> [Float] {
 }
 
 @Suite struct RankingTests {
-    @Test(arguments: Kind.allCases, [0, 1, 2, 3, 17, 100, 2049]) private func bestUnitsAreTheTopOfAStableSort(_ kind: Kind, _ count: Int) {
+    @Test(arguments: Kind.allCases, [0, 1, 2, 3, 17, 100, 2049]) private func bestUnitsAreTheTopOfAStableSort(
+        _ kind: Kind, _ count: Int
+    ) {
         let values = row(kind, count, UInt64(count) + 5)
         let order = values.indices.sorted { values[$0] != values[$1] ? values[$0] > values[$1] : $0 < $1 }
         var histogram = [Int](repeating: 0, count: RankThreshold.histogramSize)
@@ -41,7 +44,9 @@ private func row(_ kind: Kind, _ count: Int, _ seed: UInt64) -> [Float] {
     }
 
     /// Layers of different sizes in one ranking: (score, layer, head, position), by a stable sort.
-    @Test(arguments: Kind.allCases, [1 as UInt64, 2, 3]) private func rankShareCountsTheWinnersOfAStableSort(_ kind: Kind, _ seed: UInt64) throws {
+    @Test(arguments: Kind.allCases, [1 as UInt64, 2, 3]) private func rankShareCountsTheWinnersOfAStableSort(
+        _ kind: Kind, _ seed: UInt64
+    ) throws {
         let account = MemoryAccount()
         let work = Workspace(threads: 1, account: account)
         var all: [(Float, Int)] = []

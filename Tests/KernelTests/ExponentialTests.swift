@@ -1,8 +1,9 @@
 // The exponential of every instruction set against Foundation's in double.
 import CSupport
 import Foundation
-@testable import KVSieveCore
 import Testing
+
+@testable import KVSieveCore
 
 @Suite struct ExponentialTests {
     @Test(arguments: kernelTables.indices) func relativeErrorIsAtMostTwoInTenMillion(_ index: Int) {

@@ -1,7 +1,8 @@
-// Properties that every method in the registry has, over shapes, dtypes and layouts. A new row is tested without a line here.
-@testable import KVSieveCore
 import KVSieveMethods
 import Testing
+
+// Properties that every method in the registry has, over shapes, dtypes and layouts. A new row is tested without a line here.
+@testable import KVSieveCore
 
 struct Case: Sendable, CustomStringConvertible {
     let method: Int
@@ -35,7 +36,8 @@ let matrix: [Case] = Registry.rows.indices.flatMap { method in
 
     @Test(arguments: matrix) func protectedTokensAreKept(_ test: Case) throws {
         let parameters = tight(test.row, tokens: test.tokens)
-        let recent = test.row.parameters.contains { "\($0.name)" == "recent" }
+        let recent =
+            test.row.parameters.contains { "\($0.name)" == "recent" }
             ? Int(parameters["recent"] ?? 0) : Int(parameters["window"] ?? 0)
         let sinks = Int(parameters["sinks"] ?? 0)
         for layer in try test.sequence().kept(test.row, parameters) {
@@ -137,7 +139,9 @@ let matrix: [Case] = Registry.rows.indices.flatMap { method in
         try sequence.observe(plan)
         try plan.finish()
         for layer in 0..<test.layers {
-            for (type, layout) in [(ElementType.float32, Layout.headMajor), (.bfloat16, .tokenMajor), (.float16, .padded)] {
+            for (type, layout) in [
+                (ElementType.float32, Layout.headMajor), (.bfloat16, .tokenMajor), (.float16, .padded),
+            ] {
                 let source = sequence.tensors(layer, type, layout).1
                 let selection = try plan.kept(layer: layer)
                 let expected = (0..<test.heads).map { head in selection.copy(head).map { source.row(head, $0) } }

@@ -1,9 +1,10 @@
-// The library against the naive double reference: the same positions wherever the reference's scores are further apart than
-// float32 can blur. With max pooling, whose plateaus are exact ties, the kept scores must be the same numbers.
-@testable import KVSieveCore
 import KVSieveMethods
 import TestSupport
 import Testing
+
+// The library against the naive double reference: the same positions wherever the reference's scores are further apart than
+// float32 can blur. With max pooling, whose plateaus are exact ties, the kept scores must be the same numbers.
+@testable import KVSieveCore
 
 struct ReferenceCase: Sendable, CustomStringConvertible {
     let method: String
@@ -24,16 +25,20 @@ let drawn: [ReferenceCase] = ["ahakv", "taskkv", "windowkv", "dynamickv"].flatMa
         let (queryHeads, heads) = pick([(1, 1), (4, 2), (4, 4), (16, 1), (6, 3), (8, 2)])
         var changes: [String: Double] = ["window": pick([4, 8, 13])]
         switch name {
-        case "ahakv": changes.merge(["gain_floor": pick([0, 0.5, 1]), "sinks": pick([0, 3]), "budget": pick([20, 50, 90])]) { $1 }
+        case "ahakv":
+            changes.merge(["gain_floor": pick([0, 0.5, 1]), "sinks": pick([0, 3]), "budget": pick([20, 50, 90])]) { $1 }
         case "taskkv":
             changes.merge(["ratio": pick([0.25, 0.4, 0.8]), "beta": pick([0, 0.3, 0.7]), "top": pick([0, 1, 2])]) { $1 }
         case "windowkv":
-            changes.merge(["task": pick([0, 1]), "charge": pick([0, 1]), "shared": pick([1, 2, 3]), "size": pick([1, 5, 8])]) { $1 }
+            changes.merge([
+                "task": pick([0, 1]), "charge": pick([0, 1]), "shared": pick([1, 2, 3]), "size": pick([1, 5, 8]),
+            ]) { $1 }
         default: changes.merge(["pool": pick([0, 1]), "cap": pick([1, 2.5, 10]), "every": pick([1, 2, 4])]) { $1 }
         }
         if name != "windowkv" { changes["pool_kernel"] = pick([1, 5, 7]) }
         return ReferenceCase(
-            method: name, shape: (pick([1, 2, 4, 5]), queryHeads, heads, pick([8, 33, 64])), tokens: pick([90, 131, 260]),
+            method: name, shape: (pick([1, 2, 4, 5]), queryHeads, heads, pick([8, 33, 64])),
+            tokens: pick([90, 131, 260]),
             changes: changes, type: pick([.float32, .float16, .bfloat16]), layout: pick(Layout.allCases),
             seed: noise.next())
     }
@@ -43,7 +48,8 @@ let drawn: [ReferenceCase] = ["ahakv", "taskkv", "windowkv", "dynamickv"].flatMa
     @Test(arguments: drawn) func keepsWhatTheFormulasSay(_ test: ReferenceCase) throws {
         let row = try method(test.method)
         let shape = try ModelShape(
-            layers: test.shape.layers, queryHeads: test.shape.queryHeads, heads: test.shape.heads, headDim: test.shape.dim)
+            layers: test.shape.layers, queryHeads: test.shape.queryHeads, heads: test.shape.heads,
+            headDim: test.shape.dim)
         var parameters = tight(row, tokens: test.tokens)
         parameters.merge(test.changes) { $1 }
         for parameter in row.parameters where parameters["\(parameter.name)"] == nil {
@@ -58,7 +64,8 @@ let drawn: [ReferenceCase] = ["ahakv", "taskkv", "windowkv", "dynamickv"].flatMa
             sequence.queries[layer] = sequence.queries[layer].map { $0 * 4 }
         }
         let cache = ReferenceCache(
-            layers: shape.layers, queryHeads: shape.queryHeads, heads: shape.heads, dim: shape.headDim, tokens: test.tokens,
+            layers: shape.layers, queryHeads: shape.queryHeads, heads: shape.heads, dim: shape.headDim,
+            tokens: test.tokens,
             rows: sequence.rows, scale: 0, queries: sequence.queries, keys: sequence.keys, values: sequence.values)
         let expected = Reference.run(test.method, cache, parameters)
         let kept = try sequence.kept(row, parameters, test.type, test.layout)
@@ -73,14 +80,17 @@ let drawn: [ReferenceCase] = ["ahakv", "taskkv", "windowkv", "dynamickv"].flatMa
 
     /// Positions that differ must have scores that float32 cannot tell apart.
     private func compareScores(
-        _ test: ReferenceCase, _ row: MethodRow, _ parameters: [String: Double], _ expected: ReferenceResult, _ layer: Int,
+        _ test: ReferenceCase, _ row: MethodRow, _ parameters: [String: Double], _ expected: ReferenceResult,
+        _ layer: Int,
         _ head: Int, _ got: [Int], _ want: [Int]
     ) throws {
         let rows = expected.scores[layer]
         let scores = rows.count == 1 ? rows[0] : rows[head]
         let unit = test.method == "windowkv" ? Int(parameters["size"] ?? 1) : 1
         let first = test.method == "taskkv" || test.method == "ahakv" ? Int(parameters["sinks"] ?? 0) : 0
-        func sorted(_ positions: Set<Int>) -> [Double] { Set(positions.map { ($0 - first) / unit }).map { scores[$0] }.sorted() }
+        func sorted(_ positions: Set<Int>) -> [Double] {
+            Set(positions.map { ($0 - first) / unit }).map { scores[$0] }.sorted()
+        }
         let (mine, theirs) = (sorted(Set(got).subtracting(want)), sorted(Set(want).subtracting(got)))
         #expect(mine.count == theirs.count)
         for (a, b) in zip(mine, theirs) {

@@ -1,7 +1,8 @@
-// The list of methods: ids, names, bounds, defaults; every parameter can be set, read back, and refuses what is outside.
-@testable import KVSieveCore
 import KVSieveMethods
 import Testing
+
+// The list of methods: ids, names, bounds, defaults; every parameter can be set, read back, and refuses what is outside.
+@testable import KVSieveCore
 
 @Suite struct RegistryTests {
     @Test func idsAndNamesAreTheirOwn() {
@@ -21,7 +22,9 @@ import Testing
             #expect(methods[name] == id)
         }
         var parameters: [String: Int32] = [:]
-        for row in Registry.rows { for parameter in row.parameters { parameters["\(parameter.constant)"] = parameter.id } }
+        for row in Registry.rows {
+            for parameter in row.parameters { parameters["\(parameter.constant)"] = parameter.id }
+        }
         let pinned: [String: Int32] = [
             "KVSIEVE_BUDGET": 100, "KVSIEVE_RATIO": 101, "KVSIEVE_WINDOW": 102, "KVSIEVE_POOL_KERNEL": 103,
             "KVSIEVE_POOL": 104, "KVSIEVE_THREADS": 105, "KVSIEVE_AHAKV_GAIN_FLOOR": 200, "KVSIEVE_AHAKV_SINKS": 201,
@@ -58,7 +61,9 @@ import Testing
     @Test(arguments: Registry.rows.indices) func anotherMethodsParameterIsRefused(_ index: Int) throws {
         let row = Registry.rows[index]
         let plan = try makePlan(row, ModelShape(layers: 1, queryHeads: 1, heads: 1, headDim: 8))
-        let foreign = Registry.rows.flatMap(\.parameters).filter { other in !row.parameters.contains { $0.id == other.id } }
+        let foreign = Registry.rows.flatMap(\.parameters).filter { other in
+            !row.parameters.contains { $0.id == other.id }
+        }
         for id in foreign.map(\.id) + [0, -1, .max, .min] {
             #expect(#expect(throws: KVSieveError.self) { try plan.set(id, 1) }?.kind == .parameter)
             #expect(#expect(throws: KVSieveError.self) { _ = try plan.get(id) }?.kind == .parameter)

@@ -1,6 +1,7 @@
+import KVSieveMethods
+
 // A seeded sequence in the caller's memory, in any dtype and layout, and plans run over it.
 @testable import KVSieveCore
-import KVSieveMethods
 
 /// SplitMix64: small, seeded, the same everywhere.
 struct Noise: RandomNumberGenerator {
@@ -92,7 +93,9 @@ struct Sequence {
         }
     }
 
-    func tensors(_ layer: Int, _ type: ElementType = .float32, _ layout: Layout = .headMajor) -> (Tensor, Tensor, Tensor) {
+    func tensors(_ layer: Int, _ type: ElementType = .float32, _ layout: Layout = .headMajor) -> (
+        Tensor, Tensor, Tensor
+    ) {
         func make(_ values: [Float], _ heads: Int, _ tokens: Int) -> Tensor {
             Tensor(values, heads: heads, tokens: tokens, dim: shape.headDim, type: type, layout: layout)
         }
@@ -104,7 +107,8 @@ struct Sequence {
 
     /// Observes layer after layer. `watch` is called after each with the plan.
     func observe(
-        _ plan: Plan, _ type: ElementType = .float32, _ layout: Layout = .headMajor, watch: (Plan, Int) throws -> Void = { _, _ in }
+        _ plan: Plan, _ type: ElementType = .float32, _ layout: Layout = .headMajor,
+        watch: (Plan, Int) throws -> Void = { _, _ in }
     ) throws {
         for layer in 0..<shape.layers {
             let (q, k, v) = tensors(layer, type, layout)
@@ -135,7 +139,9 @@ struct Sequence {
     }
 }
 
-func makePlan(_ row: MethodRow, _ shape: ModelShape, _ parameters: [String: Double] = [:], limit: Int = .max) throws -> Plan {
+func makePlan(_ row: MethodRow, _ shape: ModelShape, _ parameters: [String: Double] = [:], limit: Int = .max) throws
+    -> Plan
+{
     let plan = Plan(row, shape, threads: Shared.threads, account: MemoryAccount(limit: limit))
     for (name, value) in parameters {
         guard let parameter = row.parameters.first(where: { "\($0.name)" == name }) else {

@@ -158,7 +158,8 @@ public enum Reference {
             result.scores.append(
                 (0..<heads).map { head in
                     pooled(
-                        Array(cache.groupSums(layer, head: head).prefix(candidates)), kernel: kernel, max: p["pool"]! == 1)
+                        Array(cache.groupSums(layer, head: head).prefix(candidates)), kernel: kernel,
+                        max: p["pool"]! == 1)
                 })
             held.append(first)
             let seen = layer + 1

@@ -112,7 +112,8 @@ struct AttentionPart: @unchecked Sendable {
     }
 
     /// Causality inside the last W columns: row i does not see j > T - W + i. Most tiles have none of them.
-    private func mask(_ columns: Range<Int>, _ out: UnsafeMutablePointer<Float>, _ highest: UnsafeMutablePointer<Float>) {
+    private func mask(_ columns: Range<Int>, _ out: UnsafeMutablePointer<Float>, _ highest: UnsafeMutablePointer<Float>)
+    {
         let first = attention.layer.tokens - attention.rows
         guard columns.upperBound > first + 1 else { return }
         for r in 0..<rows.count {
@@ -161,9 +162,12 @@ struct AttentionPart: @unchecked Sendable {
         var r = 0
         while r < rows.count {
             let queryHead = (rows.lowerBound + r) / tiles.layout.headStride
-            let run = perHead ? min(rows.count - r, (queryHead + 1) * tiles.layout.headStride - rows.lowerBound - r) : rows.count
+            let run =
+                perHead
+                ? min(rows.count - r, (queryHead + 1) * tiles.layout.headStride - rows.lowerBound - r) : rows.count
             kernels.weighted_columns(
-                source + r, Int64(columns.count), Int64(run / lanes), Int64(rows.count), weights + (tile * rows.count + r),
+                source + r, Int64(columns.count), Int64(run / lanes), Int64(rows.count),
+                weights + (tile * rows.count + r),
                 target + (perHead ? queryHead * attention.layer.tokens : 0) + columns.lowerBound)
             r += run
         }

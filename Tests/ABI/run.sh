@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# The C ABI, as C, C++ and Python hosts see it.      run.sh LIBRARY ROOT [NAME ...]
+#
+# Every test program prints "N passed, N failed"; so does this script, with the sum, as its last line. With names only
+# those programs are run. What a program prints when it fails stands above its line; VENV_PYTHON names a Python that
+# has numpy (default ROOT/.venv/bin/python).
+set -u
+library=$(realpath "$1") root=$(realpath "$2")
+shift 2
+only=" $* "
+here=$root/Tests/ABI include=$root/include
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export VENV_PYTHON=${VENV_PYTHON:-$root/.venv/bin/python}
+passed=0 failed=0
+c_flags="-std=c99 -g -O1 -Wall -Wextra -Wpedantic -Werror -I$include -I$work"
+
+# What linker and loader look for, beside each other.
+mkdir "$work/lib"
+ln -s "$library" "$work/lib/libkvsieve.so.0"
+ln -s libkvsieve.so.0 "$work/lib/libkvsieve.so"
+link="-L$work/lib -lkvsieve -Wl,-rpath,$work/lib -lm -lpthread -ldl"
+sed -nE 's/^size +(\S+) (\S+) (\S+)$/SIZE(\1, \2, \3)/p
+    s/^field +([^.]+)\.(\S+) (\S+) (\S+)$/FIELD(\1, \2, \3, \4)/p
+    s/^value +(\S+) (\S+)$/VALUE(\1, \2)/p' "$here/layout.txt" >"$work/layout.inc"
+
+wanted() { [ "$only" = "  " ] || [[ "$only" == *" $1 "* ]]; }
+
+# Runs a command and adds up its last line. A command that counts nothing, or fails with no failed test, is one failure.
+count() { # name, command
+    local name=$1 output status last
+    shift
+    wanted "${name%% *}" || return 0
+    output=$(timeout 1800 "$@" 2>&1 </dev/null)
+    status=$?
+    last=$(tail -n 1 <<<"$output")
+    if [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+        local good=${BASH_REMATCH[1]} bad=${BASH_REMATCH[2]}
+    else
+        local good=0 bad=1
+    fi
+    if [ $status != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
+    if [ "$bad" != 0 ]; then head -c 6000 <<<"$output"; fi
+    printf '%-34s %s passed, %s failed\n' "$name" "$good" "$bad"
+    passed=$((passed + good)) failed=$((failed + bad))
+}
+
+# Compiles Tests/ABI/NAME.c; a program that does not compile is a failure.
+build() { # compiler, name, further sources and flags
+    local compiler=$1 name=$2
+    shift 2
+    wanted "$name" || return 1
+    # shellcheck disable=SC2086
+    if output=$(cd "$here" && $compiler $c_flags "$name.c" "$@" 2>&1); then return 0; fi
+    printf '%s\n' "$output" | head -40
+    echo "$name does not compile with $compiler"
+    failed=$((failed + 1))
+    return 1
+}
+
+# valgrind reads the library when it is stripped (DWARF 5 of Swift is beyond it), as release builds are.
+valgrind=(valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect
+    --trace-children=no --child-silent-after-fork=yes)
+under_valgrind() { # name
+    if command -v valgrind >/dev/null; then
+        count "$1 (valgrind)" env KVSIEVE_TEST_SLOW=1 "${valgrind[@]}" "$work/$1"
+    else
+        echo "valgrind is not installed"
+        failed=$((failed + 1))
+    fi
+}
+
+count header_modes bash "$here/header_modes.sh" "$include"
+for compiler in gcc clang; do
+    if build $compiler layout -o "$work/layout"; then count layout "$work/layout"; fi
+done
+if wanted layout; then
+    for compiler in g++ clang++; do
+        $compiler -std=c++17 -Wall -Wextra -Wpedantic -Werror -I"$include" -I"$work" "$here/layout.cpp" -o "$work/layout_cpp"
+        count "layout (C++, $compiler)" "$work/layout_cpp"
+    done
+fi
+programs="versions contract contract_lengths misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order
+    misuse_memory threads"
+for name in $programs; do
+    # Both compilers must accept it; the one that is run is gcc's.
+    # shellcheck disable=SC2086
+    build clang $name harness.c fixture.c -o "$work/$name" $link && build gcc $name harness.c fixture.c -o "$work/$name" $link &&
+        count $name "$work/$name"
+done
+if wanted versions && wanted symbols || [ "$only" = "  " ]; then
+    "$work/versions" --constants >"$work/constants"
+    count symbols bash "$here/symbols.sh" "$library" "$include" "$work/constants"
+fi
+# The narrowest instruction set takes other paths (its products are the BLAS's).
+for name in contract misuse_numbers misuse_memory threads; do
+    if wanted $name; then count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"; fi
+done
+if build gcc guest forward.c harness.c fixture.c -o "$work/guest" -Wl,--export-dynamic-symbol=cblas_sgemm -lm -lpthread -ldl; then
+    count guest "$work/guest" "$library"
+fi
+if wanted embed; then
+    # shellcheck disable=SC2046,SC2086
+    c_flags="${c_flags/c99/gnu11} $(/usr/bin/python3-config --includes)" c_flags=${c_flags/-Wpedantic/}
+    build gcc embed harness.c fixture.c -o "$work/embed" $link $(/usr/bin/python3-config --embed --ldflags) &&
+        count embed env PYTHONPATH="$root/bindings/python/src" KVSIEVE_LIBRARY="$work/lib/libkvsieve.so.0" "$work/embed" "$VENV_PYTHON"
+fi
+for name in contract contract_lengths misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order threads; do
+    if wanted $name; then under_valgrind $name; fi
+done
+count extract python3 "$here/extract.py" "$work/lib" "$root"
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Exported functions of the library == prototypes of the header, both ways; soname, needs and constants.
+#     symbols.sh LIBRARY INCLUDE CONSTANTS          (CONSTANTS: what `versions --constants` prints)
+set -u
+library=$1 header=$2/kvsieve.h constants=$3
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+
+same() { # name, file found, file expected
+    if diff "$2" "$3" >"$work/diff"; then passed=$((passed + 1)); else
+        failed=$((failed + 1))
+        echo "FAILED $1 (< found, > expected)"
+        cat "$work/diff"
+    fi
+}
+
+# Prototypes as the compiler sees them, so that a comment cannot look like one.
+gcc -E -P "$header" | tr '\n' ' ' | grep -oE 'kvsieve_[a-z_]+ ?\(' | tr -d ' (' | sort -u >"$work/header"
+# Capital letters: global. (The linker also lists a few local symbols, for relocations; nobody can link to those.)
+nm -D --defined-only "$library" | awk '$2 ~ /[B-Z]/' >"$work/symbols"
+awk '{ sub(/@.*/, "", $3); print $3 }' "$work/symbols" | sort -u >"$work/exports"
+same "exported symbols are the functions of the header, no more and no less" "$work/exports" "$work/header"
+sed -E 's/^.*[ *](kvsieve_[a-z_]+)\(.*/\1/' "$here/functions.txt" | sort >"$work/listed"
+same "Tests/ABI/functions.txt lists the functions of the header" "$work/listed" "$work/header"
+awk '$2 != "T"' "$work/symbols" >"$work/others"
+same "nothing but functions is exported" "$work/others" /dev/null
+awk '$3 !~ /@@KVSIEVE_0$/' "$work/symbols" >"$work/unversioned"
+same "every symbol has the version KVSIEVE_0" "$work/unversioned" /dev/null
+
+readelf -dW "$library" | sed -nE 's/.*\(SONAME\).*\[(.*)\]/\1/p' >"$work/soname"
+echo libkvsieve.so.0 >"$work/expected"
+same "soname" "$work/soname" "$work/expected"
+readelf -dW "$library" | sed -nE 's/.*\(NEEDED\).*\[(.*)\]/\1/p' |
+    grep -vE '^(libc|libm|libstdc\+\+|libgcc_s|ld-linux-x86-64|ld-linux-aarch64)\.so\.[0-9]+$' >"$work/needed"
+same "needs nothing but libc, libm, libstdc++, libgcc_s and the loader" "$work/needed" /dev/null
+readelf -dW "$library" | grep -cE 'TEXTREL|\(RPATH\)' | sed 's/^0$//;/^$/d' >"$work/textrel"
+same "no text relocations, no RPATH" "$work/textrel" /dev/null
+readelf -lW "$library" | grep GNU_STACK | grep -c RWE | sed 's/^0$//;/^$/d' >"$work/stack"
+same "the stack is not executable" "$work/stack" /dev/null
+
+# The enums of methods and parameters in the header are what the library itself says.
+sed -n '/^\/\* == Methods/,/^\/\* == Plan/p' "$header" | sed -nE 's/^ +(KVSIEVE_[A-Z0-9_]+) += ([0-9]+).*/\1 \2/p' | sort -u >"$work/macros"
+sort -u "$constants" >"$work/asked"
+same "constants of the header are those of introspection" "$work/asked" "$work/macros"
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
