@@ -31,6 +31,7 @@ count() { # name, command
     local name=$1 output status last
     shift
     wanted "${name%% *}" || return 0
+    : >"$work/log"
     output=$(timeout 1800 "$@" 2>&1 </dev/null)
     status=$?
     last=$(tail -n 1 <<<"$output")
@@ -40,7 +41,7 @@ count() { # name, command
         local good=0 bad=1
     fi
     if [ $status != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
-    if [ "$bad" != 0 ]; then head -c 6000 <<<"$output"; fi
+    if [ "$bad" != 0 ]; then head -c 6000 -q "$work/log" - <<<"$output"; fi
     printf '%-34s %s passed, %s failed\n' "$name" "$good" "$bad"
     passed=$((passed + good)) failed=$((failed + bad))
 }
@@ -59,8 +60,9 @@ build() { # compiler, name, further sources and flags
 }
 
 # valgrind reads the library when it is stripped (DWARF 5 of Swift is beyond it), as release builds are.
-valgrind=(valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect
-    --trace-children=no --child-silent-after-fork=yes)
+# Possibly lost: Swift keeps its metadata behind tagged pointers.
+valgrind=(valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect
+    --errors-for-leak-kinds=definite,indirect --child-silent-after-fork=yes --log-file="$work/log")
 under_valgrind() { # name
     if command -v valgrind >/dev/null; then
         count "$1 (valgrind)" env KVSIEVE_TEST_SLOW=1 "${valgrind[@]}" "$work/$1"
@@ -108,6 +110,7 @@ fi
 for name in contract contract_lengths misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order threads; do
     if wanted $name; then under_valgrind $name; fi
 done
+count install bash "$here/install.sh" "$library" "$root"
 count extract python3 "$here/extract.py" "$work/lib" "$root"
 
 echo "$passed passed, $failed failed"

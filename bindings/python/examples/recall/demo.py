@@ -40,6 +40,7 @@ SHARES = (0.40, 0.12, 0.069, 0.035)
 EXPLANATION = (
     "share: of the cache. kept: mean tokens. KB: keys and values of a prompt. ms: processor time, median.\n"
     "Recall needs two values (in brackets: the first was right). dynamickv pools by max here, its default is mean.\n"
+    "ahakv does not pool attention: of two neighbouring values it keeps the one the question looks at.\n"
     "'sinks 4 + recent' looks at no attention: what it loses is what each task costs without a method."
 )
 
