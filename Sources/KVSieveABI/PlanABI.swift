@@ -21,7 +21,8 @@ public func kvsieve_plan_create(
     boundary { () throws(KVSieveError) in
         let out = try required(out, "out")
         let row = try Registry.row(method)
-        out.pointee = try open(Plan(row, decode(model), threads: Shared.threads))
+        let shape = try decode(model)
+        out.pointee = try open(Plan(row, shape, threads: Shared.threads))
     }
 }
 

@@ -72,6 +72,7 @@ under_valgrind() { # name
     fi
 }
 
+count generator bash "$here/generator.sh" "$root"
 count header_modes bash "$here/header_modes.sh" "$include"
 for compiler in gcc clang; do
     if build $compiler layout -o "$work/layout"; then count layout "$work/layout"; fi

@@ -24,6 +24,16 @@ int32_t support_isa_level(void);
 void *_Nullable support_allocate(size_t bytes);
 void support_free(void *_Nullable memory);
 
+/* -- lock.c ------------------------------------------------------------------------------------------------------- */
+
+typedef struct support_mutex support_mutex;
+
+/** NULL when out of memory. */
+support_mutex *_Nullable support_lock_create(void);
+void support_lock(support_mutex *mutex);
+void support_unlock(support_mutex *mutex);
+void support_lock_destroy(support_mutex *mutex);
+
 /* -- pool.c: threads of one plan --------------------------------------------------------------------------------- */
 
 typedef struct support_pool support_pool;

@@ -1,6 +1,8 @@
 // One sequence on its way through one method: created -> observing -> finished -> (reset). The only thing that has a life.
 // Every call prepares its result beside the plan's state and takes it over at the end: a call that throws changes nothing.
 
+import CSupport
+
 public final class Plan {
     public let row: MethodRow
     public let shape: ModelShape
@@ -12,14 +14,17 @@ public final class Plan {
     private var method: (any Method)?
     private var tokens: Int?
     private var table: ScoreTable
-    private var selections: [Selection] = []
+    private var layers: [PlannedLayer] = []
     private var finished = false
     /// Score memory that is free to be used again.
     private var spare: [LayerScores] = []
+    private let lock: OpaquePointer
 
     public init(
         _ row: MethodRow, _ shape: ModelShape, threads: Parameter, account: MemoryAccount = MemoryAccount()
-    ) {
+    ) throws(KVSieveError) {
+        guard let lock = support_lock_create() else { throw KVSieveError(.memory, "out of memory: no room for a plan") }
+        self.lock = lock
         self.row = row
         self.shape = shape
         threadsParameter = threads
@@ -28,8 +33,10 @@ public final class Plan {
         table = ScoreTable(shape: shape)
     }
 
+    deinit { support_lock_destroy(lock) }
+
     public func set(_ parameter: Int32, _ value: Double) throws(KVSieveError) {
-        guard selections.isEmpty else {
+        guard layers.isEmpty else {
             throw KVSieveError(
                 .state, "parameter \(parameter) was set after the first observe; set parameters before it, or reset")
         }
@@ -52,14 +59,14 @@ public final class Plan {
         values: () throws(KVSieveError) -> TensorView?
     ) throws(KVSieveError) {
         try checkLayer(layer)
-        guard !finished, layer == selections.count else {
+        guard !finished, layer == layers.count else {
             throw KVSieveError(
                 .state,
                 finished
                     ? "layer \(layer) was observed after finish; reset begins the next sequence"
-                    : layer < selections.count
+                    : layer < layers.count
                         ? "layer \(layer) was observed twice; layers are observed once, in order"
-                        : "layer \(layer) was observed before layer \(selections.count); layers are observed in order")
+                        : "layer \(layer) was observed before layer \(layers.count); layers are observed in order")
         }
         let method = try currentMethod()
         let needs = method.needs(layer: layer)
@@ -72,26 +79,36 @@ public final class Plan {
         let work = currentWorkspace()
         var next = table
         try next.layers.append(scores(method, view, frame, work))
-        var chosen = selections
-        if frame.units == 0 {
-            try chosen.append(whole(frame, next, work))
-        } else {
-            try take(method.budgets(after: layer, frame, next, work), layer, frame, next, work, &chosen)
+        var planned = layers
+        planned.append(PlannedLayer(frame, heads: shape.heads))
+        if frame.units > 0 {
+            let update = try method.budgets(after: layer, frame, next, work)
+            for (index, units) in update.units.enumerated() where update.first + index <= layer {
+                planned[update.first + index].shrink(to: units)
+            }
         }
-        forget(before: method.firstRemembered(after: layer), &next)
+        // Layers whose scores go now are chosen now; the others when they are asked for, or at the end.
+        let remembered = method.firstRemembered(after: layer)
+        for index in planned.indices where index < remembered {
+            try planned[index].select(next.layers[index], work)
+        }
+        forget(before: remembered, &next)
         self.method = method
         self.work = work
         tokens = view.tokens
         table = next
-        selections = chosen
+        layers = planned
     }
 
     public func finish() throws(KVSieveError) {
         guard !finished else { throw KVSieveError(.state, "the plan is finished already") }
-        guard selections.count == shape.layers else {
+        guard layers.count == shape.layers else {
             throw KVSieveError(
-                .state, "\(selections.count) of \(shape.layers) layers were observed; finish comes after the last")
+                .state, "\(layers.count) of \(shape.layers) layers were observed; finish comes after the last")
         }
+        var planned = layers
+        for index in planned.indices { try planned[index].select(table.layers[index], currentWorkspace()) }
+        layers = planned
         forget(before: shape.layers, &table)
         finished = true
     }
@@ -100,7 +117,7 @@ public final class Plan {
     public func reset() {
         forget(before: shape.layers, &table)
         table.layers = []
-        selections = []
+        layers = []
         tokens = nil
         finished = false
     }
@@ -108,10 +125,13 @@ public final class Plan {
     /// What an observed layer keeps: may still shrink before finish.
     public func kept(layer: Int) throws(KVSieveError) -> Selection {
         try checkLayer(layer)
-        guard layer < selections.count else {
-            throw KVSieveError(.state, "layer \(layer) was not observed yet; \(selections.count) layers were")
+        // The first to ask for a layer whose budget changed makes its selection; calls beside it wait.
+        support_lock(lock)
+        defer { support_unlock(lock) }
+        guard layer < layers.count else {
+            throw KVSieveError(.state, "layer \(layer) was not observed yet; \(layers.count) layers were")
         }
-        return selections[layer]
+        return try layers[layer].select(table.layers[layer], currentWorkspace())
     }
 
     public func gather(layer: Int, source: TensorView, target: TensorView) throws(KVSieveError) {
@@ -151,28 +171,6 @@ public final class Plan {
         try method.score(view, frame, work, into: scores)
         spare.removeLast()
         return scores
-    }
-
-    private func whole(_ frame: Frame, _ table: ScoreTable, _ work: Workspace) throws(KVSieveError) -> Selection {
-        let none = Array(repeating: 0, count: shape.heads)
-        return try Selection(frame, LayerScores(account), units: none, previous: nil, work)
-    }
-
-    /// Selects anew where the budgets changed.
-    private func take(
-        _ update: BudgetUpdate, _ layer: Int, _ frame: Frame, _ table: ScoreTable, _ work: Workspace,
-        _ chosen: inout [Selection]
-    ) throws(KVSieveError) {
-        for (index, units) in update.units.enumerated() {
-            let target = update.first + index
-            guard target <= layer, let scores = table.layers[target] else { continue }
-            if target == layer {
-                try chosen.append(Selection(frame, scores, units: units, previous: nil, work))
-            } else if zip(units, chosen[target].units).contains(where: { $0 < $1 }) {
-                let previous = chosen[target]
-                chosen[target] = try Selection(previous.frame, scores, units: units, previous: previous, work)
-            }
-        }
     }
 
     /// Lets go of scores that nobody will look at again. A follower shares its leader's memory: that is freed once.

@@ -7,9 +7,14 @@ public final class LayerScores: @unchecked Sendable {
     /// One number a head, written by methods that rank heads.
     public internal(set) var marks: [Float] = []
     private let values: Buffer<Float>
+    private let counts: Buffer<Int>
+    private var counted = false
     private var memory: UnsafeMutablePointer<Float>?
 
-    init(_ account: MemoryAccount) { values = Buffer(account) }
+    init(_ account: MemoryAccount) {
+        values = Buffer(account)
+        counts = Buffer(account)
+    }
 
     /// Room for (rows, units); contents are unspecified, marks are gone.
     public func reserve(rows: Int, units: Int) throws(KVSieveError) {
@@ -17,6 +22,18 @@ public final class LayerScores: @unchecked Sendable {
         self.rows = rows
         self.units = units
         marks = []
+        counted = false
+    }
+
+    /// How many scores have each value of the upper 11 bits of their keys (RankThreshold.buckets numbers); counted when first asked for.
+    func histogram() throws(KVSieveError) -> UnsafeMutablePointer<Int> {
+        let counts = try counts.reserve(RankThreshold.histogramSize)
+        guard !counted, let memory else { return counts }
+        counts.update(repeating: 0, count: RankThreshold.histogramSize)
+        RankThreshold.count(UnsafeBufferPointer(start: memory, count: rows * units), into: counts)
+        RankThreshold.addTurns(counts)
+        counted = true
+        return counts
     }
 
     /// The ranking that head `head` goes by.

@@ -1,37 +1,102 @@
 // Layers compete in one ranking: how many places does each win. Ties go to the lower (layer, head, position).
+//
+// DynamicKV asks this again and again while layers are added, so what a layer contributes is counted once: the histogram of
+// its scores by the upper 11 bits of their keys. Added up they say in which bucket the last place lies, and how many places
+// each layer wins above it; only the scores in that bucket are looked at one by one.
 
 public enum RankShare {
+    /// Scores of one bucket that are copied out to be ranked; with more, all scores are read four times instead.
+    static let mostCollected = AttentionTiles.mostLogits
+
     /// Winners in each layer when the best `places` of all entries of `layers` are taken; places above the number of
     /// entries take all.
     public static func counts(
         _ layers: [LayerScores], places: Int, _ work: Workspace
     ) throws(KVSieveError) -> [Int] {
-        var won = layers.map { _ in 0 }
-        guard places > 0 else { return won }
-        let rows = layers.map { scores in (0..<scores.rows).map { UnsafeBufferPointer(scores.row($0)) } }
-        let all = rows.flatMap { $0 }
-        let entries = all.reduce(0) { $0 + $1.count }
-        guard places < entries else { return layers.map { $0.rows * $0.units } }
+        guard places > 0 else { return layers.map { _ in 0 } }
+        guard places < layers.reduce(0, { $0 + $1.rows * $1.units }) else { return layers.map { $0.rows * $0.units } }
         let histogram = try work.caller.histogram.reserve(RankThreshold.histogramSize)
-        let threshold = all.withUnsafeBufferPointer { RankThreshold($0, places: places, histogram: histogram) }
-        var equals = places - threshold.above
-        for (layer, rows) in rows.enumerated() {
-            for row in rows {
-                let (better, same) = count(row, threshold.key)
-                won[layer] += better + min(same, equals)
-                equals -= min(same, equals)
-            }
+        histogram.update(repeating: 0, count: RankThreshold.histogramSize)
+        for scores in layers {
+            let counts = try scores.histogram()
+            for bucket in 0..<RankThreshold.buckets { histogram[bucket] &+= counts[bucket] }
+        }
+        var bucket = RankThreshold.buckets - 1
+        var above = 0
+        while bucket > 0 && above + histogram[bucket] < places {
+            above += histogram[bucket]
+            bucket -= 1
+        }
+        let inside = histogram[bucket]
+        if inside > mostCollected { return try countAll(layers, places, histogram) }
+        var won: [Int] = []
+        for scores in layers {
+            let counts = try scores.histogram()
+            won.append((bucket + 1..<RankThreshold.buckets).reduce(0) { $0 + counts[$1] })
+        }
+        // The bucket's scores, in order of (layer, head, position). One more float: the last copy may be of none.
+        let collected = try work.logits.reserve(inside + 1)
+        var ends: [Int] = []
+        var count = 0
+        for scores in layers {
+            for row in 0..<scores.rows { collect(scores.row(row), bucket, collected, &count) }
+            ends.append(count)
+        }
+        let threshold = RankThreshold(
+            UnsafeBufferPointer(start: collected, count: count), places: places - above, histogram: histogram)
+        var equals = places - above - threshold.above
+        var begin = 0
+        for (layer, end) in ends.enumerated() {
+            let segment = UnsafeBufferPointer(start: collected + begin, count: end - begin)
+            let (better, same) = compare(segment, threshold.key)
+            won[layer] += better + min(same, equals)
+            equals -= min(same, equals)
+            begin = end
         }
         return won
     }
 
-    private static func count(_ row: UnsafeBufferPointer<Float>, _ key: UInt32) -> (better: Int, same: Int) {
+    /// Appends the scores of `row` whose key lies in `bucket`. Written without a branch: where scores are near each other
+    /// it would be foretold wrongly as often as not.
+    private static func collect(
+        _ row: UnsafeMutableBufferPointer<Float>, _ bucket: Int, _ out: UnsafeMutablePointer<Float>, _ count: inout Int
+    ) {
+        guard let start = row.baseAddress else { return }
+        let wanted = UInt32(truncatingIfNeeded: bucket)
+        var written = count
+        for j in 0..<row.count {
+            let value = start[j]
+            out[written] = value
+            // 1 where the two are equal: they have 11 bits, so only 0 - 1 has the highest.
+            written &+= Int(truncatingIfNeeded: ((RankKey.of(value) &>> 21 ^ wanted) &- 1) &>> 31)
+        }
+        count = written
+    }
+
+    private static func countAll(
+        _ layers: [LayerScores], _ places: Int, _ histogram: UnsafeMutablePointer<Int>
+    ) throws(KVSieveError) -> [Int] {
+        let rows = layers.map { scores in (0..<scores.rows).map { UnsafeBufferPointer(scores.row($0)) } }
+        let all = rows.flatMap { $0 }
+        let threshold = all.withUnsafeBufferPointer { RankThreshold($0, places: places, histogram: histogram) }
+        var equals = places - threshold.above
+        return rows.map { rows in
+            rows.reduce(0) { won, row in
+                let (better, same) = compare(row, threshold.key)
+                let ties = min(same, equals)
+                equals -= ties
+                return won + better + ties
+            }
+        }
+    }
+
+    private static func compare(_ row: UnsafeBufferPointer<Float>, _ key: UInt32) -> (better: Int, same: Int) {
         var better = 0
         var same = 0
         for value in row {
             let other = RankKey.of(value)
-            if other > key { better &+= 1 }
-            if other == key { same &+= 1 }
+            better &+= other > key ? 1 : 0
+            same &+= other == key ? 1 : 0
         }
         return (better, same)
     }

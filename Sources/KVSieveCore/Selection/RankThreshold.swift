@@ -15,7 +15,10 @@ struct RankThreshold {
     /// How many are strictly better, less than n. The rest of the n places goes to those that equal it.
     let above: Int
 
-    static let histogramSize = 2048
+    /// Floats that follow one another often fall in one bucket, and a count that was just written is slow to read: four
+    /// take turns.
+    static let histogramSize = 4 * buckets
+    static let buckets = 2048
 
     /// - Parameters:
     ///   - rows: all that compete, together.
@@ -25,20 +28,16 @@ struct RankThreshold {
         var prefix: UInt32 = 0
         var above = 0
         for (shift, bits) in [(21, 11), (10, 11), (0, 10)] as [(UInt32, UInt32)] {
-            let buckets = 1 << Int(bits)
-            let mask = UInt32(truncatingIfNeeded: buckets &- 1)
-            histogram.update(repeating: 0, count: buckets)
-            // Only keys whose higher bits are the prefix found so far.
-            let higher = shift &+ bits
+            histogram.update(repeating: 0, count: Self.histogramSize)
             for row in rows {
-                guard let start = row.baseAddress else { continue }
-                for j in 0..<row.count {
-                    let key = RankKey.of(start[j])
-                    if higher < 32 && key &>> higher != prefix { continue }
-                    histogram[Int((key &>> shift) & mask)] &+= 1
+                if shift == 21 {
+                    Self.count(row, into: histogram)
+                } else {
+                    Self.count(row, into: histogram, shift: shift, bits: bits, prefix: prefix)
                 }
             }
-            var bucket = buckets &- 1
+            Self.addTurns(histogram)
+            var bucket = Self.buckets &- 1
             while bucket > 0 && above &+ histogram[bucket] < places {
                 above &+= histogram[bucket]
                 bucket &-= 1
@@ -47,6 +46,37 @@ struct RankThreshold {
         }
         key = prefix
         self.above = above
+    }
+
+    /// Counts the upper 11 bits of every key.
+    static func count(_ row: UnsafeBufferPointer<Float>, into histogram: UnsafeMutablePointer<Int>) {
+        guard let start = row.baseAddress else { return }
+        for j in 0..<row.count {
+            histogram[(j & 3) &* buckets &+ Int(RankKey.of(start[j]) &>> 21)] &+= 1
+        }
+    }
+
+    /// Counts `bits` bits from `shift` on of the keys whose higher bits are the prefix found so far.
+    private static func count(
+        _ row: UnsafeBufferPointer<Float>, into histogram: UnsafeMutablePointer<Int>, shift: UInt32, bits: UInt32,
+        prefix: UInt32
+    ) {
+        guard let start = row.baseAddress else { return }
+        let mask: UInt32 = (1 &<< bits) &- 1
+        for j in 0..<row.count {
+            let key = RankKey.of(start[j])
+            if key &>> (shift &+ bits) == prefix {
+                histogram[(j & 3) &* buckets &+ Int((key &>> shift) & mask)] &+= 1
+            }
+        }
+    }
+
+    /// The four counts of each bucket become one.
+    static func addTurns(_ histogram: UnsafeMutablePointer<Int>) {
+        for bucket in 0..<buckets {
+            histogram[bucket] &+= histogram[buckets &+ bucket] &+ histogram[2 &* buckets &+ bucket]
+                &+ histogram[3 &* buckets &+ bucket]
+        }
     }
 
     init(_ row: UnsafeBufferPointer<Float>, places: Int, histogram: UnsafeMutablePointer<Int>) {

@@ -3,8 +3,6 @@
 public final class Selection: @unchecked Sendable {
     public let frame: Frame
     public let heads: Int
-    /// Units each head keeps; the tokens between sinks and recent.
-    let units: [Int]
     private let offsetBuffer: Buffer<Int64>
     private let positionBuffer: Buffer<Int32>
     public let offsets: UnsafePointer<Int64>
@@ -12,14 +10,14 @@ public final class Selection: @unchecked Sendable {
     public let total: Int
     public let longest: Int
 
-    /// The best `units[h]` of each head's ranking, among those that `previous` has, with the protected tokens around them.
-    /// - Parameter units: at most frame.units each; clamped to what the head still has.
+    /// The best `units[h]` of each head's ranking, with the protected tokens around them. The top of one ranking: what fewer
+    /// units keep is always among what more units keep.
+    /// - Parameter units: clamped to 0 ... frame.units.
     init(
-        _ frame: Frame, _ scores: LayerScores, units wanted: [Int], previous: Selection?, _ work: Workspace
+        _ frame: Frame, _ scores: LayerScores, units wanted: [Int], _ work: Workspace
     ) throws(KVSieveError) {
         let heads = wanted.count
-        var units = wanted.map { min(max($0, 0), frame.units) }
-        if let previous { units = zip(units, previous.units).map { min($0, $1) } }
+        let units = wanted.map { min(max($0, 0), frame.units) }
         // The last unit may be short: room for a full one, cut afterwards.
         let room = units.reduce(0) { $0 + min($1 * frame.unit, frame.candidates.count) + frame.sinks + frame.recent }
         offsetBuffer = Buffer(work.account)
@@ -30,7 +28,6 @@ public final class Selection: @unchecked Sendable {
         for worker in work.workers {
             try worker.ranks.reserve(most)
             try worker.histogram.reserve(RankThreshold.histogramSize)
-            if let previous { try worker.row.reserve(previous.units.max() ?? 0) }
         }
         // Heads start where a full last unit would let them; closed up below.
         var starts: [Int] = []
@@ -40,14 +37,15 @@ public final class Selection: @unchecked Sendable {
             next += min(count * frame.unit, frame.candidates.count) + frame.sinks + frame.recent
         }
         let placed = starts
-        let keep = units
         // Each head writes from its own place on, and its length into offsets[h + 1].
         let lengths = PointerBox(offsets)
         let out = PointerBox(positions)
         try work.forEach(heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
-            let ranks = try worker.ranks.reserve(keep[head])
-            try Self.choose(scores.row(head), keep[head], previous, head, worker, ranks)
-            let length = Self.write(frame, ranks, keep[head], out.pointer + placed[head])
+            let ranks = try worker.ranks.reserve(units[head])
+            let histogram = try worker.histogram.reserve(RankThreshold.histogramSize)
+            BestUnits.select(
+                UnsafeBufferPointer(scores.row(head)), count: units[head], histogram: histogram, out: ranks)
+            let length = Self.write(frame, ranks, units[head], out.pointer + placed[head])
             lengths.pointer[head + 1] = Int64(length)
         }
         offsets[0] = 0
@@ -61,34 +59,10 @@ public final class Selection: @unchecked Sendable {
         }
         self.frame = frame
         self.heads = heads
-        self.units = units
         self.offsets = UnsafePointer(offsets)
         self.positions = UnsafePointer(positions)
         total = Int(offsets[heads])
         self.longest = longest
-    }
-
-    /// Ranks of the units to keep, ascending. What a head keeps is the top of one ranking, so a smaller choice is made among
-    /// the units of the larger one.
-    private static func choose(
-        _ row: UnsafeMutableBufferPointer<Float>, _ count: Int, _ previous: Selection?, _ head: Int,
-        _ worker: WorkerBuffers, _ ranks: UnsafeMutablePointer<Int32>
-    ) throws(KVSieveError) {
-        guard count > 0 else { return }
-        let histogram = try worker.histogram.reserve(RankThreshold.histogramSize)
-        guard let previous, previous.frame.unit == 1, let start = row.baseAddress, previous.units[head] < row.count
-        else {
-            BestUnits.select(UnsafeBufferPointer(row), count: count, histogram: histogram, out: ranks)
-            return
-        }
-        let frame = previous.frame
-        let held = previous.units[head]
-        let first = previous.positions + Int(previous.offsets[head]) + frame.sinks
-        let values = try worker.row.reserve(held)
-        for j in 0..<held { values[j] = start[Int(first[j]) &- frame.sinks] }
-        BestUnits.select(
-            UnsafeBufferPointer(start: values, count: held), count: count, histogram: histogram, out: ranks)
-        for j in 0..<count { ranks[j] = first[Int(ranks[j])] &- Int32(truncatingIfNeeded: frame.sinks) }
     }
 
     /// Sinks, the chosen units' tokens, recent; returns how many.
