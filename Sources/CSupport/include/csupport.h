@@ -24,6 +24,11 @@ int32_t support_isa_level(void);
 void *_Nullable support_allocate(size_t bytes);
 void support_free(void *_Nullable memory);
 
+/* -- blas_environment.c ------------------------------------------------------------------------------------------- */
+
+/** The memory that this thread's next calls of BLAS work in, page-aligned; NULL when they are over. */
+void support_blas_buffer(void *_Nullable buffer);
+
 /* -- lock.c ------------------------------------------------------------------------------------------------------- */
 
 typedef struct support_mutex support_mutex;

@@ -10,6 +10,8 @@ final class WorkerBuffers: Sendable {
     let logitTile: Buffer<Float>
     /// One row over all tokens.
     let row: Buffer<Float>
+    /// What BLAS packs in, where it is used.
+    let matrices: Buffer<UInt8>
     let ranks: Buffer<Int32>
     let histogram: Buffer<Int>
 
@@ -17,6 +19,7 @@ final class WorkerBuffers: Sendable {
         keyTile = Buffer(account)
         logitTile = Buffer(account)
         row = Buffer(account)
+        matrices = Buffer(account)
         ranks = Buffer(account)
         histogram = Buffer(account)
     }

@@ -25,13 +25,12 @@ public final class LayerScores: @unchecked Sendable {
         counted = false
     }
 
-    /// How many scores have each value of the upper 11 bits of their keys (RankThreshold.buckets numbers); counted when first asked for.
+    /// How many scores have each value of the upper RankShare.bits of their keys; counted when first asked for.
     func histogram() throws(KVSieveError) -> UnsafeMutablePointer<Int> {
-        let counts = try counts.reserve(RankThreshold.histogramSize)
+        let counts = try counts.reserve(RankShare.buckets)
         guard !counted, let memory else { return counts }
-        counts.update(repeating: 0, count: RankThreshold.histogramSize)
-        RankThreshold.count(UnsafeBufferPointer(start: memory, count: rows * units), into: counts)
-        RankThreshold.addTurns(counts)
+        counts.update(repeating: 0, count: RankShare.buckets)
+        for j in 0..<(rows &* units) { counts[RankShare.bucket(memory[j])] &+= 1 }
         counted = true
         return counts
     }

@@ -1,10 +1,15 @@
 // Layers compete in one ranking: how many places does each win. Ties go to the lower (layer, head, position).
 //
 // DynamicKV asks this again and again while layers are added, so what a layer contributes is counted once: the histogram of
-// its scores by the upper 11 bits of their keys. Added up they say in which bucket the last place lies, and how many places
+// its scores by the upper 14 bits of their keys (scores in a bucket differ by 3 % at most). Added up they say in which bucket the last place lies, and how many places
 // each layer wins above it; only the scores in that bucket are looked at one by one.
 
 public enum RankShare {
+    static let bits: UInt32 = 14
+    static let buckets = 1 << 14
+
+    @inline(__always) static func bucket(_ score: Float) -> Int { Int(RankKey.of(score) &>> (32 &- bits)) }
+
     /// Scores of one bucket that are copied out to be ranked; with more, all scores are read four times instead.
     static let mostCollected = AttentionTiles.mostLogits
 
@@ -15,13 +20,13 @@ public enum RankShare {
     ) throws(KVSieveError) -> [Int] {
         guard places > 0 else { return layers.map { _ in 0 } }
         guard places < layers.reduce(0, { $0 + $1.rows * $1.units }) else { return layers.map { $0.rows * $0.units } }
-        let histogram = try work.caller.histogram.reserve(RankThreshold.histogramSize)
-        histogram.update(repeating: 0, count: RankThreshold.histogramSize)
+        let histogram = try work.caller.histogram.reserve(max(buckets, RankThreshold.histogramSize))
+        histogram.update(repeating: 0, count: buckets)
         for scores in layers {
             let counts = try scores.histogram()
-            for bucket in 0..<RankThreshold.buckets { histogram[bucket] &+= counts[bucket] }
+            for bucket in 0..<buckets { histogram[bucket] &+= counts[bucket] }
         }
-        var bucket = RankThreshold.buckets - 1
+        var bucket = buckets - 1
         var above = 0
         while bucket > 0 && above + histogram[bucket] < places {
             above += histogram[bucket]
@@ -32,7 +37,9 @@ public enum RankShare {
         var won: [Int] = []
         for scores in layers {
             let counts = try scores.histogram()
-            won.append((bucket + 1..<RankThreshold.buckets).reduce(0) { $0 + counts[$1] })
+            var better = 0
+            for higher in (bucket + 1)..<max(buckets, bucket + 1) { better &+= counts[higher] }
+            won.append(better)
         }
         // The bucket's scores, in order of (layer, head, position). One more float: the last copy may be of none.
         let collected = try work.logits.reserve(inside + 1)
@@ -62,13 +69,12 @@ public enum RankShare {
         _ row: UnsafeMutableBufferPointer<Float>, _ bucket: Int, _ out: UnsafeMutablePointer<Float>, _ count: inout Int
     ) {
         guard let start = row.baseAddress else { return }
-        let wanted = UInt32(truncatingIfNeeded: bucket)
         var written = count
         for j in 0..<row.count {
             let value = start[j]
             out[written] = value
-            // 1 where the two are equal: they have 11 bits, so only 0 - 1 has the highest.
-            written &+= Int(truncatingIfNeeded: ((RankKey.of(value) &>> 21 ^ wanted) &- 1) &>> 31)
+            // 1 where the two are equal: only 0 - 1 is negative.
+            written &+= Int(truncatingIfNeeded: UInt(bitPattern: (Self.bucket(value) ^ bucket) &- 1) &>> 63)
         }
         count = written
     }

@@ -18,7 +18,7 @@ struct RankThreshold {
     /// Floats that follow one another often fall in one bucket, and a count that was just written is slow to read: four
     /// take turns.
     static let histogramSize = 4 * buckets
-    static let buckets = 2048
+    private static let buckets = 2048
 
     /// - Parameters:
     ///   - rows: all that compete, together.
@@ -49,7 +49,7 @@ struct RankThreshold {
     }
 
     /// Counts the upper 11 bits of every key.
-    static func count(_ row: UnsafeBufferPointer<Float>, into histogram: UnsafeMutablePointer<Int>) {
+    private static func count(_ row: UnsafeBufferPointer<Float>, into histogram: UnsafeMutablePointer<Int>) {
         guard let start = row.baseAddress else { return }
         for j in 0..<row.count {
             histogram[(j & 3) &* buckets &+ Int(RankKey.of(start[j]) &>> 21)] &+= 1
@@ -72,9 +72,10 @@ struct RankThreshold {
     }
 
     /// The four counts of each bucket become one.
-    static func addTurns(_ histogram: UnsafeMutablePointer<Int>) {
+    private static func addTurns(_ histogram: UnsafeMutablePointer<Int>) {
         for bucket in 0..<buckets {
-            histogram[bucket] &+= histogram[buckets &+ bucket] &+ histogram[2 &* buckets &+ bucket]
+            histogram[bucket] &+=
+                histogram[buckets &+ bucket] &+ histogram[2 &* buckets &+ bucket]
                 &+ histogram[3 &* buckets &+ bucket]
         }
     }

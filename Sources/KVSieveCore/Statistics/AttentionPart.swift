@@ -26,15 +26,11 @@ struct AttentionPart: @unchecked Sendable {
     private var attention: WindowAttention { tiles.attention }
     private var lanes: Int { Int(kernels.lanes) }
     private var vectors: Int { rows.count / lanes }
-    /// BLAS makes the product where the kernels were compiled without wide vectors: its own are chosen at run time. With
-    /// them logit_columns is as fast for many rows and faster for few (KVSieveKernels/README.md has the numbers).
-    private var usesBLAS: Bool { kernels.lanes == 4 }
-
     /// Query rows as floats times scale and gain, in blocks (D, block * lanes) as logit_columns wants them; for BLAS one
     /// block of all rows.
     func pack() {
         let dim = tiles.dim
-        let block = usesBLAS ? vectors : Int(kernels.block)
+        let block = tiles.usesBLAS ? vectors : Int(kernels.block)
         let scratch = packed + tiles.partRows * dim
         for r in 0..<rows.count {
             let first = r / lanes / block * block
@@ -70,12 +66,14 @@ struct AttentionPart: @unchecked Sendable {
         let highest = maxima + tile * rows.count
         highest.update(repeating: -.infinity, count: rows.count)
         let (floats, stride) = try keys(columns, worker)
-        if usesBLAS {
+        if tiles.usesBLAS {
+            let buffer = try worker.matrices.reserve(MatrixProduct.bufferBytes)
             MatrixProduct.multiply(
-                floats, rows: columns.count, stride: stride, depth: tiles.dim, packed, columns: rows.count, into: out)
+                floats, rows: columns.count, stride: stride, depth: tiles.dim, packed, columns: rows.count, into: out,
+                buffer: UnsafeMutableRawPointer(buffer))
         }
         let finite =
-            usesBLAS
+            tiles.usesBLAS
             ? kernels.column_maxima(out, Int64(columns.count), Int64(vectors), Int64(rows.count), highest)
             : kernels.logit_columns(
                 packed, Int64(vectors), floats, Int64(stride), Int64(columns.count), Int64(tiles.dim), out,

@@ -35,6 +35,10 @@ struct AttentionTiles: Sendable {
         attention.keys.type == .float32 && attention.keys.tokenStride / 4 <= MatrixProduct.longestStride
     }
 
+    /// BLAS makes the product where the kernels were compiled without wide vectors: its own are chosen at run time. With
+    /// them logit_columns is as fast for many rows and faster for few (KVSieveKernels/README.md has the numbers).
+    var usesBLAS: Bool { kernels.lanes == 4 }
+
     func columns(_ tile: Int) -> Range<Int> {
         tile * Self.tile..<min((tile + 1) * Self.tile, attention.layer.tokens)
     }
@@ -46,6 +50,7 @@ struct AttentionTiles: Sendable {
         try work.tileSums.reserve((count + 1) * partRows)
         try work.tileWeights.reserve(count * partRows)
         for worker in work.workers {
+            if usesBLAS { try worker.matrices.reserve(MatrixProduct.bufferBytes) }
             if !keysAreReadInPlace { try worker.keyTile.reserve(Self.tile * dim) }
             if held < count { try worker.logitTile.reserve(Self.tile * partRows) }
         }
