@@ -88,7 +88,7 @@ static int less_and_less_room(void) {
     kvsieve_plan_destroy(plan);
     prepare_heap();
 
-    for (int64_t room = 0; room < INT64_C(1) << 29 && whole < 2; room = room ? room * 7 / 4 : 1 << 16) {
+    for (int64_t room = 0; room < INT64_C(1) << 31 && whole < 2; room = room ? room * 7 / 4 : 1 << 16) {
         int here = 0;
         plan = plan_for_many();
         for (int32_t layer = 0; layer < LAYERS; ++layer) {
@@ -134,7 +134,7 @@ static int gather_without_room(void) {
 /* In a fresh process, the very first call comes when memory is short. */
 static int first_call_without_room(void) {
     make_tensors();
-    for (int64_t room = 0; room < INT64_C(1) << 28; room = room ? room * 4 : 1 << 16) {
+    for (int64_t room = 0; room < INT64_C(1) << 30; room = room ? room * 4 : 1 << 16) {
         kvsieve_plan *plan = plan_for_many();
         kvsieve_status status;
         prepare_heap();
