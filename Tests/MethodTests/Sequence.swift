@@ -79,6 +79,9 @@ struct Sequence {
     var keys: [[Float]] = []
     var values: [[Float]] = []
 
+    /// A sequence without tensors yet.
+    init(_ shape: ModelShape, tokens: Int, rows: Int) { (self.shape, self.tokens, self.rows) = (shape, tokens, rows) }
+
     /// Values are rounded to 5 bits so that every dtype holds them exactly.
     init(_ shape: ModelShape, tokens: Int, window: Int, seed: UInt64) {
         self.shape = shape
