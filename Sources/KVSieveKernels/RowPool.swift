@@ -12,8 +12,8 @@ func poolMean(_ source: UnsafePointer<Float>, _ count: Int, _ kernel: Int, _ tar
     var j = 0
     while j < count {
         if j >= half && j &+ half &+ laneCount <= count {
-            var sum = load(source + (j &- half))
-            var d = 1
+            var sum = Lanes(repeating: 0)
+            var d = 0
             while d < kernel {
                 sum += load(source + (j &- half &+ d))
                 d &+= 1
@@ -41,8 +41,8 @@ func poolMax(_ source: UnsafePointer<Float>, _ count: Int, _ kernel: Int, _ targ
     var j = 0
     while j < count {
         if j >= half && j &+ half &+ laneCount <= count {
-            var highest = load(source + (j &- half))
-            var d = 1
+            var highest = Lanes(repeating: -.infinity)
+            var d = 0
             while d < kernel {
                 highest = greater(highest, load(source + (j &- half &+ d)))
                 d &+= 1

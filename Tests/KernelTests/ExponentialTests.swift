@@ -56,7 +56,10 @@ private func worstError(_ table: Table, _ arguments: [Float]) -> (error: Double,
         let last = Float(-87)
         let beyond = (1...100_000).map { Float(bitPattern: last.bitPattern + UInt32($0)) }
         #expect(exponentials(table, beyond).bits.allSatisfy { $0 == 0 })
-        #expect(exponentials(table, [-87.33, -88, -103, -1e4, -1e38, -.greatestFiniteMagnitude, -.infinity]).bits == [0, 0, 0, 0, 0, 0, 0])
+        #expect(
+            exponentials(table, [-87.33, -88, -103, -1e4, -1e38, -.greatestFiniteMagnitude, -.infinity]).bits == [
+                0, 0, 0, 0, 0, 0, 0,
+            ])
         #expect(exponentials(table, [last])[0].isNormal)
     }
 
@@ -105,7 +108,8 @@ private func worstError(_ table: Table, _ arguments: [Float]) -> (error: Double,
                 }
                 #expect(bad == [], "\(name)")
                 for j in 0..<max(0, columns - 1) {
-                    for gap in width..<stride where tile.start[j * stride + gap].bitPattern != logits[j * stride + gap].bitPattern {
+                    for gap in width..<stride
+                    where tile.start[j * stride + gap].bitPattern != logits[j * stride + gap].bitPattern {
                         Issue.record("written between columns: \(name)")
                     }
                 }

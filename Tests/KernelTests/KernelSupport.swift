@@ -44,7 +44,8 @@ enum Numbers: CaseIterable, Sendable {
             case .random: return Float.random(in: -2...2, using: &random)
             case .ties: return Float(random.below(3)) - 1
             case .zeros: return random.below(2) == 0 ? 0 : -0.0
-            case .subnormal: return Float(bitPattern: UInt32(random.below(0x0080_0000))) * (random.below(2) == 0 ? 1 : -1)
+            case .subnormal:
+                return Float(bitPattern: UInt32(random.below(0x0080_0000))) * (random.below(2) == 0 ? 1 : -1)
             case .huge: return Float.random(in: -1e18...1e18, using: &random)
             }
         }
@@ -67,8 +68,10 @@ final class Guarded {
     init(_ count: Int, offset: Int = 0) {
         (self.count, self.offset) = (count, offset)
         let all = count + offset + 2 * Self.margin
-        memory = UnsafeMutableRawPointer.allocate(byteCount: all * 4, alignment: 64).bindMemory(to: Float.self, capacity: all)
-        UnsafeMutableRawPointer(memory).bindMemory(to: UInt32.self, capacity: all).update(repeating: Self.sentinel, count: all)
+        memory = UnsafeMutableRawPointer.allocate(byteCount: all * 4, alignment: 64).bindMemory(
+            to: Float.self, capacity: all)
+        UnsafeMutableRawPointer(memory).bindMemory(to: UInt32.self, capacity: all).update(
+            repeating: Self.sentinel, count: all)
     }
 
     convenience init(_ values: [Float], offset: Int = 0) {
@@ -98,7 +101,8 @@ final class AtEnd<Element: BitwiseCopyable> {
         let page = 4096
         let size = values.count * MemoryLayout<Element>.stride
         bytes = (size + page - 1) / page * page + page
-        guard let mapped = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), mapped != MAP_FAILED
+        guard let mapped = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+            mapped != MAP_FAILED
         else { fatalError("no memory for the test") }
         memory = mapped
         mprotect(memory + bytes - page, page, PROT_NONE)

@@ -13,7 +13,10 @@ private struct Product {
     var keys: [Float]
     var rows: Int { vectors * table.lanes }
 
-    init(_ table: Table, vectors: Int, columns: Int, depth: Int, gap: Int = 0, _ numbers: Numbers, _ random: inout SplitMix) {
+    init(
+        _ table: Table, vectors: Int, columns: Int, depth: Int, gap: Int = 0, _ numbers: Numbers,
+        _ random: inout SplitMix
+    ) {
         (self.table, self.vectors, self.columns, self.depth) = (table, vectors, columns, depth)
         stride = depth + gap
         outStride = vectors * table.lanes + gap
@@ -34,7 +37,8 @@ private struct Product {
         AtEnd(packed).read { packed in
             AtEnd(keys).read { keys in
                 table.kernels.logit_columns(
-                    packed, Int64(vectors), keys, Int64(stride), Int64(columns), Int64(depth), out.start, Int64(outStride),
+                    packed, Int64(vectors), keys, Int64(stride), Int64(columns), Int64(depth), out.start,
+                    Int64(outStride),
                     maxima.start)
             }
         }
@@ -99,7 +103,9 @@ private func highest(_ out: Guarded, _ stride: Int, _ columns: Int, _ before: [F
     }
 
     /// "Results do not depend on how rows and keys are divided": bit for bit.
-    @Test(arguments: Table.all, [1, 16, 37, 128]) func eachVectorAndKeyAloneGivesTheSameBits(_ table: Table, _ depth: Int) {
+    @Test(arguments: Table.all, [1, 16, 37, 128]) func eachVectorAndKeyAloneGivesTheSameBits(
+        _ table: Table, _ depth: Int
+    ) {
         var random = SplitMix(43)
         let all = Product(table, vectors: 7, columns: 20, depth: depth, .random, &random)
         let out = Guarded(20 * all.outStride)
@@ -147,13 +153,17 @@ private func highest(_ out: Guarded, _ stride: Int, _ columns: Int, _ before: [F
             for row in 0..<product.rows {
                 let queries = product.queries
                 (product.queries[row * 2], product.keys[columns * 2 - 2]) = (3e38, 2)
-                #expect(product.run(Guarded(columns * product.outStride), Guarded(earlier(product.rows))) == 0, "row \(row)")
+                #expect(
+                    product.run(Guarded(columns * product.outStride), Guarded(earlier(product.rows))) == 0, "row \(row)"
+                )
                 product.queries = queries
             }
         }
     }
 
-    @Test(arguments: Table.all, Numbers.allCases) func maximaOfATileAreThoseOfItsColumns(_ table: Table, _ numbers: Numbers) {
+    @Test(arguments: Table.all, Numbers.allCases) func maximaOfATileAreThoseOfItsColumns(
+        _ table: Table, _ numbers: Numbers
+    ) {
         var random = SplitMix(46)
         for columns in Array(0...20) + [67] {
             for vectors in 1...9 {
@@ -165,7 +175,9 @@ private func highest(_ out: Guarded, _ stride: Int, _ columns: Int, _ before: [F
                 let finite = table.kernels.column_maxima(
                     tile.start, Int64(columns), Int64(vectors), Int64(stride), maxima.start)
                 #expect(finite == 1)
-                #expect(maxima.values == highest(tile, stride, columns, before), "\(columns) x \(vectors) \(numbers) seed 46")
+                #expect(
+                    maxima.values == highest(tile, stride, columns, before),
+                    "\(columns) x \(vectors) \(numbers) seed 46")
                 #expect(maxima.intact)
             }
         }

@@ -85,7 +85,8 @@ private func window(_ source: [Float], _ j: Int, _ kernel: Int) -> ArraySlice<Fl
                 var source = [Float](repeating: 1, count: 67)
                 source[place] = bad
                 let values = pool(table, max: false, source, 7).values
-                #expect(values.indices.allSatisfy { values[$0].isFinite == (abs($0 - place) > 3) }, "\(bad) at \(place)")
+                #expect(
+                    values.indices.allSatisfy { values[$0].isFinite == (abs($0 - place) > 3) }, "\(bad) at \(place)")
             }
         }
     }
@@ -110,7 +111,9 @@ private func window(_ source: [Float], _ j: Int, _ kernel: Int) -> ArraySlice<Fl
                 for max in [false, true] {
                     let mine = pool(table, max: max, source, kernel).values.bits
                     let narrow = pool(.narrowest, max: max, source, kernel).values.bits
-                    if mine != narrow { found.append("\(max ? "max" : "mean") length \(length) kernel \(kernel) seed 24") }
+                    if mine != narrow {
+                        found.append("\(max ? "max" : "mean") length \(length) kernel \(kernel) seed 24")
+                    }
                 }
             }
         }

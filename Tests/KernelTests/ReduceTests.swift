@@ -6,7 +6,8 @@ import Testing
 @testable import KVSieveCore
 
 @Suite struct ReduceTests {
-    @Test(arguments: Table.all, Numbers.allCases) func squaredNormIsTheSumOfSquares(_ table: Table, _ numbers: Numbers) {
+    @Test(arguments: Table.all, Numbers.allCases) func squaredNormIsTheSumOfSquares(_ table: Table, _ numbers: Numbers)
+    {
         var random = SplitMix(31)
         for length in lengths {
             let row = numbers.make(length, &random)
@@ -57,7 +58,8 @@ import Testing
                     row[place] = bad
                     var sum = [Float](repeating: 0, count: length)
                     table.kernels.add_scaled(row, 2, Int64(length), &sum)
-                    #expect(sum.indices.allSatisfy { sum[$0].isFinite == ($0 != place) }, "\(bad) at \(place) of \(length)")
+                    #expect(
+                        sum.indices.allSatisfy { sum[$0].isFinite == ($0 != place) }, "\(bad) at \(place) of \(length)")
                 }
             }
         }
