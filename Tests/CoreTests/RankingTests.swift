@@ -1,70 +1,87 @@
+// Rankings against a stable sort: the best n, ties to the lower index.
 import Testing
 
-// Rankings against a stable sort: the best n, ties to the lower index.
 @testable import KVSieveCore
 
-private struct Random: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return state ^ (state >> 29)
-    }
-}
+enum RowKind: CaseIterable, Sendable {
+    case random, constant, ascending, descending, fewValues, negative, zeros, nearEqual, everyExponent
 
-private enum Kind: CaseIterable { case random, constant, ascending, descending, fewValues, negative, zeros }
-
-private func row(_ kind: Kind, _ count: Int, _ seed: UInt64) -> [Float] {
-    var random = Random(state: seed)
-    return (0..<count).map { index in
-        switch kind {
-        case .random: return Float.random(in: 0..<1, using: &random)
-        case .constant: return 0.25
-        case .ascending: return Float(index)
-        case .descending: return -Float(index)
-        case .fewValues: return Float(Int.random(in: 0..<4, using: &random))
-        case .negative: return Float.random(in: -3..<1, using: &random)
-        case .zeros: return Bool.random(using: &random) ? 0 : -0.0
+    func make(_ count: Int, _ random: inout SplitMix) -> [Float] {
+        (0..<count).map { index in
+            switch self {
+            case .random: return Float.random(in: 0..<1, using: &random)
+            case .constant: return 0.25
+            case .ascending: return Float(index)
+            case .descending: return -Float(index)
+            case .fewValues: return Float(random.below(4))
+            case .negative: return Float.random(in: -3..<1, using: &random)
+            case .zeros: return random.below(2) == 0 ? 0 : -0.0
+            // Differ in the lowest bits of the key only.
+            case .nearEqual: return Float(bitPattern: 0x3f80_0000 + UInt32(random.below(5)))
+            case .everyExponent:
+                let bits = UInt32(truncatingIfNeeded: random.next())
+                return bits & 0x7f80_0000 == 0x7f80_0000 ? 1 : Float(bitPattern: bits)
+            }
         }
     }
 }
+
+private let counts = [1, 2, 3, 17, 100, 2049]
 
 @Suite struct RankingTests {
-    @Test(arguments: Kind.allCases, [0, 1, 2, 3, 17, 100, 2049]) private func bestUnitsAreTheTopOfAStableSort(
-        _ kind: Kind, _ count: Int
-    ) {
-        let values = row(kind, count, UInt64(count) + 5)
-        let order = values.indices.sorted { values[$0] != values[$1] ? values[$0] > values[$1] : $0 < $1 }
-        var histogram = [Int](repeating: 0, count: RankThreshold.histogramSize)
-        for take in Set([0, 1, count / 3, count - 1, count]) where take >= 0 && take <= count {
-            var out = [Int32](repeating: -7, count: count + 1)
-            values.withUnsafeBufferPointer { BestUnits.select($0, count: take, histogram: &histogram, out: &out) }
-            #expect(out.prefix(take).map(Int.init) == order.prefix(take).sorted())
-            #expect(out[take...].allSatisfy { $0 == -7 })
+    @Test func keysAreInTheOrderOfTheFloats() {
+        let floats: [Float] = [
+            -.infinity, -.greatestFiniteMagnitude, -1, -.leastNormalMagnitude, -.leastNonzeroMagnitude, 0,
+            .leastNonzeroMagnitude, .leastNormalMagnitude, 1, .greatestFiniteMagnitude, .infinity,
+        ]
+        let keys = floats.map(RankKey.of)
+        #expect(zip(keys, keys.dropFirst()).allSatisfy { $0 < $1 })
+        #expect(RankKey.of(-0.0) == RankKey.of(0))
+    }
+
+    @Test(arguments: RowKind.allCases, counts) func thresholdIsTheNthOfASort(_ kind: RowKind, _ count: Int) {
+        var random = SplitMix(UInt64(count))
+        let values = kind.make(count, &random)
+        let sorted = values.sorted(by: >)
+        var histogram = [Int](repeating: -1, count: RankThreshold.histogramSize)
+        for places in count <= 100 ? Array(1...count) : [1, 2, count / 2, count - 1, count] {
+            let found = values.withUnsafeBufferPointer {
+                RankThreshold($0, places: places, histogram: &histogram)
+            }
+            #expect(found.key == RankKey.of(sorted[places - 1]), "place \(places), seed \(count)")
+            #expect(found.above == sorted.count { $0 > sorted[places - 1] }, "place \(places), seed \(count)")
         }
     }
 
-    /// Layers of different sizes in one ranking: (score, layer, head, position), by a stable sort.
-    @Test(arguments: Kind.allCases, [1 as UInt64, 2, 3]) private func rankShareCountsTheWinnersOfAStableSort(
-        _ kind: Kind, _ seed: UInt64
-    ) throws {
-        let account = MemoryAccount()
-        let work = Workspace(threads: 1, account: account)
-        var all: [(Float, Int)] = []
-        let layers = try (0..<5).map { layer -> LayerScores in
-            let scores = LayerScores(account)
-            try scores.reserve(rows: 3, units: 40 + layer)
-            for head in 0..<3 {
-                let values = row(kind, 40 + layer, seed * 100 + UInt64(layer * 3 + head))
-                for (unit, value) in values.enumerated() { scores.row(head)[unit] = value }
-                all += values.map { ($0, layer) }
+    /// Rows of different lengths, none among them, are one ranking.
+    @Test(arguments: RowKind.allCases) func thresholdOfManyRowsIsThatOfOne(_ kind: RowKind) {
+        var random = SplitMix(7)
+        let rows = [5, 0, 33, 1, 0, 70].map { kind.make($0, &random) }
+        let all = rows.flatMap { $0 }
+        var histogram = [Int](repeating: 0, count: RankThreshold.histogramSize)
+        for places in 1...all.count {
+            let one = all.withUnsafeBufferPointer { RankThreshold($0, places: places, histogram: &histogram) }
+            let pointers = rows.map { row in
+                let copy = UnsafeMutableBufferPointer<Float>.allocate(capacity: row.count)
+                _ = copy.initialize(from: row)
+                return UnsafeBufferPointer(copy)
             }
-            return scores
+            defer { pointers.forEach { $0.deallocate() } }
+            let many = pointers.withUnsafeBufferPointer { RankThreshold($0, places: places, histogram: &histogram) }
+            #expect((many.key, many.above) == (one.key, one.above), "place \(places), seed 7")
         }
-        let order = all.indices.sorted { all[$0].0 != all[$1].0 ? all[$0].0 > all[$1].0 : $0 < $1 }
-        for places in [0, 1, 7, 100, 333, all.count - 1, all.count, all.count + 50] {
-            var expected = [0, 0, 0, 0, 0]
-            for entry in order.prefix(places) { expected[all[entry].1] += 1 }
-            #expect(try RankShare.counts(layers, places: places, work) == expected)
+    }
+
+    @Test(arguments: RowKind.allCases, [0] + counts) func bestUnitsAreTheTopOfAStableSort(_ kind: RowKind, _ count: Int) {
+        var random = SplitMix(UInt64(count) + 5)
+        let values = kind.make(count, &random)
+        let order = stableOrder(values)
+        var histogram = [Int](repeating: -1, count: RankThreshold.histogramSize)
+        for take in Set([0, 1, 2, count / 3, count / 2, count - 1, count]) where take >= 0 && take <= count {
+            var out = [Int32](repeating: -7, count: count + 1)
+            values.withUnsafeBufferPointer { BestUnits.select($0, count: take, histogram: &histogram, out: &out) }
+            #expect(out.prefix(take).map(Int.init) == order.prefix(take).sorted(), "\(take) best, seed \(count + 5)")
+            #expect(out[take...].allSatisfy { $0 == -7 }, "written past the \(take) best")
         }
     }
 }

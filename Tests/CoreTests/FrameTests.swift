@@ -1,0 +1,53 @@
+// Sinks, candidates in units, recent: together every position once.
+import Testing
+
+@testable import KVSieveCore
+
+@Suite struct FrameTests {
+    @Test func sinksUnitsAndRecentAreEveryPositionOnce() {
+        for tokens in 1...24 {
+            for sinks in 0...tokens + 2 {
+                for recent in 0...tokens + 2 {
+                    for unit in [1, 2, 3, 5, 7, 24, 100] {
+                        let frame = Frame(tokens: tokens, sinks: sinks, recent: recent, unit: unit)
+                        let middle = (0..<frame.units).map(frame.positions(ofUnit:))
+                        let all =
+                            Array(0..<frame.sinks) + middle.flatMap(Array.init) + Array(tokens - frame.recent..<tokens)
+                        #expect(all == Array(0..<tokens), "T \(tokens) sinks \(sinks) recent \(recent) unit \(unit)")
+                        #expect(middle.allSatisfy { (1...unit).contains($0.count) })
+                        #expect(middle.dropLast().allSatisfy { $0.count == unit }, "only the last unit may be short")
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func theLastUnitIsShort() {
+        let frame = Frame(tokens: 20, sinks: 2, recent: 3, unit: 4)
+        #expect(frame.candidates == 2..<17)
+        #expect(frame.units == 4)
+        #expect(frame.positions(ofUnit: 0) == 2..<6)
+        #expect(frame.positions(ofUnit: 3) == 14..<17)
+    }
+
+    @Test func aUnitLargerThanTheCandidatesIsOneShortUnit() {
+        let frame = Frame(tokens: 10, sinks: 3, recent: 3, unit: 100)
+        #expect(frame.units == 1)
+        #expect(frame.positions(ofUnit: 0) == 3..<7)
+    }
+
+    @Test func whenSinksAndRecentMeetNothingCompetes() {
+        for (sinks, recent) in [(4, 6), (4, 7), (10, 0), (0, 10), (11, 3), (4, 100)] {
+            let frame = Frame(tokens: 10, sinks: sinks, recent: recent)
+            #expect(frame.units == 0)
+            #expect(frame.candidates.isEmpty)
+            #expect(frame.sinks + frame.recent == 10)
+            #expect(frame.sinks == min(sinks, 10), "sinks come first")
+        }
+    }
+
+    @Test func wholeKeepsAllAndNothingCompetes() {
+        #expect(Frame.whole(7) == Frame(tokens: 7, sinks: 7, recent: 0))
+        #expect(Frame.whole(7).units == 0)
+    }
+}

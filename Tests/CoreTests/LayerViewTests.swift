@@ -1,0 +1,119 @@
+// What a layer must bring, and the model's shape.
+import Testing
+
+@testable import KVSieveCore
+
+private func model(_ layers: Int = 2, _ queryHeads: Int = 4, _ heads: Int = 2, _ dim: Int = 8, _ scale: Float = 0)
+    throws(KVSieveError) -> ModelShape
+{
+    try ModelShape(layers: layers, queryHeads: queryHeads, heads: heads, headDim: dim, scale: scale)
+}
+
+/// A layer of the model above with 20 tokens and W = 6; what is not given is as it should be.
+private func layer(
+    needs: Needs = [.queries, .keys, .values], tokens: Int? = 20, window: Int = 6,
+    queries: (heads: Int, rows: Int, dim: Int)? = (4, 6, 8), keys: (heads: Int, tokens: Int, dim: Int)? = (2, 20, 8),
+    values: (heads: Int, tokens: Int, dim: Int)? = (2, 20, 5)
+) throws -> LayerView {
+    func tensor(_ name: StaticString, _ size: (heads: Int, tokens: Int, dim: Int)?) throws -> TensorView? {
+        guard let size else { return nil }
+        return try Tensor(heads: size.heads, tokens: size.tokens, dim: size.dim).view(name)
+    }
+    let sizes = queries.map { (heads: $0.heads, tokens: $0.rows, dim: $0.dim) }
+    return try LayerView(
+        model(), layer: 1, tokens: tokens, window: window, needs: needs, queries: tensor("queries", sizes),
+        keys: tensor("keys", keys), values: tensor("values", values))
+}
+
+@Suite struct LayerViewTests {
+    @Test func aLayerThatFitsIsTaken() throws {
+        let view = try layer()
+        #expect((view.layer, view.tokens) == (1, 20))
+        #expect(view.queries != nil && view.keys != nil && view.values != nil)
+    }
+
+    @Test func tokensAreThoseOfTheFirstLayersKeysOrValues() throws {
+        #expect(try layer(tokens: nil).tokens == 20)
+        #expect(try layer(needs: .values, tokens: nil).tokens == 20)
+    }
+
+    @Test func whatIsNotNeededIsNotLookedAt() throws {
+        let view = try layer(needs: .keys, queries: (3, 1, 1), values: (1, 1, 1))
+        #expect(view.queries == nil && view.values == nil && view.keys != nil)
+        #expect(try layer(needs: [], queries: nil, keys: nil, values: nil).tokens == 20)
+    }
+
+    @Test func aLayerThatReadsNothingCannotBeTheFirst() {
+        expectRefusal(.state, "layer 1 takes over the choice of a layer that was not observed") {
+            _ = try layer(needs: [], tokens: nil)
+        }
+    }
+
+    @Test func aNeededTensorThatIsMissingIsRefused() {
+        expectRefusal(.null, "queries is NULL, but layer 1 reads it (kvsieve_plan_needs)") { _ = try layer(queries: nil) }
+        expectRefusal(.null, "keys is NULL, but layer 1 reads it (kvsieve_plan_needs)") { _ = try layer(keys: nil) }
+        expectRefusal(.null, "values is NULL, but layer 1 reads it (kvsieve_plan_needs)") { _ = try layer(values: nil) }
+    }
+
+    @Test func headsMustBeTheModels() {
+        expectRefusal(.shape, "keys.heads is 3; expected 2, the model's kv_heads") { _ = try layer(keys: (3, 20, 8)) }
+        expectRefusal(.shape, "values.heads is 1; expected 2, the model's kv_heads") { _ = try layer(values: (1, 20, 8)) }
+        expectRefusal(.shape, "queries.heads is 2; expected 4, the model's query_heads") { _ = try layer(queries: (2, 6, 8)) }
+    }
+
+    @Test func tokensMustBeTheSequences() {
+        let expected = "expected 20, what the sequence has in other tensors and layers"
+        expectRefusal(.shape, "keys.tokens is 21; " + expected) { _ = try layer(keys: (2, 21, 8)) }
+        expectRefusal(.shape, "values.tokens is 19; " + expected) { _ = try layer(values: (2, 19, 8)) }
+        expectRefusal(.shape, "values.tokens is 19; " + expected) { _ = try layer(tokens: nil, values: (2, 19, 8)) }
+    }
+
+    @Test func dimMustBeTheModelsButForValues() throws {
+        expectRefusal(.shape, "keys.dim is 7; expected 8, the model's head_dim") { _ = try layer(keys: (2, 20, 7)) }
+        expectRefusal(.shape, "queries.dim is 9; expected 8, the model's head_dim") { _ = try layer(queries: (4, 6, 9)) }
+        _ = try layer(values: (2, 20, 513))
+    }
+
+    @Test func queriesHaveTheWindowsRowsOrAllTokens() throws {
+        let expected = "expected 6, min(window 6, tokens 20)"
+        expectRefusal(.shape, "queries.tokens is 5; " + expected) { _ = try layer(queries: (4, 5, 8)) }
+        expectRefusal(.shape, "queries.tokens is 20; " + expected) { _ = try layer(queries: (4, 20, 8)) }
+        _ = try layer(window: 64, queries: (4, 20, 8))
+        expectRefusal(.shape, "queries.tokens is 64; expected 20, min(window 64, tokens 20)") {
+            _ = try layer(window: 64, queries: (4, 64, 8))
+        }
+    }
+}
+
+@Suite struct ModelShapeTests {
+    @Test func groupAndDefaultScale() throws {
+        let shape = try model(3, 12, 4, 64)
+        #expect((shape.group, shape.scale) == (3, 0.125))
+        #expect(try model(1, 1, 1, 8, 2.5).scale == 2.5)
+    }
+
+    @Test(arguments: [0, -1, Int.min, Int.max]) func sizesOutOfBoundsAreRefused(_ size: Int) {
+        expectRefusal(.shape, "model.layers is \(size); expected 1 ... 1024") { _ = try model(size) }
+        expectRefusal(.shape, "model.query_heads is \(size); expected 1 ... 1024") { _ = try model(1, size) }
+        expectRefusal(.shape, "model.kv_heads is \(size); expected 1 ... 1024") { _ = try model(1, 4, size) }
+        expectRefusal(.shape, "model.head_dim is \(size); expected 1 ... 65536") { _ = try model(1, 4, 4, size) }
+    }
+
+    @Test func theBoundsThemselvesAreAccepted() throws {
+        #expect(try model(1024, 1024, 1024, 65536).group == 1)
+        #expect(try model(1, 1024, 1, 1).group == 1024)
+    }
+
+    @Test(arguments: [(4, 3), (2, 4), (1, 1024)]) func queryHeadsAreAMultiple(_ queryHeads: Int, _ heads: Int) {
+        expectRefusal(
+            .shape, "model.query_heads is \(queryHeads), which is not a multiple of model.kv_heads, \(heads)"
+        ) { _ = try model(1, queryHeads, heads) }
+    }
+
+    @Test(arguments: [-1, -Float.leastNonzeroMagnitude, .nan, .infinity, -.infinity] as [Float])
+    func aScaleThatIsNoPositiveNumberIsRefused(_ scale: Float) {
+        expectRefusal(.parameter, "model.scale is \(scale); expected a finite number that is not negative") {
+            _ = try model(1, 1, 1, 8, scale)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+// What a layer keeps: sinks, the best units of each head, recent; against sets.
+import Testing
+
+@testable import KVSieveCore
+
+/// Positions that a head keeps, from a stable sort.
+private func expected(_ frame: Frame, _ scores: [Float], _ units: Int) -> [Int] {
+    let best = stableOrder(scores).prefix(min(max(units, 0), frame.units))
+    let middle = best.flatMap { unit in
+        (0..<frame.unit).map { frame.sinks + unit * frame.unit + $0 }.filter { $0 < frame.tokens - frame.recent }
+    }
+    return (Array(0..<frame.sinks) + middle + Array(frame.tokens - frame.recent..<frame.tokens)).sorted()
+}
+
+private func positions(_ selection: Selection) -> [[Int]] { (0..<selection.heads).map { selection.copy($0) } }
+
+private let frames = [
+    Frame(tokens: 50, sinks: 0, recent: 0), Frame(tokens: 50, sinks: 3, recent: 7), Frame(tokens: 50, sinks: 4, recent: 5, unit: 6),
+    Frame(tokens: 50, sinks: 1, recent: 1, unit: 100), Frame(tokens: 50, sinks: 0, recent: 50), Frame.whole(50),
+    Frame(tokens: 1, sinks: 0, recent: 0), Frame(tokens: 50, sinks: 0, recent: 8, unit: 7),
+]
+
+@Suite struct SelectionTests {
+    @Test(arguments: frames, RowKind.allCases) func eachHeadKeepsItsBestUnitsAndTheProtected(
+        _ frame: Frame, _ kind: RowKind
+    ) throws {
+        var random = SplitMix(71)
+        let work = Workspace(threads: 1)
+        for _ in 0..<20 {
+            let rows = (0..<5).map { _ in kind.make(frame.units, &random) }
+            let units = (0..<5).map { _ in random.below(frame.units + 4) - 2 }
+            let selection = try Selection(frame, makeScores(work.account, rows), units: units, work)
+            let exact = (0..<5).map { expected(frame, rows[$0], units[$0]) }
+            #expect(positions(selection) == exact, "units \(units), seed 71")
+            #expect(selection.offsets[0] == 0)
+            #expect(selection.total == exact.reduce(0) { $0 + $1.count })
+            #expect(selection.longest == exact.map(\.count).max())
+        }
+    }
+
+    @Test func headsThatShareOneRankingKeepItsTop() throws {
+        let work = Workspace(threads: 1)
+        let frame = Frame(tokens: 12, sinks: 2, recent: 2)
+        let scores = try makeScores(work.account, [[1, 5, 2, 5, 9, 0, 3, 4]])
+        let selection = try Selection(frame, scores, units: [1, 3, 0], work)
+        #expect(positions(selection) == [[0, 1, 6, 10, 11], [0, 1, 3, 5, 6, 10, 11], [0, 1, 10, 11]])
+    }
+
+    @Test(arguments: RowKind.allCases) func whatFewerUnitsKeepIsAmongWhatMoreKeep(_ kind: RowKind) throws {
+        var random = SplitMix(72)
+        let work = Workspace(threads: 1)
+        let frame = Frame(tokens: 60, sinks: 2, recent: 5, unit: 3)
+        let scores = try makeScores(work.account, [kind.make(frame.units, &random)])
+        var before: Set<Int> = []
+        for units in 0...frame.units {
+            let now = Set(try Selection(frame, scores, units: [units], work).copy(0))
+            #expect(now.isSuperset(of: before) && (units == 0 || now.count > before.count), "\(units) units, seed 72")
+            before = now
+        }
+        #expect(before == Set(0..<60))
+    }
+
+    @Test(arguments: [2, 4, 7]) func threadsGiveTheSameSelection(_ threads: Int) throws {
+        var random = SplitMix(73)
+        let frame = Frame(tokens: 400, sinks: 3, recent: 9, unit: 2)
+        let rows = (0..<33).map { _ in RowKind.fewValues.make(frame.units, &random) }
+        let units = rows.map { _ in random.below(frame.units) }
+        let (one, many) = (Workspace(threads: 1), Workspace(threads: threads))
+        let exact = positions(try Selection(frame, makeScores(one.account, rows), units: units, one))
+        for _ in 0..<20 {
+            #expect(positions(try Selection(frame, makeScores(many.account, rows), units: units, many)) == exact)
+        }
+    }
+
+    /// Room is taken before anything is ranked: a refusal leaves nothing behind.
+    @Test func aSelectionThatIsRefusedHoldsNothing() throws {
+        let rows = [[Float]](repeating: [Float](repeating: 1, count: 50), count: 4)
+        let needed = MemoryAccount()
+        let measured = Workspace(threads: 1, account: needed)
+        let whole = try makeScores(needed, rows)
+        _ = try Selection(frames[0], whole, units: [50, 50, 50, 50], measured)
+        for limit in stride(from: 0, to: needed.highest, by: 7) {
+            let account = MemoryAccount(limit: limit)
+            let work = Workspace(threads: 1, account: account)
+            #expect(
+                refusal { _ = try Selection(frames[0], makeScores(account, rows), units: [50, 50, 50, 50], work) }?.kind
+                    == .memory, "limit \(limit)")
+            let before = work.caller.ranks.capacity * 4 + work.caller.histogram.capacity * 8
+            #expect(account.held == before, "limit \(limit): more than the workspace is held")
+        }
+        withExtendedLifetime(whole) {}
+    }
+}
