@@ -78,7 +78,8 @@ let package = Package(
         .target(name: "HeaderComposer"),
         .executableTarget(name: "kvsieve-header", dependencies: ["HeaderComposer", "KVSieveCore", "KVSieveMethods"]),
         // Independent truths: naive references in double, seeded caches, golden files.
-        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: optimised),
+        .target(
+            name: "TestSupport", dependencies: ["KVSieveCore"], path: "Tests/TestSupport", swiftSettings: optimised),
         .testTarget(
             name: "KernelTests", dependencies: ["CSupport", "KVSieveCore", "TestSupport"] + kernelDependencies,
             path: "Tests/KernelTests", swiftSettings: optimised),

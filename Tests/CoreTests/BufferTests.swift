@@ -37,7 +37,9 @@ import Testing
         let buffer = Buffer<Float>(account)
         let memory = try buffer.reserve(15)
         for j in 0..<15 { memory[j] = Float(j) }
-        expectRefusal(.memory, "out of memory: 64 bytes were asked for, 60 are held by this plan") { try buffer.reserve(16) }
+        expectRefusal(.memory, "out of memory: 64 bytes were asked for, 60 are held by this plan") {
+            try buffer.reserve(16)
+        }
         #expect(buffer.capacity == 15)
         #expect(try buffer.reserve(15) == memory)
         #expect((0..<15).allSatisfy { memory[$0] == Float($0) })

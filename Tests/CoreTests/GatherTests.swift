@@ -1,4 +1,5 @@
 // Kept rows move byte by byte: packed, a head a row, in place; whatever the layouts and types.
+import TestSupport
 import Testing
 
 @testable import KVSieveCore
@@ -12,7 +13,9 @@ private struct Kept {
     init(heads: Int, tokens: Int, dim: Int, _ type: ElementType, _ layout: Layout, unit: Int = 1, seed: UInt64) throws {
         var random = SplitMix(seed)
         tensor = Tensor(heads: heads, tokens: tokens, dim: dim, type, layout)
-        for j in 0..<tensor.bytes { tensor.memory.storeBytes(of: UInt8(truncatingIfNeeded: random.next()), toByteOffset: j, as: UInt8.self) }
+        for j in 0..<tensor.bytes {
+            tensor.memory.storeBytes(of: UInt8(truncatingIfNeeded: random.next()), toByteOffset: j, as: UInt8.self)
+        }
         let frame = Frame(tokens: tokens, sinks: 2, recent: 3, unit: unit)
         let rows = (0..<heads).map { _ in RowKind.random.make(frame.units, &random) }
         let units = (0..<heads).map { _ in random.below(frame.units + 1) }
@@ -38,39 +41,43 @@ private func written(_ before: [UInt8], _ tensor: Tensor, _ rows: [[[UInt8]]]) -
 private let dims = [1, 3, 8, 33]
 
 @Suite struct GatherTests {
-    @Test(arguments: ElementType.allCases, Layout.allCases) func aHeadARowIsTheRowsOfEachHead(
+    @Test(arguments: elementTypes, Layout.allCases) func aHeadARowIsTheRowsOfEachHead(
         _ type: ElementType, _ layout: Layout
     ) throws {
         for (seed, dim) in dims.enumerated() {
             for targetLayout in Layout.allCases {
                 for extra in [0, 4] {
-                    let kept = try Kept(heads: 4, tokens: 30, dim: dim, type, layout, unit: 1 + seed, seed: UInt64(seed))
+                    let kept = try Kept(
+                        heads: 4, tokens: 30, dim: dim, type, layout, unit: 1 + seed, seed: UInt64(seed))
                     let target = Tensor(heads: 4, tokens: kept.selection.longest + extra, dim: dim, type, targetLayout)
                     let expected = written(target.contents, target, kept.rows)
                     try Gather.rows(of: kept.tensor.view(), by: kept.selection, to: target.view("target"))
-                    #expect(target.contents == expected, "dim \(dim) to \(targetLayout), \(extra) more rows, seed \(seed)")
+                    #expect(
+                        target.contents == expected, "dim \(dim) to \(targetLayout), \(extra) more rows, seed \(seed)")
                 }
             }
         }
     }
 
-    @Test(arguments: ElementType.allCases, Layout.allCases) func packedIsHeadAfterHead(
+    @Test(arguments: elementTypes, Layout.allCases) func packedIsHeadAfterHead(
         _ type: ElementType, _ layout: Layout
     ) throws {
         for (seed, dim) in dims.enumerated() {
             for targetLayout in Layout.allCases {
                 for extra in [0, 4] {
-                    let kept = try Kept(heads: 4, tokens: 30, dim: dim, type, layout, unit: 1 + seed, seed: UInt64(seed))
+                    let kept = try Kept(
+                        heads: 4, tokens: 30, dim: dim, type, layout, unit: 1 + seed, seed: UInt64(seed))
                     let target = Tensor(heads: 1, tokens: kept.selection.total + extra, dim: dim, type, targetLayout)
                     let expected = written(target.contents, target, [kept.rows.flatMap { $0 }])
                     try Gather.rows(of: kept.tensor.view(), by: kept.selection, to: target.view("target"))
-                    #expect(target.contents == expected, "dim \(dim) to \(targetLayout), \(extra) more rows, seed \(seed)")
+                    #expect(
+                        target.contents == expected, "dim \(dim) to \(targetLayout), \(extra) more rows, seed \(seed)")
                 }
             }
         }
     }
 
-    @Test(arguments: ElementType.allCases, Layout.allCases) func inPlaceIsTheCopyAndRowsBeyondAreAsTheyWere(
+    @Test(arguments: elementTypes, Layout.allCases) func inPlaceIsTheCopyAndRowsBeyondAreAsTheyWere(
         _ type: ElementType, _ layout: Layout
     ) throws {
         for (seed, dim) in dims.enumerated() {
@@ -90,7 +97,8 @@ private let dims = [1, 3, 8, 33]
         let expected = written(kept.tensor.contents, kept.tensor, kept.rows)
         let source = try kept.tensor.view()
         let target = try TensorView(
-            "target", base: source.base, heads: 3, tokens: kept.selection.longest, dim: 4, headStride: source.headStride,
+            "target", base: source.base, heads: 3, tokens: kept.selection.longest, dim: 4,
+            headStride: source.headStride,
             tokenStride: source.tokenStride, type: .float32)
         try Gather.rows(of: source, by: kept.selection, to: target)
         #expect(kept.tensor.contents == expected)
@@ -121,7 +129,9 @@ private let dims = [1, 3, 8, 33]
         let work = Workspace(threads: 1)
         let patterns: [UInt32] = [0x7f80_0001, 0xffff_ffff, 0x7fc1_2345, 0x8000_0000, 0x0000_0001, 0x7f80_0000]
         let tensor = Tensor(heads: 1, tokens: 6, dim: 1)
-        for (j, bits) in patterns.enumerated() { tensor.memory.storeBytes(of: bits, toByteOffset: 4 * j, as: UInt32.self) }
+        for (j, bits) in patterns.enumerated() {
+            tensor.memory.storeBytes(of: bits, toByteOffset: 4 * j, as: UInt32.self)
+        }
         let selection = try Selection(.whole(6), LayerScores(work.account), units: [0], work)
         let target = Tensor(heads: 1, tokens: 6, dim: 1)
         try Gather.rows(of: tensor.view(), by: selection, to: target.view("target"))
@@ -138,7 +148,9 @@ private let dims = [1, 3, 8, 33]
         let selection = try Selection(frame, scores, units: [2, 1, 0], work)
         let source = source ?? Tensor((0..<120).map(Float.init), heads: 3, tokens: 10, dim: 4)
         let before = target.contents
-        expectRefusal(kind, message) { try Gather.rows(of: source.view("source"), by: selection, to: target.view("target")) }
+        expectRefusal(kind, message) {
+            try Gather.rows(of: source.view("source"), by: selection, to: target.view("target"))
+        }
         #expect(target.contents == before)
     }
 
@@ -158,15 +170,19 @@ private let dims = [1, 3, 8, 33]
             target: Tensor(heads: 3, tokens: 10, dim: 4, .float16))
         try refused(
             .dtype, "target.dtype is BF16; expected F16, the dtype of source",
-            source: Tensor(heads: 3, tokens: 10, dim: 4, .float16), target: Tensor(heads: 3, tokens: 10, dim: 4, .bfloat16))
+            source: Tensor(heads: 3, tokens: 10, dim: 4, .float16),
+            target: Tensor(heads: 3, tokens: 10, dim: 4, .bfloat16))
     }
 
     @Test func aTargetOfOtherDimOrHeadsIsRefused() throws {
-        try refused(.shape, "target.dim is 5; expected 4, the dim of source", target: Tensor(heads: 3, tokens: 10, dim: 5))
         try refused(
-            .shape, "target.heads is 2; expected 1 (packed) or 3 (a head a row)", target: Tensor(heads: 2, tokens: 10, dim: 4))
+            .shape, "target.dim is 5; expected 4, the dim of source", target: Tensor(heads: 3, tokens: 10, dim: 5))
         try refused(
-            .shape, "target.heads is 4; expected 1 (packed) or 3 (a head a row)", target: Tensor(heads: 4, tokens: 10, dim: 4))
+            .shape, "target.heads is 2; expected 1 (packed) or 3 (a head a row)",
+            target: Tensor(heads: 2, tokens: 10, dim: 4))
+        try refused(
+            .shape, "target.heads is 4; expected 1 (packed) or 3 (a head a row)",
+            target: Tensor(heads: 4, tokens: 10, dim: 4))
     }
 
     @Test func aTargetThatIsTooShortIsRefused() throws {
@@ -174,7 +190,8 @@ private let dims = [1, 3, 8, 33]
             .shape, "target.tokens is 6; expected at least 7, the most that one head keeps",
             target: Tensor(heads: 3, tokens: 6, dim: 4))
         try refused(
-            .shape, "target.tokens is 17; expected at least 18, what all heads keep", target: Tensor(heads: 1, tokens: 17, dim: 4))
+            .shape, "target.tokens is 17; expected at least 18, what all heads keep",
+            target: Tensor(heads: 1, tokens: 17, dim: 4))
     }
 
     @Test func aTargetOverTheSourceThatIsNotInPlaceIsRefused() throws {
@@ -182,7 +199,9 @@ private let dims = [1, 3, 8, 33]
         let scores = try makeScores(work.account, [[1, 2, 3, 4, 5]])
         let selection = try Selection(Frame(tokens: 10, sinks: 2, recent: 3), scores, units: [1, 1], work)
         let tensor = Tensor((0..<400).map(Float.init), heads: 4, tokens: 25, dim: 4)
-        func view(_ name: StaticString, heads: Int, tokens: Int, from token: Int, head: Int, step: Int) throws -> TensorView {
+        func view(_ name: StaticString, heads: Int, tokens: Int, from token: Int, head: Int, step: Int) throws
+            -> TensorView
+        {
             try TensorView(
                 name, base: tensor.memory + token * 16, heads: heads, tokens: tokens, dim: 4, headStride: head * 16,
                 tokenStride: step * 16, type: .float32)
@@ -201,7 +220,8 @@ private let dims = [1, 3, 8, 33]
         }
         #expect(tensor.contents == before)
         // Between the source's heads there is room for ten rows.
-        try Gather.rows(of: source, by: selection, to: view("target", heads: 2, tokens: 10, from: 10, head: 20, step: 1))
+        try Gather.rows(
+            of: source, by: selection, to: view("target", heads: 2, tokens: 10, from: 10, head: 20, step: 1))
         #expect(tensor.row(0, 10) == tensor.row(0, 0))
     }
 }

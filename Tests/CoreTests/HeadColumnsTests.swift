@@ -1,4 +1,5 @@
 // Columns cut to the candidates, pooled, averaged over windows: against naive double.
+import TestSupport
 import Testing
 
 @testable import KVSieveCore
@@ -64,7 +65,8 @@ private func pooled(_ values: [Float], _ pool: Pool, _ kernel: Int) -> [Double] 
         }
     }
 
-    @Test(arguments: [Pool.mean, .max], [1, 4]) func poolScoresAreGroupMeansPooled(_ pool: Pool, _ threads: Int) throws {
+    @Test(arguments: [Pool.mean, .max], [1, 4]) func poolScoresAreGroupMeansPooled(_ pool: Pool, _ threads: Int) throws
+    {
         let attention = Attention(heads: 3, group: 4, window: 7, tokens: 500, dim: 16, seed: 4)
         let input = try attention.make()
         let frame = Frame(tokens: 500, sinks: 2, recent: 7)
@@ -117,7 +119,9 @@ private func pooled(_ values: [Float], _ pool: Pool, _ kernel: Int) -> [Double] 
         try check(frame, .mean, taken: { $0 }, seed: 10)
     }
 
-    @Test(arguments: frames, [1, 2, 5, 8, 1000]) func theLargestOfAWindowAreAsManyAsItHas(_ frame: Frame, _ count: Int) throws {
+    @Test(arguments: frames, [1, 2, 5, 8, 1000]) func theLargestOfAWindowAreAsManyAsItHas(_ frame: Frame, _ count: Int)
+        throws
+    {
         try check(frame, .largest(count), taken: { _ in count }, seed: 20)
     }
 }

@@ -1,4 +1,5 @@
 // What a layer must bring, and the model's shape.
+import TestSupport
 import Testing
 
 @testable import KVSieveCore
@@ -50,15 +51,21 @@ private func layer(
     }
 
     @Test func aNeededTensorThatIsMissingIsRefused() {
-        expectRefusal(.null, "queries is NULL, but layer 1 reads it (kvsieve_plan_needs)") { _ = try layer(queries: nil) }
+        expectRefusal(.null, "queries is NULL, but layer 1 reads it (kvsieve_plan_needs)") {
+            _ = try layer(queries: nil)
+        }
         expectRefusal(.null, "keys is NULL, but layer 1 reads it (kvsieve_plan_needs)") { _ = try layer(keys: nil) }
         expectRefusal(.null, "values is NULL, but layer 1 reads it (kvsieve_plan_needs)") { _ = try layer(values: nil) }
     }
 
     @Test func headsMustBeTheModels() {
         expectRefusal(.shape, "keys.heads is 3; expected 2, the model's kv_heads") { _ = try layer(keys: (3, 20, 8)) }
-        expectRefusal(.shape, "values.heads is 1; expected 2, the model's kv_heads") { _ = try layer(values: (1, 20, 8)) }
-        expectRefusal(.shape, "queries.heads is 2; expected 4, the model's query_heads") { _ = try layer(queries: (2, 6, 8)) }
+        expectRefusal(.shape, "values.heads is 1; expected 2, the model's kv_heads") {
+            _ = try layer(values: (1, 20, 8))
+        }
+        expectRefusal(.shape, "queries.heads is 2; expected 4, the model's query_heads") {
+            _ = try layer(queries: (2, 6, 8))
+        }
     }
 
     @Test func tokensMustBeTheSequences() {
@@ -70,7 +77,9 @@ private func layer(
 
     @Test func dimMustBeTheModelsButForValues() throws {
         expectRefusal(.shape, "keys.dim is 7; expected 8, the model's head_dim") { _ = try layer(keys: (2, 20, 7)) }
-        expectRefusal(.shape, "queries.dim is 9; expected 8, the model's head_dim") { _ = try layer(queries: (4, 6, 9)) }
+        expectRefusal(.shape, "queries.dim is 9; expected 8, the model's head_dim") {
+            _ = try layer(queries: (4, 6, 9))
+        }
         _ = try layer(values: (2, 20, 513))
     }
 

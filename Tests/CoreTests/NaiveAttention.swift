@@ -1,5 +1,6 @@
 // One layer of attention with its naive double: from the formula, one query row and one key at a time.
 import Foundation
+import TestSupport
 import Testing
 
 @testable import KVSieveCore
@@ -41,7 +42,8 @@ struct Attention: Sendable, CustomTestStringConvertible {
             queries = Tensor(queryFloats, heads: a.heads * a.group, tokens: a.rows, dim: a.dim, a.type, a.layout)
             keys = Tensor(keyFloats, heads: a.heads, tokens: a.tokens, dim: a.dim, a.type, a.layout)
             view = try LayerView(
-                shape, layer: 5, tokens: nil, window: a.window, needs: [.queries, .keys], queries: queries.view("queries"),
+                shape, layer: 5, tokens: nil, window: a.window, needs: [.queries, .keys],
+                queries: queries.view("queries"),
                 keys: keys.view("keys"), values: nil)
         }
 

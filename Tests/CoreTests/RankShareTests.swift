@@ -1,4 +1,5 @@
 // Layers in one ranking against a full stable sort over (layer, head, position).
+import TestSupport
 import Testing
 
 @testable import KVSieveCore
@@ -25,11 +26,13 @@ private func expected(_ all: [[[Float]]], _ places: Int) -> [Int] {
         let total = all.reduce(0) { $0 + $1.count * $1[0].count }
         for places in [-3, 0, 1, 2, 7, 100, 333, total - 1, total, total + 50] {
             #expect(
-                try RankShare.counts(layers, places: places, work) == expected(all, places), "\(places) places, seed \(seed)")
+                try RankShare.counts(layers, places: places, work) == expected(all, places),
+                "\(places) places, seed \(seed)")
         }
         for places in stride(from: 1, to: total, by: 13) {
             #expect(
-                try RankShare.counts(layers, places: places, work) == expected(all, places), "\(places) places, seed \(seed)")
+                try RankShare.counts(layers, places: places, work) == expected(all, places),
+                "\(places) places, seed \(seed)")
         }
     }
 
@@ -43,7 +46,8 @@ private func expected(_ all: [[[Float]]], _ places: Int) -> [Int] {
             all.append((0..<2).map { _ in kind.make(50, &random) })
             layers.append(try makeScores(work.account, all[seen - 1]))
             let places = 40 * seen
-            #expect(try RankShare.counts(layers, places: places, work) == expected(all, places), "\(seen) layers, seed 9")
+            #expect(
+                try RankShare.counts(layers, places: places, work) == expected(all, places), "\(seen) layers, seed 9")
         }
     }
 

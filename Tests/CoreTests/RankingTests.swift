@@ -1,4 +1,5 @@
 // Rankings against a stable sort: the best n, ties to the lower index.
+import TestSupport
 import Testing
 
 @testable import KVSieveCore
@@ -72,7 +73,8 @@ private let counts = [1, 2, 3, 17, 100, 2049]
         }
     }
 
-    @Test(arguments: RowKind.allCases, [0] + counts) func bestUnitsAreTheTopOfAStableSort(_ kind: RowKind, _ count: Int) {
+    @Test(arguments: RowKind.allCases, [0] + counts) func bestUnitsAreTheTopOfAStableSort(_ kind: RowKind, _ count: Int)
+    {
         var random = SplitMix(UInt64(count) + 5)
         let values = kind.make(count, &random)
         let order = stableOrder(values)

@@ -1,4 +1,5 @@
 // What a layer keeps: sinks, the best units of each head, recent; against sets.
+import TestSupport
 import Testing
 
 @testable import KVSieveCore
@@ -15,7 +16,8 @@ private func expected(_ frame: Frame, _ scores: [Float], _ units: Int) -> [Int] 
 private func positions(_ selection: Selection) -> [[Int]] { (0..<selection.heads).map { selection.copy($0) } }
 
 private let frames = [
-    Frame(tokens: 50, sinks: 0, recent: 0), Frame(tokens: 50, sinks: 3, recent: 7), Frame(tokens: 50, sinks: 4, recent: 5, unit: 6),
+    Frame(tokens: 50, sinks: 0, recent: 0), Frame(tokens: 50, sinks: 3, recent: 7),
+    Frame(tokens: 50, sinks: 4, recent: 5, unit: 6),
     Frame(tokens: 50, sinks: 1, recent: 1, unit: 100), Frame(tokens: 50, sinks: 0, recent: 50), Frame.whole(50),
     Frame(tokens: 1, sinks: 0, recent: 0), Frame(tokens: 50, sinks: 0, recent: 8, unit: 7),
 ]

@@ -1,4 +1,5 @@
 // Which rows share bytes: against sets of bytes, over small random strides.
+import TestSupport
 import Testing
 
 @testable import KVSieveCore
@@ -26,7 +27,9 @@ private struct Shape {
 
     /// First byte of each row.
     var starts: [Int] {
-        (0..<heads).flatMap { h in (0..<tokens).map { base + (heads > 1 ? h * head : 0) + (tokens > 1 ? $0 * token : 0) } }
+        (0..<heads).flatMap { h in
+            (0..<tokens).map { base + (heads > 1 ? h * head : 0) + (tokens > 1 ? $0 * token : 0) }
+        }
     }
 
     var bytes: Set<Int> { Set(starts.flatMap { $0..<$0 + row }) }

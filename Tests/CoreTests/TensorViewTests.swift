@@ -1,4 +1,5 @@
 // Every check of a view, with the sentence that it fails with.
+import TestSupport
 import Testing
 
 @testable import KVSieveCore
@@ -6,7 +7,8 @@ import Testing
 private nonisolated(unsafe) let memory = UnsafeMutableRawPointer.allocate(byteCount: 1 << 16, alignment: 64)
 
 private func view(
-    _ heads: Int = 2, _ tokens: Int = 3, _ dim: Int = 4, head: Int = 48, token: Int = 16, _ type: ElementType = .float32,
+    _ heads: Int = 2, _ tokens: Int = 3, _ dim: Int = 4, head: Int = 48, token: Int = 16,
+    _ type: ElementType = .float32,
     at base: UnsafeMutableRawPointer = memory
 ) throws(KVSieveError) -> TensorView {
     try TensorView(
@@ -25,7 +27,8 @@ private func view(
         expectRefusal(.shape, "keys.heads is \(size); expected 1 ... 1024") { _ = try view(size) }
     }
 
-    @Test(arguments: [0, -1, Int.min, ModelShape.mostTokens + 1, Int.max]) func tokensOutOfBoundsAreRefused(_ size: Int) {
+    @Test(arguments: [0, -1, Int.min, ModelShape.mostTokens + 1, Int.max]) func tokensOutOfBoundsAreRefused(_ size: Int)
+    {
         expectRefusal(.shape, "keys.tokens is \(size); expected 1 ... 16777216") { _ = try view(2, size) }
     }
 
@@ -53,7 +56,7 @@ private func view(
         #expect(try view(1, 1, head: stride, token: stride).extent == 16)
     }
 
-    @Test(arguments: ElementType.allCases) func memoryThatIsNotAlignedIsRefused(_ type: ElementType) throws {
+    @Test(arguments: elementTypes) func memoryThatIsNotAlignedIsRefused(_ type: ElementType) throws {
         for offset in 0..<8 {
             let base = memory + offset
             if offset % type.size == 0 {

@@ -1,4 +1,5 @@
 // What is computed from values: semantic vectors and value norms, against naive double.
+import TestSupport
 import Testing
 
 @testable import KVSieveCore
@@ -10,7 +11,9 @@ private final class Values {
     let layer: LayerView
     let tokens: Int, dim: Int
 
-    init(heads: Int, tokens: Int, dim: Int, _ type: ElementType = .float32, _ layout: Layout = .headMajor, seed: UInt64) throws {
+    init(heads: Int, tokens: Int, dim: Int, _ type: ElementType = .float32, _ layout: Layout = .headMajor, seed: UInt64)
+        throws
+    {
         var random = SplitMix(seed)
         (self.tokens, self.dim) = (tokens, dim)
         floats = random.eighths(heads * tokens * dim)
@@ -28,7 +31,9 @@ private final class Values {
 
 @Suite struct SemanticVectorsTests {
     /// Marks by the library, and in double.
-    private func marks(_ values: Values, _ columns: [[Float]], best: Int, _ work: Workspace) throws -> ([Float], [Double]) {
+    private func marks(_ values: Values, _ columns: [[Float]], best: Int, _ work: Workspace) throws -> (
+        [Float], [Double]
+    ) {
         let vectors = try SemanticVectors(values.layer, best: best, work)
         for head in columns.indices {
             var sums = columns[head]
@@ -52,7 +57,7 @@ private final class Values {
         return (scores.marks, distances)
     }
 
-    @Test(arguments: ElementType.allCases, Layout.allCases) func marksAreDistancesFromTheCentre(
+    @Test(arguments: elementTypes, Layout.allCases) func marksAreDistancesFromTheCentre(
         _ type: ElementType, _ layout: Layout
     ) throws {
         for (seed, (heads, tokens, dim, best)) in [
@@ -80,7 +85,7 @@ private final class Values {
         #expect(furthest(found, exact) <= 1e-5)
     }
 
-    @Test(arguments: ElementType.allCases) func onlyTheBestRowsAreReadAndTheseMustBeFinite(_ type: ElementType) throws {
+    @Test(arguments: elementTypes) func onlyTheBestRowsAreReadAndTheseMustBeFinite(_ type: ElementType) throws {
         let work = Workspace(threads: 1)
         let columns = [[Float]](repeating: (0..<30).map { Float(30 - $0) }, count: 2)
         for bad in [Float.nan, .infinity, -.infinity] {
@@ -112,7 +117,9 @@ private final class Values {
         return gamma[frame.candidates].map { highest > 0 ? $0 / highest : 0 }
     }
 
-    @Test(arguments: ElementType.allCases, [1, 4]) func scoresAreMultipliedWithThePrior(_ type: ElementType, _ threads: Int) throws {
+    @Test(arguments: elementTypes, [1, 4]) func scoresAreMultipliedWithThePrior(_ type: ElementType, _ threads: Int)
+        throws
+    {
         for (seed, (tokens, dim, sinks, recent, kernel)) in [
             (80, 16, 0, 8, 7), (80, 33, 4, 8, 1), (200, 128, 0, 0, 63), (50, 3, 20, 29, 5), (9, 8, 1, 1, 63),
         ].enumerated() {
@@ -142,7 +149,7 @@ private final class Values {
     }
 
     /// The last W values are pooled into the candidates' gamma, so they are read and must be finite too.
-    @Test(arguments: ElementType.allCases, [1, 3]) func aBadValueAnywhereIsRefusedWithItsPlace(
+    @Test(arguments: elementTypes, [1, 3]) func aBadValueAnywhereIsRefusedWithItsPlace(
         _ type: ElementType, _ threads: Int
     ) throws {
         let work = Workspace(threads: threads)
@@ -152,7 +159,8 @@ private final class Values {
                 let values = try Values(heads: 3, tokens: 20, dim: 6, type, seed: 7)
                 values.tensor.set(2, 19 - token, 0, bad)
                 values.tensor.set(1, token, 5, bad)
-                let scores = try makeScores(work.account, [[Float]](repeating: [Float](repeating: 1, count: 14), count: 3))
+                let scores = try makeScores(
+                    work.account, [[Float]](repeating: [Float](repeating: 1, count: 14), count: 3))
                 expectRefusal(
                     .nonfinite,
                     "values of layer 5, kv head 1, token \(token) have NaN or infinity, or a squared norm that overflows"

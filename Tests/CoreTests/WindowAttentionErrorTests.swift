@@ -1,5 +1,6 @@
 // What window attention refuses, what it leaves alone, and the memory it takes.
 import Foundation
+import TestSupport
 import Testing
 
 @testable import KVSieveCore
@@ -9,7 +10,7 @@ private let nonfinite =
     "queries or keys of layer 5, kv head %d have NaN or infinity, or their product overflows"
 
 @Suite struct WindowAttentionErrorTests {
-    @Test(arguments: ElementType.allCases, [1, 3]) func aBadNumberInAnyKeyIsRefusedWithItsHead(
+    @Test(arguments: elementTypes, [1, 3]) func aBadNumberInAnyKeyIsRefusedWithItsHead(
         _ type: ElementType, _ threads: Int
     ) throws {
         let attention = Attention(heads: 3, group: 2, window: 5, tokens: tile + 9, dim: 7, type: type, seed: 90)
@@ -25,7 +26,7 @@ private let nonfinite =
         }
     }
 
-    @Test(arguments: ElementType.allCases) func aBadNumberInAnyQueryIsRefusedWithItsHead(_ type: ElementType) throws {
+    @Test(arguments: elementTypes) func aBadNumberInAnyQueryIsRefusedWithItsHead(_ type: ElementType) throws {
         let attention = Attention(heads: 2, group: 3, window: 5, tokens: 40, dim: 7, type: type, seed: 91)
         let work = Workspace(threads: 1)
         for queryHead in 0..<6 {
@@ -59,8 +60,9 @@ private let nonfinite =
     }
 
     /// Bytes between padded rows are not read as numbers: they may be NaN.
-    @Test(arguments: ElementType.allCases) func whatLiesBetweenRowsIsNotRead(_ type: ElementType) throws {
-        let attention = Attention(heads: 2, group: 2, window: 4, tokens: 50, dim: 9, type: type, layout: .padded, seed: 94)
+    @Test(arguments: elementTypes) func whatLiesBetweenRowsIsNotRead(_ type: ElementType) throws {
+        let attention = Attention(
+            heads: 2, group: 2, window: 4, tokens: 50, dim: 9, type: type, layout: .padded, seed: 94)
         let input = try attention.make()
         let expected = try input.columns(Workspace(threads: 1))
         for tensor in [input.queries, input.keys] {
@@ -89,7 +91,8 @@ private let nonfinite =
         let input = try Attention(heads: 4, group: 1, window: 2, tokens: 30, dim: 4, seed: 96).make()
         var seen = 0
         expectRefusal(.budget, "enough") {
-            try WindowAttention(input.view).forEachHead(Workspace(threads: 1)) { (columns: HeadColumns) throws(KVSieveError) in
+            try WindowAttention(input.view).forEachHead(Workspace(threads: 1)) {
+                (columns: HeadColumns) throws(KVSieveError) in
                 seen += 1
                 if columns.head == 1 { throw KVSieveError(.budget, "enough") }
             }
@@ -111,7 +114,8 @@ private let nonfinite =
         let keys = try TensorView(
             "keys", base: memory, heads: 1, tokens: 3, dim: 4, headStride: 0, tokenStride: stride, type: .float32)
         let view = try LayerView(
-            near.shape, layer: 5, tokens: nil, window: 2, needs: [.queries, .keys], queries: near.queries.view("queries"),
+            near.shape, layer: 5, tokens: nil, window: 2, needs: [.queries, .keys],
+            queries: near.queries.view("queries"),
             keys: keys, values: nil)
         var columns: [Float] = []
         try WindowAttention(view).forEachHead(Workspace(threads: 1)) { (head: HeadColumns) throws(KVSieveError) in
@@ -131,10 +135,12 @@ private let nonfinite =
     }
 
     /// Layer after layer takes the first one's memory: nothing is allocated any more, and the most ever held stays.
-    @Test(arguments: ElementType.allCases, [1, 4]) func memoryDoesNotGrowWithLayers(_ type: ElementType, _ threads: Int) throws {
+    @Test(arguments: elementTypes, [1, 4]) func memoryDoesNotGrowWithLayers(_ type: ElementType, _ threads: Int) throws
+    {
         let account = MemoryAccount()
         let work = Workspace(threads: threads, account: account)
-        let input = try Attention(heads: 4, group: 4, window: 16, tokens: 3 * tile, dim: 32, type: type, seed: 99).make()
+        let input = try Attention(heads: 4, group: 4, window: 16, tokens: 3 * tile, dim: 32, type: type, seed: 99)
+            .make()
         _ = try input.columns(work)
         let first = (account.allocations, account.held, account.highest)
         for _ in 0..<5 { _ = try input.columns(work) }
@@ -143,7 +149,8 @@ private let nonfinite =
 
     /// Every allocation refused once: an error each time, never a crash, and then the same bits as ever.
     @Test(arguments: [1, 3]) func everyRefusedAllocationIsAnError(_ threads: Int) throws {
-        let input = try Attention(heads: 2, group: 4, window: 16, tokens: 3 * tile, dim: 32, type: .float16, seed: 100).make()
+        let input = try Attention(heads: 2, group: 4, window: 16, tokens: 3 * tile, dim: 32, type: .float16, seed: 100)
+            .make()
         let free = MemoryAccount()
         let expected = try input.columns(Workspace(threads: threads, account: free))
         var (limit, refused) = (0, 0)

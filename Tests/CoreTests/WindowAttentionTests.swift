@@ -1,4 +1,5 @@
 // Column sums of the window's attention against naive double: relative error 1e-5, the same bits for any number of threads.
+import TestSupport
 import Testing
 
 @testable import KVSieveCore
@@ -10,10 +11,11 @@ private let shapes: [Attention] =
     (1...16).map { group in
         let dims = [8, 9, 16, 31, 32, 33, 64, 65, 96, 127, 128, 129, 192, 256, 575, 576]
         return Attention(
-            heads: 1 + group % 3, group: group, window: 1 + (group * 5) % 13, tokens: 150 + 7 * group, dim: dims[group - 1],
-            type: .allCases[group % 3], layout: .allCases[group / 2 % 3], seed: UInt64(group))
+            heads: 1 + group % 3, group: group, window: 1 + (group * 5) % 13, tokens: 150 + 7 * group,
+            dim: dims[group - 1],
+            type: elementTypes[group % 3], layout: .allCases[group / 2 % 3], seed: UInt64(group))
     }
-    + ElementType.allCases.flatMap { type in
+    + elementTypes.flatMap { type in
         Layout.allCases.map {
             Attention(heads: 3, group: 2, window: 6, tokens: 2 * tile + 17, dim: 20, type: type, layout: $0, seed: 30)
         }
@@ -21,7 +23,8 @@ private let shapes: [Attention] =
 
 /// T around the borders of tiles, and windows whose causal tail lies across one.
 private let borders: [Attention] = [
-    (tile - 1, 8), (tile, 8), (tile + 1, 8), (2 * tile - 1, 16), (2 * tile, 16), (2 * tile + 1, 16), (3 * tile + 16, 32),
+    (tile - 1, 8), (tile, 8), (tile + 1, 8), (2 * tile - 1, 16), (2 * tile, 16), (2 * tile + 1, 16),
+    (3 * tile + 16, 32),
     (2 * tile + 1, 1), (3 * tile + 200, 400), (2 * tile + 100, 2 * tile), (tile + 5, tile + 5), (tile, tile + 100),
 ].map { Attention(heads: 2, group: 2, window: $0.1, tokens: $0.0, dim: 8, scale: 0.25, seed: UInt64($0.0)) }
 
@@ -34,7 +37,8 @@ private let short: [Attention] = [(1, 1), (1, 8), (2, 1), (2, 2), (3, 8), (8, 8)
 private let parts = Attention(group: 8, window: 16, tokens: 70_000, dim: 8, scale: 0.25, seed: 70)
 /// So long that one vector of rows is more than is held: the last tiles are computed twice.
 private let beyond = Attention(
-    group: 1, window: 3, tokens: AttentionTiles.mostLogits / Int(kernels.lanes) + 5 * tile + 7, dim: 2, scale: 0.5, seed: 71)
+    group: 1, window: 3, tokens: AttentionTiles.mostLogits / Int(kernels.lanes) + 5 * tile + 7, dim: 2, scale: 0.5,
+    seed: 71)
 
 private func check(_ attention: Attention, perQueryHead: Bool = false) throws {
     let input = try attention.make()
@@ -59,13 +63,14 @@ private func check(_ attention: Attention, perQueryHead: Bool = false) throws {
     }
 
     /// Logits of hundreds: most probabilities vanish, none overflows. The data make every logit exact.
-    @Test(arguments: [30, 100] as [Float], ElementType.allCases) func bigLogitsAreNoProblem(
+    @Test(arguments: [30, 100] as [Float], elementTypes) func bigLogitsAreNoProblem(
         _ scale: Float, _ type: ElementType
     ) throws {
         for (seed, dim) in [8, 64, 127].enumerated() {
             try check(
                 Attention(
-                    heads: 2, group: 4, window: 8, tokens: tile + 100, dim: dim, scale: scale, type: type, seed: UInt64(seed)))
+                    heads: 2, group: 4, window: 8, tokens: tile + 100, dim: dim, scale: scale, type: type,
+                    seed: UInt64(seed)))
         }
     }
 
@@ -99,7 +104,9 @@ private func check(_ attention: Attention, perQueryHead: Bool = false) throws {
         try check(beyond)
     }
 
-    @Test(arguments: shapes + borders + [parts, beyond]) func theNumberOfThreadsChangesNoBit(_ attention: Attention) throws {
+    @Test(arguments: shapes + borders + [parts, beyond]) func theNumberOfThreadsChangesNoBit(_ attention: Attention)
+        throws
+    {
         let input = try attention.make()
         for perQueryHead in [false, true] {
             let one = try input.columns(Workspace(threads: 1), perQueryHead: perQueryHead)
@@ -115,7 +122,8 @@ private func check(_ attention: Attention, perQueryHead: Bool = false) throws {
         for attention in shapes {
             let input = try attention.make()
             #expect(try input.columns(used) == input.columns(Workspace(threads: 3)))
-            #expect(try input.columns(used, perQueryHead: true) == input.columns(Workspace(threads: 3), perQueryHead: true))
+            #expect(
+                try input.columns(used, perQueryHead: true) == input.columns(Workspace(threads: 3), perQueryHead: true))
         }
     }
 
@@ -123,7 +131,7 @@ private func check(_ attention: Attention, perQueryHead: Bool = false) throws {
     @Test func typesAndLayoutsChangeNoBit() throws {
         var attention = Attention(heads: 3, group: 2, window: 6, tokens: 2 * tile + 17, dim: 21, seed: 81)
         let expected = try attention.make().columns(Workspace(threads: 1))
-        for type in ElementType.allCases {
+        for type in elementTypes {
             for layout in Layout.allCases {
                 (attention.type, attention.layout) = (type, layout)
                 #expect(try attention.make().columns(Workspace(threads: 1)) == expected, "\(type.name) \(layout)")

@@ -1,6 +1,7 @@
 // The exponentials of every table against Foundation's in double.
 import CSupport
 import Foundation
+import TestSupport
 import Testing
 
 @testable import KVSieveCore

@@ -1,6 +1,7 @@
 // What the kernel tests share: the tables as arguments, seeded numbers, memory that notices what it should not see.
 import CSupport
 import Foundation
+import TestSupport
 import Testing
 
 @testable import KVSieveCore
@@ -15,23 +16,6 @@ struct Table: @unchecked Sendable, CustomTestStringConvertible {
     /// Every pair that could disagree.
     static let others = Array(all.dropFirst())
     static var narrowest: Table { all[0] }
-}
-
-/// SplitMix64: small, seeded, the same everywhere.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    init(_ seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z &>> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z &>> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z &>> 31)
-    }
-    mutating func floats(_ count: Int, in range: ClosedRange<Float> = -2...2) -> [Float] {
-        (0..<count).map { _ in Float.random(in: range, using: &self) }
-    }
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
 }
 
 /// What the rows of a test are made of.

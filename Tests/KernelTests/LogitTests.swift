@@ -1,6 +1,7 @@
 // Logits and their maxima against double loops: every tail of rows and keys, what is refused, what division may not change.
 import CSupport
 import Foundation
+import TestSupport
 import Testing
 
 @testable import KVSieveCore

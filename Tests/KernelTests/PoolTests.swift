@@ -1,6 +1,7 @@
 // Pooling against double loops: borders, kernels longer than the row, and every table bit for bit as the others.
 import CSupport
 import Foundation
+import TestSupport
 import Testing
 
 @testable import KVSieveCore

@@ -1,6 +1,7 @@
 // Sums along rows and columns against double loops.
 import CSupport
 import Foundation
+import TestSupport
 import Testing
 
 @testable import KVSieveCore

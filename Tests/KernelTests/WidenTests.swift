@@ -1,6 +1,7 @@
 // 16-bit floats to 32-bit: every bit pattern, every length, in vectors and in the tail.
 import CSupport
 import Foundation
+import TestSupport
 import Testing
 
 @testable import KVSieveCore

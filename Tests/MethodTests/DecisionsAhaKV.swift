@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 // AhaKV's decisions at prefill (Sources/KVSieveMethods/README.md), each on a case worked by hand.
@@ -59,7 +60,7 @@ import Testing
         let plan = try makePlan(test.row, test.sequence.shape, test.parameters)
         let (_, k, v) = test.sequence.tensors(0)
         let many = Tensor(
-            Array(repeating: 0, count: 8), heads: 1, tokens: 4, dim: 2, type: .float32, layout: .headMajor)
+            Array(repeating: 0, count: 8), heads: 1, tokens: 4, dim: 2)
         #expect(
             #expect(throws: KVSieveError.self) { try test.sequence.observeLayer(plan, 0, many, k, v) }?.kind == .shape)
     }

@@ -1,4 +1,5 @@
 import KVSieveMethods
+import TestSupport
 import Testing
 
 // Properties that every method in the registry has, over shapes, dtypes and layouts. A new row is tested without a line here.

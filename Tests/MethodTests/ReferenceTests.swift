@@ -20,7 +20,7 @@ struct ReferenceCase: Sendable, CustomStringConvertible {
 /// Shapes, dtypes, layouts and parameters drawn from a seed.
 let drawn: [ReferenceCase] = ["ahakv", "taskkv", "windowkv", "dynamickv"].flatMap { name in
     (0..<24).map { index in
-        var noise = Noise(state: UInt64(index) &* 7919 &+ UInt64(name.count))
+        var noise = SplitMix(UInt64(index) &* 7919 &+ UInt64(name.count))
         func pick<T>(_ choices: [T]) -> T { choices[Int(noise.next() % UInt64(choices.count))] }
         let (queryHeads, heads) = pick([(1, 1), (4, 2), (4, 4), (16, 1), (6, 3), (8, 2)])
         var changes: [String: Double] = ["window": pick([4, 8, 13])]

@@ -1,72 +1,14 @@
 import KVSieveMethods
+import TestSupport
 
 // A seeded sequence in the caller's memory, in any dtype and layout, and plans run over it.
 @testable import KVSieveCore
 
-/// SplitMix64: small, seeded, the same everywhere.
-struct Noise: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z &>> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z &>> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z &>> 31)
-    }
+extension SplitMix {
     /// Roughly normal, a multiple of 1/64 below 8 in size: exact in float16 and float32.
-    mutating func value() -> Float {
+    mutating func coarse() -> Float {
         let sum = (0..<4).reduce(0) { sum, _ in sum + Int(next() >> 56) - 127 }
         return Float(sum / 3) / 64
-    }
-}
-
-enum Layout: String, CaseIterable, Sendable { case headMajor, tokenMajor, padded }
-
-/// (heads, tokens, dim) in memory of its own.
-final class Tensor {
-    let memory: UnsafeMutableRawPointer
-    let bytes: Int
-    let heads: Int, tokens: Int, dim: Int
-    let headStride: Int, tokenStride: Int
-    let type: ElementType
-
-    init(_ values: [Float], heads: Int, tokens: Int, dim: Int, type: ElementType, layout: Layout) {
-        (self.heads, self.tokens, self.dim, self.type) = (heads, tokens, dim, type)
-        let row = dim * type.size
-        switch layout {
-        case .headMajor: (tokenStride, headStride) = (row, row * tokens)
-        case .tokenMajor: (tokenStride, headStride) = (row * heads, row)
-        case .padded: (tokenStride, headStride) = (row + 6 * type.size, (row + 6 * type.size) * tokens + 10 * type.size)
-        }
-        bytes = (heads - 1) * headStride + (tokens - 1) * tokenStride + row
-        memory = .allocate(byteCount: bytes, alignment: 64)
-        memory.initializeMemory(as: UInt8.self, repeating: 0x5a, count: bytes)
-        for head in 0..<heads {
-            for token in 0..<tokens {
-                for d in 0..<dim {
-                    let value = values[(head * tokens + token) * dim + d]
-                    let place = memory + head * headStride + token * tokenStride + d * type.size
-                    switch type {
-                    case .float32: place.storeBytes(of: value, as: Float.self)
-                    case .float16: place.storeBytes(of: Float16(value).bitPattern, as: UInt16.self)
-                    case .bfloat16: place.storeBytes(of: UInt16(value.bitPattern >> 16), as: UInt16.self)
-                    }
-                }
-            }
-        }
-    }
-
-    deinit { memory.deallocate() }
-
-    func view(_ name: StaticString) throws(KVSieveError) -> TensorView {
-        try TensorView(
-            name, base: memory, heads: heads, tokens: tokens, dim: dim, headStride: headStride,
-            tokenStride: tokenStride, type: type)
-    }
-
-    /// The bytes of one row.
-    func row(_ head: Int, _ token: Int) -> [UInt8] {
-        Array(UnsafeRawBufferPointer(start: memory + head * headStride + token * tokenStride, count: dim * type.size))
     }
 }
 
@@ -87,8 +29,8 @@ struct Sequence {
         self.shape = shape
         self.tokens = tokens
         rows = min(window, tokens)
-        var noise = Noise(state: seed)
-        func many(_ count: Int) -> [Float] { (0..<count).map { _ in (noise.value() * 8).rounded() / 8 } }
+        var noise = SplitMix(seed)
+        func many(_ count: Int) -> [Float] { (0..<count).map { _ in (noise.coarse() * 8).rounded() / 8 } }
         for _ in 0..<shape.layers {
             queries.append(many(shape.queryHeads * rows * shape.headDim))
             keys.append(many(shape.heads * tokens * shape.headDim))
@@ -100,7 +42,7 @@ struct Sequence {
         Tensor, Tensor, Tensor
     ) {
         func make(_ values: [Float], _ heads: Int, _ tokens: Int) -> Tensor {
-            Tensor(values, heads: heads, tokens: tokens, dim: shape.headDim, type: type, layout: layout)
+            Tensor(values, heads: heads, tokens: tokens, dim: shape.headDim, type, layout)
         }
         return (
             make(queries[layer], shape.queryHeads, rows), make(keys[layer], shape.heads, tokens),

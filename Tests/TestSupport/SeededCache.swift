@@ -2,10 +2,10 @@
 // as float16 and bfloat16 patterns, and laid out as a caller's memory. Knows no method and nothing of the library.
 
 /// Vigna's SplitMix64.
-public struct SplitMix64: RandomNumberGenerator, Sendable {
+public struct SplitMix: RandomNumberGenerator, Sendable {
     public var state: UInt64
 
-    public init(seed: UInt64) { state = seed }
+    public init(_ seed: UInt64) { state = seed }
 
     public mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
@@ -20,6 +20,15 @@ public struct SplitMix64: RandomNumberGenerator, Sendable {
         let sum = (next() >> 40) + (next() >> 40) + (next() >> 40) + (next() >> 40)
         return Float(Int(sum >> 2) - (1 << 23)) / 4_194_304
     }
+
+    public mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
+
+    public mutating func floats(_ count: Int, in range: ClosedRange<Float> = -2...2) -> [Float] {
+        (0..<count).map { _ in Float.random(in: range, using: &self) }
+    }
+
+    /// Multiples of 1/8 below 2 in size: exact in every element type, and so are their products' sums in float.
+    public mutating func eighths(_ count: Int) -> [Float] { (0..<count).map { _ in Float(below(31) - 15) / 8 } }
 }
 
 /// What a number is stored as; the raw value is its name in the golden files.
@@ -67,7 +76,7 @@ public struct SeededCache: Sendable {
     ) {
         (self.layers, self.queryHeads, self.heads, self.dim) = (layers, queryHeads, heads, dim)
         (self.tokens, self.rows, self.scale, self.type) = (tokens, rows, scale, type)
-        var stream = SplitMix64(seed: seed)
+        var stream = SplitMix(seed)
         for layer in 0..<layers {
             let sharpness = Float(2 << (layer % 3))
             let needles = (0..<heads * tokens).map { row -> Float in

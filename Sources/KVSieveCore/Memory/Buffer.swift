@@ -5,16 +5,19 @@ import CSupport
 
 /// Counts what a plan holds, and refuses beyond a limit (tests set one).
 public final class MemoryAccount: @unchecked Sendable {
-    public let limit: Int
+    public var limit: Int
     /// Bytes held now, and the most ever held. Changed by the plan's calling thread only.
     public private(set) var held = 0
     public private(set) var highest = 0
     /// Calls of malloc so far.
     public private(set) var allocations = 0
+    /// Bytes of the last one that was asked for.
+    public private(set) var wanted = 0
 
     public init(limit: Int = .max) { self.limit = limit }
 
     func take(_ bytes: Int) throws(KVSieveError) -> UnsafeMutableRawPointer {
+        wanted = bytes
         let (sum, overflow) = held.addingReportingOverflow(bytes)
         guard !overflow, sum <= limit, let memory = support_allocate(bytes) else {
             throw KVSieveError(.memory, "out of memory: \(bytes) bytes were asked for, \(held) are held by this plan")

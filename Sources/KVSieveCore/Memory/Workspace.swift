@@ -33,6 +33,7 @@ public final class Workspace: @unchecked Sendable {
     let workers: [WorkerBuffers]
     /// A layer's intermediate numbers, (H, n): semantic vectors, window sums.
     public let intermediate: LayerScores
+    let results: ResultMemory
     /// What the workers share while they are on one head: see AttentionTiles.
     let queryRows: Buffer<Float>
     let logits: Buffer<Float>
@@ -49,6 +50,7 @@ public final class Workspace: @unchecked Sendable {
         self.caller = caller
         workers = (0..<threads).map { $0 == 0 ? caller : WorkerBuffers(account) }
         intermediate = LayerScores(account)
+        results = ResultMemory(account)
         queryRows = Buffer(account)
         logits = Buffer(account)
         tileMaxima = Buffer(account)

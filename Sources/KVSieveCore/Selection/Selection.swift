@@ -3,8 +3,8 @@
 public final class Selection: @unchecked Sendable {
     public let frame: Frame
     public let heads: Int
-    private let offsetBuffer: Buffer<Int64>
-    private let positionBuffer: Buffer<Int32>
+    private let memory: Buffer<Int64>
+    private let results: ResultMemory
     public let offsets: UnsafePointer<Int64>
     public let positions: UnsafePointer<Int32>
     public let total: Int
@@ -20,10 +20,11 @@ public final class Selection: @unchecked Sendable {
         let units = wanted.map { min(max($0, 0), frame.units) }
         // The last unit may be short: room for a full one, cut afterwards.
         let room = units.reduce(0) { $0 + min($1 * frame.unit, frame.candidates.count) + frame.sinks + frame.recent }
-        offsetBuffer = Buffer(work.account)
-        positionBuffer = Buffer(work.account)
-        let offsets = try offsetBuffer.reserve(heads + 1)
-        let positions = try positionBuffer.reserve(room)
+        results = work.results
+        // Offsets, and behind them the positions, two in a word.
+        let memory = try results.take(heads + 1 + (room + 1) / 2)
+        let offsets = try memory.reserve(heads + 1 + (room + 1) / 2)
+        let positions = UnsafeMutableRawPointer(offsets + heads + 1).assumingMemoryBound(to: Int32.self)
         let most = units.max() ?? 0
         for worker in work.workers {
             try worker.ranks.reserve(most)
@@ -57,6 +58,7 @@ public final class Selection: @unchecked Sendable {
             offsets[head + 1] = Int64(target + length)
             longest = max(longest, length)
         }
+        self.memory = memory
         self.frame = frame
         self.heads = heads
         self.offsets = UnsafePointer(offsets)
@@ -64,6 +66,8 @@ public final class Selection: @unchecked Sendable {
         total = Int(offsets[heads])
         self.longest = longest
     }
+
+    deinit { results.give(memory) }
 
     /// Sinks, the chosen units' tokens, recent; returns how many.
     private static func write(

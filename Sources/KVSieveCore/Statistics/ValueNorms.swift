@@ -36,9 +36,16 @@ public enum ValueNorms {
             kernels.pool_mean(norms, Int64(values.tokens), Int64(kernel), pooled)
             var highest: Float = 0
             for token in frame.candidates { highest = max(highest, pooled[token]) }
-            let factor = highest > 0 ? 1 / highest : 0
+            guard highest.isFinite else {
+                throw KVSieveError(
+                    .nonfinite,
+                    "values of layer \(layer.layer), kv head \(head) are so large that squared norms overflow in their sum"
+                )
+            }
             let out = scores.row(head)
-            for j in 0..<out.count { out[j] *= pooled[frame.sinks &+ j] * factor }
+            // Divided, not multiplied by an inverse, which overflows for norms near the smallest float.
+            let divisor = highest > 0 ? highest : 1
+            for j in 0..<out.count { out[j] *= pooled[frame.sinks &+ j] / divisor }
         }
     }
 }
