@@ -254,8 +254,9 @@ KVSIEVE_API kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t 
 
 /** Looks at one layer; each layer once, in order from 0. Dtypes may differ from tensor to tensor. Cost:
  *  one product of (G*W, D) by (D, T) a key/value head, and a softmax over T. Memory beside what the caller
- *  owns: at most max(2^21, T) floats of logits and Hq rows of T floats, kept for the next layer; the
- *  scores of the layer (H rows of T floats), for KVSIEVE_DYNAMICKV those of all layers until finish().
+ *  owns: the positions kept; a workspace used again for the next layer and the next sequence, at most 20
+ *  MiB of logits and some rows of T floats; the scores of the layer (H rows of T floats), for
+ *  KVSIEVE_DYNAMICKV those of all layers until finish().
  *  @param plan     from kvsieve_plan_create()
  *  @param layer    the next one; its sentence says which if it is not
  *  @param queries  (Hq, min(W, T), D): the last queries, rotary embedding applied
@@ -265,7 +266,8 @@ KVSIEVE_API kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t 
  *          KVSIEVE_ERR_SHAPE, KVSIEVE_ERR_LAYOUT, KVSIEVE_ERR_DTYPE; KVSIEVE_ERR_STATE out of order,
  *          twice, or after finish(); KVSIEVE_ERR_BUDGET for a budget that cannot hold what the method must
  *          keep, with the smallest that would do; KVSIEVE_ERR_PARAMETER as in kvsieve_plan_needs();
- *          KVSIEVE_ERR_NONFINITE for NaN or infinity in what is read; KVSIEVE_ERR_MEMORY */
+ *          KVSIEVE_ERR_NONFINITE for NaN or infinity in what is read, and for numbers so large that a
+ *          logit, or KVSIEVE_AHAKV's squared norm of a value row, overflows float32; KVSIEVE_ERR_MEMORY */
 KVSIEVE_API kvsieve_status kvsieve_plan_observe(kvsieve_plan *plan, int32_t layer,
                                                 const kvsieve_tensor *queries, const kvsieve_tensor *keys,
                                                 const kvsieve_tensor *values);
@@ -273,7 +275,7 @@ KVSIEVE_API kvsieve_status kvsieve_plan_observe(kvsieve_plan *plan, int32_t laye
 /** Makes the selection final, after every layer was observed.
  *  @param plan  from kvsieve_plan_create()
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE unless every layer was observed, or when called
- *          twice */
+ *          twice; KVSIEVE_ERR_MEMORY */
 KVSIEVE_API kvsieve_status kvsieve_plan_finish(kvsieve_plan *plan);
 
 /** Forgets the sequence, keeps parameters and memory: ready for the next one, whatever state the plan is
@@ -306,13 +308,15 @@ typedef struct kvsieve_kept {
  *  @param kept   struct_size set by the caller; filled on success only. Its pointers are the plan's, valid
  *                until the next observe, finish, reset or destroy
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_SHAPE for a layer out of range; KVSIEVE_ERR_STATE
- *          before its observe(); KVSIEVE_ERR_PARAMETER for a struct_size below the first published one */
+ *          before its observe(); KVSIEVE_ERR_PARAMETER for a struct_size below the first published one;
+ *          KVSIEVE_ERR_MEMORY, as a layer that may still shrink is chosen when it is asked for */
 KVSIEVE_API kvsieve_status kvsieve_plan_kept(const kvsieve_plan *plan, int32_t layer, kvsieve_kept *kept);
 
-/** Copies the kept rows of a layer's tensor, byte by byte, whatever they hold; after finish(). The target
- *  may be (1, >= total, D), packed: head after head, no gaps; or (H, >= longest, D): a head a row, rows
- *  past a head's count are left as they are. It may begin at the source's data with the source's strides:
- *  in place.
+/** Copies the kept rows of a layer's tensor, byte by byte, whatever they hold; after finish(). (An engine
+ *  that must let go of a layer's rows before that moves them itself, by kvsieve_kept.positions.)
+ *  The target may be (1, >= total, D), packed: head after head, no gaps; or (H, >= longest, D): a head a
+ *  row, rows past a head's count are left as they are. It may begin at the source's data with the source's
+ *  strides: in place.
  *  @param plan    from kvsieve_plan_create()
  *  @param layer   0 ... layers - 1
  *  @param source  (H, T, D): keys or values of the layer, or anything else with a row a token

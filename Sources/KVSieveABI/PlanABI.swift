@@ -80,9 +80,9 @@ public func kvsieve_plan_needs(
 }
 
 /// Looks at one layer; each layer once, in order from 0. Dtypes may differ from tensor to tensor.
-/// Cost: one product of (G*W, D) by (D, T) a key/value head, and a softmax over T. Memory beside what the caller owns:
-/// at most max(2^21, T) floats of logits and Hq rows of T floats, kept for the next layer; the scores of the layer
-/// (H rows of T floats), for KVSIEVE_DYNAMICKV those of all layers until finish().
+/// Cost: one product of (G*W, D) by (D, T) a key/value head, and a softmax over T. Memory beside what the caller owns: the
+/// positions kept; a workspace used again for the next layer and the next sequence, at most 20 MiB of logits and some rows of
+/// T floats; the scores of the layer (H rows of T floats), for KVSIEVE_DYNAMICKV those of all layers until finish().
 ///
 /// Section: Plan 5
 /// - Parameters:
@@ -94,8 +94,8 @@ public func kvsieve_plan_needs(
 /// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL for a tensor that the layer needs (or its data); KVSIEVE_ERR_SHAPE,
 ///   KVSIEVE_ERR_LAYOUT, KVSIEVE_ERR_DTYPE; KVSIEVE_ERR_STATE out of order, twice, or after finish();
 ///   KVSIEVE_ERR_BUDGET for a budget that cannot hold what the method must keep, with the smallest that would do;
-///   KVSIEVE_ERR_PARAMETER as in kvsieve_plan_needs(); KVSIEVE_ERR_NONFINITE for NaN or infinity in what is read;
-///   KVSIEVE_ERR_MEMORY
+///   KVSIEVE_ERR_PARAMETER as in kvsieve_plan_needs(); KVSIEVE_ERR_NONFINITE for NaN or infinity in what is read, and for
+///   numbers so large that a logit, or KVSIEVE_AHAKV's squared norm of a value row, overflows float32; KVSIEVE_ERR_MEMORY
 @_cdecl("kvsieve_plan_observe")
 public func kvsieve_plan_observe(
     _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ layer: Int32, _ queries: UnsafePointer<kvsieve_tensor>?,
@@ -114,7 +114,8 @@ public func kvsieve_plan_observe(
 ///
 /// Section: Plan 6
 /// - Parameter plan: from kvsieve_plan_create()
-/// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE unless every layer was observed, or when called twice
+/// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE unless every layer was observed, or when called twice;
+///   KVSIEVE_ERR_MEMORY
 @_cdecl("kvsieve_plan_finish")
 public func kvsieve_plan_finish(_ plan: UnsafeMutablePointer<kvsieve_plan>?) -> kvsieve_status {
     boundary { () throws(KVSieveError) in try borrow(plan).finish() }

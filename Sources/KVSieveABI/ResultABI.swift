@@ -11,7 +11,8 @@ import KVSieveCore
 ///   - kept: struct_size set by the caller; filled on success only. Its pointers are the plan's, valid until the next
 ///     observe, finish, reset or destroy
 /// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_SHAPE for a layer out of range; KVSIEVE_ERR_STATE before its
-///   observe(); KVSIEVE_ERR_PARAMETER for a struct_size below the first published one
+///   observe(); KVSIEVE_ERR_PARAMETER for a struct_size below the first published one; KVSIEVE_ERR_MEMORY, as a layer that
+///   may still shrink is chosen when it is asked for
 @_cdecl("kvsieve_plan_kept")
 public func kvsieve_plan_kept(
     _ plan: UnsafePointer<kvsieve_plan>?, _ layer: Int32, _ kept: UnsafeMutablePointer<kvsieve_kept>?
@@ -29,7 +30,8 @@ public func kvsieve_plan_kept(
     }
 }
 
-/// Copies the kept rows of a layer's tensor, byte by byte, whatever they hold; after finish().
+/// Copies the kept rows of a layer's tensor, byte by byte, whatever they hold; after finish(). (An engine that must let go of
+/// a layer's rows before that moves them itself, by kvsieve_kept.positions.)
 /// The target may be (1, >= total, D), packed: head after head, no gaps; or (H, >= longest, D): a head a row, rows past a
 /// head's count are left as they are. It may begin at the source's data with the source's strides: in place.
 ///
