@@ -4,7 +4,7 @@ LIBRARY = $(CURDIR)/.build/release/libkvsieve.so
 PREFIX ?= /usr/local
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
-.PHONY: build demo test header format install clean setup
+.PHONY: build demo test header counts format install clean setup
 
 build: setup
 	@swift build -c release --product kvsieve
@@ -20,6 +20,9 @@ header: setup
 	@swift build --target KVSieveABI
 	@swift run --quiet kvsieve-header .build/debug/KVSieveABI.build/include/KVSieveABI-Swift.h \
 		Sources/CKVSieve/include/kvsieve_types.h .
+
+counts: build
+	@$(PYTHON) Tests/Instructions/check.py --record
 
 format:
 	@swift format format --in-place --recursive Sources Tests Package.swift

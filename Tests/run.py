@@ -24,7 +24,11 @@ KINDS: dict[str, list[str]] = {
     "format": ["swift", "format", "lint", "--recursive", "--strict", "Sources", "Tests", "Package.swift"],
     "library": ["swift", "build", "-c", "release", "--product", "kvsieve"],
     "swift": ["swift", "test"],
+    # The rooms and the methods again on the narrower instruction sets that a CPU may offer.
+    "swift base": ["env", "KVSIEVE_ISA=base", "swift", "test", "--skip-build", "--skip", "KernelTests"],
+    "swift v3": ["env", "KVSIEVE_ISA=v3", "swift", "test", "--skip-build", "--skip", "KernelTests"],
     "header": [".build/debug/kvsieve-header", COMPILER_HEADER, TYPES_HEADER, ".", "--check"],
+    "instructions": [PYTHON, "Tests/Instructions/check.py"],
     "golden": [PYTHON, "Tests/Golden/make_golden.py", "--check"],
     "abi": ["bash", "Tests/ABI/run.sh", str(LIBRARY), str(ROOT)],
     "c gcc": ["make", "--no-print-directory", "-C", "bindings/c", "clean", "check", "CC=gcc", "CXX=g++"],
@@ -66,6 +70,8 @@ def run(name: str, command: list[str]) -> tuple[int, int]:
         PYTHONPATH=str(ROOT / "bindings/python/src"),
         VENV_PYTHON=PYTHON,
         SWIFT_BACKTRACE="enable=no",
+        # A request beyond all bounds is refused as malloc refuses it.
+        ASAN_OPTIONS="allocator_may_return_null=1",
         # The test runner's own leaks are not ours.
         LSAN_OPTIONS=f"suppressions={ROOT / 'Tests/lsan.supp'}:print_suppressions=0",
     )
