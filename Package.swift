@@ -14,18 +14,19 @@ let openBLAS =
     ?? "/usr/lib/\(architecture)-linux-gnu/openblas-pthread/libopenblas.a"
 
 /// Kernels are optimised in debug builds too: without optimisation Swift's SIMD is 200 times slower.
-func kernels(_ name: String, _ define: String? = nil, march: String? = nil) -> Target {
+func kernels(_ name: String, _ defines: [String] = [], _ flags: [String] = []) -> Target {
     .target(
         name: name, dependencies: ["CSupport"], exclude: ["README.md"],
-        swiftSettings: (define.map { [.define($0)] } ?? [])
-            + [.unsafeFlags(["-O"] + (march.map { ["-Xcc", "-march=\($0)"] } ?? []))])
+        swiftSettings: defines.map { .define($0) } + [.unsafeFlags(["-O"] + flags.flatMap { ["-Xcc", $0] })])
 }
 
 #if arch(x86_64)
-// The same folder compiled again for AVX2+FMA+F16C and for AVX-512; which one runs is decided by cpuid.
+// The same folder compiled again for AVX2+FMA+F16C, for AVX-512, and for AVX-512 that multiplies bfloat16; which one runs is
+// decided by cpuid.
 let wideKernels: [Target] = [
-    kernels("KVSieveKernelsV3", "SIMD_256", march: "x86-64-v3"),
-    kernels("KVSieveKernelsV4", "SIMD_512", march: "x86-64-v4"),
+    kernels("KVSieveKernelsV3", ["SIMD_256"], ["-march=x86-64-v3"]),
+    kernels("KVSieveKernelsV4", ["SIMD_512"], ["-march=x86-64-v4"]),
+    kernels("KVSieveKernelsV4B", ["SIMD_512", "BFLOAT16"], ["-march=x86-64-v4", "-mavx512bf16"]),
 ]
 #else
 let wideKernels: [Target] = []

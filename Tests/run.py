@@ -26,6 +26,7 @@ KINDS: dict[str, list[str]] = {
     "swift": ["swift", "test"],
     # The rooms and the methods again on the narrower instruction sets that a CPU may offer.
     "swift base": ["env", "KVSIEVE_ISA=base", "swift", "test", "--skip-build", "--skip", "KernelTests"],
+    "swift v4": ["env", "KVSIEVE_ISA=v4", "swift", "test", "--skip-build", "--skip", "KernelTests"],
     "swift v3": ["env", "KVSIEVE_ISA=v3", "swift", "test", "--skip-build", "--skip", "KernelTests"],
     "header": [".build/debug/kvsieve-header", COMPILER_HEADER, TYPES_HEADER, ".", "--check"],
     "instructions": [PYTHON, "Tests/Instructions/check.py"],

@@ -15,9 +15,11 @@ int32_t support_isa_level(void) {
     if (level == 3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
         && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
         level = 4;
+    if (level == 4 && __builtin_cpu_supports("avx512bf16")) level = 5;
 #endif
     const char *cap = getenv("KVSIEVE_ISA");
     if (cap && strcmp(cap, "base") == 0) return 0;
     if (cap && strcmp(cap, "v3") == 0 && level > 3) return 3;
+    if (cap && strcmp(cap, "v4") == 0 && level > 4) return 4;
     return level;
 }

@@ -1,7 +1,9 @@
 // The seam: the functions of this compile as a C table. Core/Numerics/Kernels.swift picks one table per process.
 import CSupport
 
-#if SIMD_512
+#if BFLOAT16
+private let instructionSet: StaticString = "avx512bf16"
+#elseif SIMD_512
 private let instructionSet: StaticString = "avx512"
 #elseif SIMD_256
 private let instructionSet: StaticString = "avx2"
@@ -11,6 +13,14 @@ private let instructionSet: StaticString = "neon"
 private let instructionSet: StaticString = "sse2"
 #endif
 
+#if BFLOAT16
+private let pairColumns: support_pair_columns? = {
+    logitColumns($0, Int($1), $2, Int($3), Int($4), Int($5), $7, Int($8), $9, pairs: true, factors: $6)
+}
+#else
+private let pairColumns: support_pair_columns? = nil
+#endif
+
 public func kernelTable() -> support_kernels {
     support_kernels(
         name: UnsafeRawPointer(instructionSet.utf8Start).assumingMemoryBound(to: CChar.self),
@@ -18,6 +28,7 @@ public func kernelTable() -> support_kernels {
         widen_f16: { widenHalf($0, $1, Int($2)) },
         widen_bf16: { widenBrain($0, $1, Int($2)) },
         logit_columns: { logitColumns($0, Int($1), $2, Int($3), Int($4), Int($5), $6, Int($7), $8) },
+        pair_columns: pairColumns,
         column_maxima: { columnMaxima($0, Int($1), Int($2), Int($3), $4) },
         tile_exponentials: { tileExponentials($0, Int($1), Int($2), Int($3), $4, $5) },
         weighted_columns: { weightedColumns($0, Int($1), Int($2), Int($3), $4, $5) },

@@ -19,6 +19,7 @@ private struct Compile: Sendable, CustomTestStringConvertible {
         Compile(module: "KVSieveKernels", absent: ["%ymm", "%zmm"]),
         Compile(module: "KVSieveKernelsV3", absent: ["%zmm", "%xmm16", "%ymm16", "{%k1}"]),
         Compile(module: "KVSieveKernelsV4", absent: []),
+        Compile(module: "KVSieveKernelsV4B", absent: []),
     ]
     #else
     static let all = [Compile(module: "KVSieveKernels", absent: [])]

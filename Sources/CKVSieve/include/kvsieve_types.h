@@ -51,6 +51,8 @@
  *           machine and input give the same selection, whatever KVSIEVE_THREADS.
  * Nesting   What a layer keeps only ever shrinks between its observe and finish,
  *           so a cache may be compacted early.
+ * Environ   One variable is read, once: KVSIEVE_ISA = base, v3 (AVX2) or v4
+ *           (AVX-512) holds the library to that instruction set on x86-64.
  * Short     A prompt that is no longer than what the method may keep, or than
  *           the window (T <= W), is kept whole and in order; nothing is scored.
  * Reserved  `reserved` fields must be 0. Structs that the library writes begin

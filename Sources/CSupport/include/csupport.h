@@ -4,6 +4,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
 
 #pragma clang assume_nonnull begin
 
@@ -15,7 +18,8 @@ const char *support_last_error(void);
 
 /* -- cpu.c ------------------------------------------------------------------------------------------------------ */
 
-/** 0 baseline; 3 AVX2+FMA+F16C; 4 AVX-512 F/BW/DQ/VL/CD as well. Capped by KVSIEVE_ISA (base, v3, v4). */
+/** 0 baseline; 3 AVX2+FMA+F16C; 4 AVX-512 F/BW/DQ/VL/CD as well; 5 AVX512-BF16 as well. Capped by KVSIEVE_ISA (base, v3,
+ *  v4). */
 int32_t support_isa_level(void);
 
 /* -- memory.c ---------------------------------------------------------------------------------------------------- */
@@ -56,6 +60,19 @@ static inline void support_prefetch(const void *address) { __builtin_prefetch(ad
 
 /* -- kernels ------------------------------------------------------------------------------------------------------ */
 
+#if defined(__AVX512BF16__)
+typedef float support_lanes __attribute__((__vector_size__(64)));
+/** sum + the products of the two bfloat16 numbers that each lane of a and b holds. */
+static inline support_lanes support_dot_pairs(support_lanes sum, support_lanes a, support_lanes b) {
+    return (support_lanes)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+}
+#endif
+
+/** logit_columns of bfloat16 pairs: see LogitColumns.swift. */
+typedef int32_t (*support_pair_columns)(const float *queries, int64_t vectors, const float *keys, int64_t stride,
+                                        int64_t columns, int64_t pairs, const float *factors, float *out, int64_t out_stride,
+                                        float *maxima);
+
 /** The loops over floats, compiled once for each instruction set. No pointer aliases another unless said. */
 typedef struct support_kernels {
     const char *name;
@@ -65,6 +82,7 @@ typedef struct support_kernels {
     void (*widen_bf16)(const uint16_t *source, float *target, int64_t count);
     int32_t (*logit_columns)(const float *queries, int64_t vectors, const float *keys, int64_t stride, int64_t columns,
                              int64_t depth, float *out, int64_t out_stride, float *maxima);
+    support_pair_columns _Nullable pair_columns; /* NULL where the processor has no product of bfloat16 */
     int32_t (*column_maxima)(const float *tile, int64_t columns, int64_t vectors, int64_t stride, float *maxima);
     void (*tile_exponentials)(float *tile, int64_t columns, int64_t vectors, int64_t stride, const float *maxima, float *sums);
     void (*weighted_columns)(const float *tile, int64_t columns, int64_t vectors, int64_t stride, const float *weights, float *sums);

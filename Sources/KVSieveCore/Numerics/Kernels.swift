@@ -5,6 +5,7 @@ import KVSieveKernels
 #if arch(x86_64)
 import KVSieveKernelsV3
 import KVSieveKernelsV4
+import KVSieveKernelsV4B
 #endif
 
 /// The tables this processor can run, narrowest first.
@@ -14,6 +15,7 @@ public nonisolated(unsafe) let kernelTables: [support_kernels] = {
     var tables = [KVSieveKernels.kernelTable()]
     if level >= 3 { tables.append(KVSieveKernelsV3.kernelTable()) }
     if level >= 4 { tables.append(KVSieveKernelsV4.kernelTable()) }
+    if level >= 5 { tables.append(KVSieveKernelsV4B.kernelTable()) }
     return tables
     #else
     return [kernelTable()]
@@ -22,5 +24,5 @@ public nonisolated(unsafe) let kernelTables: [support_kernels] = {
 
 nonisolated(unsafe) let kernels: support_kernels = kernelTables.last ?? KVSieveKernels.kernelTable()
 
-/// "avx512", "avx2", "sse2" or "neon".
+/// "avx512bf16", "avx512", "avx2", "sse2" or "neon".
 public var instructionSet: String { String(cString: kernels.name) }

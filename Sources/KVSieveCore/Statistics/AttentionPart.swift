@@ -6,6 +6,8 @@ struct AttentionPart: @unchecked Sendable {
     let head: Int
     let rows: Range<Int>
     private let packed: UnsafeMutablePointer<Float>
+    /// Scale times gain of each row.
+    private let factors: UnsafeMutablePointer<Float>
     private let logits: UnsafeMutablePointer<Float>
     /// (tiles, rows) each; one more row of maxima and of sums serves join().
     private let maxima: UnsafeMutablePointer<Float>
@@ -16,7 +18,8 @@ struct AttentionPart: @unchecked Sendable {
         self.tiles = tiles
         self.head = head
         self.rows = rows
-        packed = try work.queryRows.reserve((tiles.partRows + 1) * tiles.dim)
+        packed = try work.queryRows.reserve(tiles.packedFloats)
+        factors = packed + tiles.packedFloats - tiles.partRows
         logits = try work.logits.reserve(tiles.held * AttentionTiles.tile * tiles.partRows)
         maxima = try work.tileMaxima.reserve((tiles.count + 1) * tiles.partRows)
         sums = try work.tileSums.reserve((tiles.count + 1) * tiles.partRows)
@@ -27,31 +30,36 @@ struct AttentionPart: @unchecked Sendable {
     private var lanes: Int { Int(kernels.lanes) }
     private var vectors: Int { rows.count / lanes }
     /// Query rows as floats times scale and gain, in blocks (D, block * lanes) as logit_columns wants them; for BLAS one
-    /// block of all rows.
+    /// block of all rows. For pair_columns two bfloat16 numbers stand where a float does, and scale and gain in `factors`.
     func pack() {
-        let dim = tiles.dim
+        let words = tiles.words
         let block = tiles.usesBLAS ? vectors : Int(kernels.block)
-        let scratch = packed + tiles.partRows * dim
+        let scratch = packed + tiles.partRows * words
         for r in 0..<rows.count {
             let first = r / lanes / block * block
             let width = min(block, vectors - first) * lanes
-            let target = packed + (first * lanes * dim + r - first * lanes)
-            read(rows.lowerBound + r, scratch)
-            for d in 0..<dim { target[d &* width] = scratch[d] }
+            let target = packed + (first * lanes * words + r - first * lanes)
+            factors[r] = read(rows.lowerBound + r, scratch)
+            for d in 0..<words { target[d &* width] = scratch[d] }
         }
     }
 
-    /// One query row, zeros for padding.
-    private func read(_ row: Int, _ target: UnsafeMutablePointer<Float>) {
+    /// One query row, zeros for padding; returns scale times gain, which is in the row already unless it holds pairs.
+    private func read(_ row: Int, _ target: UnsafeMutablePointer<Float>) -> Float {
         guard let source = tiles.layout.source(row) else {
-            target.update(repeating: 0, count: tiles.dim)
-            return
+            target.update(repeating: 0, count: tiles.words)
+            return 0
         }
         let shape = attention.layer.shape
         let query = attention.queries.row(head * shape.group + source.head, source.row)
-        attention.queries.type.widen(query, target, tiles.dim)
         let factor = shape.scale * (attention.gains.isEmpty ? 1 : attention.gains[source.row])
-        for d in 0..<tiles.dim { target[d] *= factor }
+        if tiles.usesPairs {
+            UnsafeMutableRawPointer(target).copyMemory(from: query, byteCount: tiles.words * 4)
+        } else {
+            attention.queries.type.widen(query, target, tiles.dim)
+            for d in 0..<tiles.dim { target[d] *= factor }
+        }
+        return factor
     }
 
     private func memory(_ tile: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> UnsafeMutablePointer<Float> {
@@ -66,19 +74,7 @@ struct AttentionPart: @unchecked Sendable {
         let highest = maxima + tile * rows.count
         highest.update(repeating: -.infinity, count: rows.count)
         let (floats, stride) = try keys(columns, worker)
-        if tiles.usesBLAS {
-            let buffer = try worker.matrices.reserve(MatrixProduct.bufferBytes)
-            MatrixProduct.multiply(
-                floats, rows: columns.count, stride: stride, depth: tiles.dim, packed, columns: rows.count, into: out,
-                buffer: UnsafeMutableRawPointer(buffer))
-        }
-        let finite =
-            tiles.usesBLAS
-            ? kernels.column_maxima(out, Int64(columns.count), Int64(vectors), Int64(rows.count), highest)
-            : kernels.logit_columns(
-                packed, Int64(vectors), floats, Int64(stride), Int64(columns.count), Int64(tiles.dim), out,
-                Int64(rows.count), highest)
-        guard finite == 1 else {
+        guard try finiteLogits(floats, stride, columns.count, out, highest, worker) else {
             throw KVSieveError(
                 .nonfinite,
                 "queries or keys of layer \(attention.layer.layer), kv head \(head) have NaN or infinity, or their"
@@ -89,7 +85,29 @@ struct AttentionPart: @unchecked Sendable {
             out, Int64(columns.count), Int64(vectors), Int64(rows.count), highest, sums + tile * rows.count)
     }
 
-    /// Keys of a tile as floats: where they are, or widened.
+    /// The tile's logits, and in `highest` their maxima; false when one is NaN or infinite.
+    private func finiteLogits(
+        _ keys: UnsafePointer<Float>, _ stride: Int, _ columns: Int, _ out: UnsafeMutablePointer<Float>,
+        _ highest: UnsafeMutablePointer<Float>, _ worker: WorkerBuffers
+    ) throws(KVSieveError) -> Bool {
+        let width = Int64(rows.count)
+        if tiles.usesBLAS {
+            let buffer = try worker.matrices.reserve(MatrixProduct.bufferBytes)
+            MatrixProduct.multiply(
+                keys, rows: columns, stride: stride, depth: tiles.dim, packed, columns: rows.count, into: out,
+                buffer: UnsafeMutableRawPointer(buffer))
+            return kernels.column_maxima(out, Int64(columns), Int64(vectors), width, highest) == 1
+        }
+        if tiles.usesPairs, let columnsOfPairs = kernels.pair_columns {
+            return columnsOfPairs(
+                packed, Int64(vectors), keys, Int64(stride), Int64(columns), Int64(tiles.words), factors, out, width,
+                highest) == 1
+        }
+        return kernels.logit_columns(
+            packed, Int64(vectors), keys, Int64(stride), Int64(columns), Int64(tiles.dim), out, width, highest) == 1
+    }
+
+    /// Keys of a tile as floats (or as pairs): where they are, or widened.
     private func keys(
         _ columns: Range<Int>, _ worker: WorkerBuffers
     ) throws(KVSieveError) -> (UnsafePointer<Float>, stride: Int) {

@@ -1,6 +1,6 @@
 // One key/value head of WindowAttention: rows in parts, tokens in tiles. See there for what is computed, and why so.
 //
-// Memory, all of it in the workspace: packed queries (part rows, D); logits of the tiles held (columns, part rows); maxima,
+// Memory, all of it in the workspace: packed queries (part rows, D) and a factor a row; logits of the tiles held (columns, part rows); maxima,
 // sums and weights (tiles, part rows); a worker: a tile of widened keys (tile, D), a tile of logits that are not held.
 
 struct AttentionTiles: Sendable {
@@ -25,6 +25,7 @@ struct AttentionTiles: Sendable {
         self.attention = attention
         self.layout = layout
         dim = attention.layer.shape.headDim
+        usesPairs = kernels.pair_columns != nil && attention.queries.type == .bfloat16 && attention.keys.holdsPairs
         count = (attention.layer.tokens + Self.tile - 1) / Self.tile
         let fitting = Self.mostLogits / (count * Self.tile) / lanes * lanes
         partRows = max(lanes, min(layout.padded, fitting))
@@ -32,8 +33,18 @@ struct AttentionTiles: Sendable {
     }
 
     var keysAreReadInPlace: Bool {
-        attention.keys.type == .float32 && attention.keys.tokenStride / 4 <= MatrixProduct.longestStride
+        usesPairs
+            || (attention.keys.type == .float32 && attention.keys.tokenStride / 4 <= MatrixProduct.longestStride)
     }
+
+    /// Queries and keys in bfloat16 are multiplied as they are where the processor can, and pairs begin at whole words.
+    let usesPairs: Bool
+
+    /// Floats of a query row, or pairs.
+    var words: Int { usesPairs ? dim / 2 : dim }
+
+    /// Packed rows, a row to read into, and a factor a row.
+    var packedFloats: Int { (partRows + 1) * words + partRows }
 
     /// BLAS makes the product where the kernels were compiled without wide vectors: its own are chosen at run time. With
     /// them logit_columns is as fast for many rows and faster for few (KVSieveKernels/README.md has the numbers).
@@ -44,7 +55,7 @@ struct AttentionTiles: Sendable {
     }
 
     func reserve(_ work: Workspace) throws(KVSieveError) {
-        try work.queryRows.reserve((partRows + 1) * dim)
+        try work.queryRows.reserve(packedFloats)
         try work.logits.reserve(held * Self.tile * partRows)
         try work.tileMaxima.reserve((count + 1) * partRows)
         try work.tileSums.reserve((count + 1) * partRows)

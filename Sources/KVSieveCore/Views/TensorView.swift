@@ -16,6 +16,11 @@ public struct TensorView: @unchecked Sendable {
 
     public var rowBytes: Int { dim * type.size }
 
+    /// bfloat16 whose rows are runs of aligned 4-byte words, two numbers each.
+    var holdsPairs: Bool {
+        type == .bfloat16 && dim % 2 == 0 && UInt(bitPattern: base) % 4 == 0 && headStride % 4 == 0 && tokenStride % 4 == 0
+    }
+
     @inline(__always)
     public func row(_ head: Int, _ token: Int) -> UnsafeMutableRawPointer {
         base + (head &* headStride &+ token &* tokenStride)
