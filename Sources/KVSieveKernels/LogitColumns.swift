@@ -173,8 +173,12 @@ private func sixColumns(
             }
         }
         ahead = 0
-        v0.store(out + done &* laneCount, outStride, factors.map { $0 + done &* laneCount }, maxima + done &* laneCount, &poison)
-        v1.store(out + (done &+ 1) &* laneCount, outStride, factors.map { $0 + (done &+ 1) &* laneCount }, maxima + (done &+ 1) &* laneCount, &poison)
+        v0.store(
+            out + done &* laneCount, outStride, factors.map { $0 + done &* laneCount }, maxima + done &* laneCount,
+            &poison)
+        v1.store(
+            out + (done &+ 1) &* laneCount, outStride, factors.map { $0 + (done &+ 1) &* laneCount },
+            maxima + (done &+ 1) &* laneCount, &poison)
         done &+= 2
     }
     if done < count {
@@ -196,7 +200,9 @@ private func sixColumns(
                 k += 1
             }
         }
-        v0.store(out + done &* laneCount, outStride, factors.map { $0 + done &* laneCount }, maxima + done &* laneCount, &poison)
+        v0.store(
+            out + done &* laneCount, outStride, factors.map { $0 + done &* laneCount }, maxima + done &* laneCount,
+            &poison)
     }
 }
 
@@ -204,7 +210,8 @@ private func sixColumns(
 @inline(__always)
 private func oneColumn(
     _ queries: UnsafePointer<Float>, _ count: Int, _ key: UnsafePointer<Float>, _ depth: Int, _ pairs: Bool,
-    _ factors: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<Float>, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes
+    _ factors: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<Float>, _ maxima: UnsafeMutablePointer<Float>,
+    _ poison: inout Lanes
 ) {
     var vector = 0
     while vector < count {

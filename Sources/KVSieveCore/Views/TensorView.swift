@@ -18,7 +18,8 @@ public struct TensorView: @unchecked Sendable {
 
     /// bfloat16 whose rows are runs of aligned 4-byte words, two numbers each.
     var holdsPairs: Bool {
-        type == .bfloat16 && dim % 2 == 0 && UInt(bitPattern: base) % 4 == 0 && headStride % 4 == 0 && tokenStride % 4 == 0
+        type == .bfloat16 && dim % 2 == 0 && UInt(bitPattern: base) % 4 == 0 && headStride % 4 == 0
+            && tokenStride % 4 == 0
     }
 
     @inline(__always)
