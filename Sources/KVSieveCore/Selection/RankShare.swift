@@ -11,7 +11,7 @@ public enum RankShare {
     @inline(__always) static func bucket(_ score: Float) -> Int { Int(RankKey.of(score) &>> (32 &- bits)) }
 
     /// Scores of one bucket that are copied out to be ranked; with more, all scores are read four times instead.
-    static let mostCollected = AttentionTiles.mostLogits
+    static let mostCollected = AttentionTiles.mostFloats
 
     /// Winners in each layer when the best `places` of all entries of `layers` are taken; places above the number of
     /// entries take all.

@@ -7,8 +7,8 @@ struct AttentionTiles: Sendable {
     /// Keys of a tile, a multiple of the six that the kernel takes together: (tile, G*W) logits stay in the second-level
     /// cache.
     static let tile = 384
-    /// Floats of logits held at once: 20 MiB.
-    static let mostLogits = 5 << 20
+    /// Floats of logits and of column sums held at once: 27 MiB.
+    static let mostFloats = 27 << 18
 
     let attention: WindowAttention
     let layout: RowLayout
@@ -20,16 +20,18 @@ struct AttentionTiles: Sendable {
     /// Tiles whose logits are kept from the first reading to the second.
     let held: Int
 
-    init(_ attention: WindowAttention, _ layout: RowLayout) {
+    /// - Parameter sumRows: rows of T column sums beside the logits.
+    init(_ attention: WindowAttention, _ layout: RowLayout, sumRows: Int) {
         let lanes = Int(kernels.lanes)
         self.attention = attention
         self.layout = layout
         dim = attention.layer.shape.headDim
         usesPairs = kernels.pair_columns != nil && attention.queries.type == .bfloat16 && attention.keys.holdsPairs
         count = (attention.layer.tokens + Self.tile - 1) / Self.tile
-        let fitting = Self.mostLogits / (count * Self.tile) / lanes * lanes
+        let most = max(0, Self.mostFloats - sumRows * attention.layer.tokens)
+        let fitting = most / (count * Self.tile) / lanes * lanes
         partRows = max(lanes, min(layout.padded, fitting))
-        held = min(count, Self.mostLogits / (partRows * Self.tile))
+        held = min(count, most / (partRows * Self.tile))
     }
 
     var keysAreReadInPlace: Bool {

@@ -8,7 +8,7 @@
 // (AttentionTiles): a tile's logits become exp(z - m), m the tile's own row maximum, while they are in cache. When a row's
 // last tile is done its true maximum and sum are known, and each tile's share of the row is one factor
 // exp(m_tile - m_row) / sum: columns are added up with these as weights. So logits are written once and read once, and T is
-// split over the plan's threads within a head. At most `mostLogits` floats are held: more rows than fit go in several passes
+// split over the plan's threads within a head. At most `mostFloats` floats are held: more rows than fit go in several passes
 // over the keys, and when T is so long that one vector of rows does not fit, the tiles beyond are computed a second time.
 // Neither depends on the number of threads, nor do the sums: every tile is one thread's, rows are added in order.
 
@@ -41,7 +41,7 @@ public struct WindowAttention: Sendable {
     ) throws(KVSieveError) {
         let sumRows = perQueryHead ? layer.shape.group : 1
         let rowLayout = RowLayout(group: layer.shape.group, window: rows, padEachHead: perQueryHead)
-        let tiles = AttentionTiles(self, rowLayout)
+        let tiles = AttentionTiles(self, rowLayout, sumRows: sumRows)
         try tiles.reserve(work)
         let sums = try work.columns.reserve(sumRows * layer.tokens)
         for head in 0..<layer.shape.heads {

@@ -1,0 +1,61 @@
+// What a plan holds beside what its method must remember, at a large model's shape and for any length: counted, not measured.
+import Foundation
+import KVSieveMethods
+import TestSupport
+import Testing
+
+@testable import KVSieveCore
+
+/// (heads, tokens, 128) floats of 0, which take no memory until they are written.
+private final class Zeros: @unchecked Sendable {
+    let heads: Int, tokens: Int
+    private let memory: UnsafeMutableRawPointer
+    private var bytes: Int { heads * tokens * 512 }
+
+    init(_ heads: Int, _ tokens: Int) throws {
+        (self.heads, self.tokens) = (heads, tokens)
+        let mapped = mmap(nil, heads * tokens * 512, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        memory = try #require(mapped != MAP_FAILED ? mapped : nil)
+    }
+
+    deinit { munmap(memory, bytes) }
+
+    func view(_ name: StaticString) throws(KVSieveError) -> TensorView {
+        try TensorView(
+            name, base: memory, heads: heads, tokens: tokens, dim: 128, headStride: tokens * 512, tokenStride: 512,
+            type: .float32)
+    }
+}
+
+@Suite struct MemoryTests {
+    /// 32 query heads, 8 KV heads, D 128, W 32, 1,024 kept; threads bring little of their own.
+    @Test(arguments: Registry.rows, [(4096, 1), (32_768, 2), (131_072, 1)])
+    func theWorkspaceIsBounded(_ row: MethodRow, _ size: (tokens: Int, threads: Int)) throws {
+        let account = MemoryAccount()
+        let layers = 2
+        let shape = try ModelShape(layers: layers, queryHeads: 32, heads: 8, headDim: 128)
+        let plan = try Plan(row, shape, threads: Shared.threads, account: account)
+        let wishes = ["budget": 1024, "ratio": 0.4, "window": 32, "threads": Double(size.threads)]
+        for parameter in row.parameters {
+            if let value = wishes["\(parameter.name)"] { try plan.set(parameter.id, value) }
+        }
+        let queries = try Zeros(32, 32)
+        let keys = try Zeros(8, size.tokens)
+        var afterFirst = 0
+        for layer in 0..<layers {
+            try plan.observe(
+                layer: layer, queries: { () throws(KVSieveError) in try queries.view("queries") },
+                keys: { () throws(KVSieveError) in try keys.view("keys") },
+                values: { () throws(KVSieveError) in try keys.view("values") })
+            if layer == 0 { afterFirst = account.allocations }
+        }
+        // A layer's result; DynamicKV remembers scores, and counts both layers' when it divides the budget anew.
+        #expect(account.allocations - afterFirst <= ("\(row.name)" == "dynamickv" ? 4 : 1))
+        try plan.finish()
+        let kept = try (0..<layers).reduce(0) { try $0 + plan.kept(layer: $1).total }
+        let remembered = "\(row.name)" == "dynamickv" ? layers * 8 * size.tokens * 4 : 0
+        let workspace = account.highest - remembered - kept * 4 - layers * 8 * 16
+        print("\(row.name), \(size.tokens) tokens: workspace \(workspace) bytes")
+        #expect(workspace <= 32 << 20)
+    }
+}
