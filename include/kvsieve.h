@@ -168,41 +168,48 @@ enum {
                                  [arXiv 2501.15113] */
     KVSIEVE_WINDOWKV  = 3,  /**< whole windows of tokens, shared by the layers of a group
                                  [arXiv 2503.17922] */
-    KVSIEVE_DYNAMICKV = 4   /**< layers compete for one budget as prefill goes [arXiv 2412.14838] */
+    KVSIEVE_DYNAMICKV = 4,  /**< layers compete for one budget as prefill goes [arXiv 2412.14838] */
+    KVSIEVE_H2O       = 5   /**< heavy hitters by the attention of all queries [arXiv 2306.14048] */
 };
 
 /* == Parameters ============================================================ */
 
-/** Letters: the methods that have it (A ahakv, T taskkv, W windowkv, D dynamickv).
+/** Letters: the methods that have it (A ahakv, T taskkv, W windowkv, D dynamickv, H h2o).
  *  In brackets: the default (several: in the order of the letters); the least and the greatest value. */
 enum {
-    KVSIEVE_BUDGET           = 100, /**< A WD C, tokens kept per layer and head [1024; 1 .. 2^31-1] */
-    KVSIEVE_RATIO            = 101, /**<  T   share of the prompt's tokens kept, over a layer's heads
-                                              [0.5; 0 .. 1] */
-    KVSIEVE_WINDOW           = 102, /**< ATWD W, the last queries looked at [32 32 16 8; 1 .. 4096] */
-    KVSIEVE_POOL_KERNEL      = 103, /**< AT D kernel of the pooling, odd; 1 is no pooling [7; 1 .. 63] */
-    KVSIEVE_POOL             = 104, /**<    D 0 mean, 1 max [0; 0 .. 1] */
-    KVSIEVE_THREADS          = 105, /**< ATWD threads a call may use, the caller's among them [1; 1 .. 256] */
-    KVSIEVE_AHAKV_GAIN_FLOOR = 200, /**< A    least gain of the scoring softmax; 1: never flatter than the
-                                              model's [0; 0 .. 1] */
-    KVSIEVE_AHAKV_SINKS      = 201, /**< A    first tokens kept by force; they count against the budget
-                                              [0; 0 .. 4096] */
-    KVSIEVE_TASKKV_BETA      = 300, /**<  T   share of heads that keep everything in layer 0 [0.25; 0 .. 1] */
-    KVSIEVE_TASKKV_TOP       = 301, /**<  T   m, heads that keep everything in the last layer
-                                              [1; 0 .. 1024] */
-    KVSIEVE_TASKKV_SINKS     = 302, /**<  T   first tokens that every head keeps [16; 0 .. 4096] */
-    KVSIEVE_TASKKV_RECENT    = 303, /**<  T   last tokens that every head keeps [256; 0 .. 2^20] */
-    KVSIEVE_TASKKV_TOKENS    = 304, /**<  T   t, tokens that make a head's semantic vector [256; 1 .. 2^20] */
-    KVSIEVE_WINDOWKV_TASK    = 400, /**<   W  0 localization (find a passage), 1 aggregation (use them all)
-                                              [0; 0 .. 1] */
-    KVSIEVE_WINDOWKV_SIZE    = 401, /**<   W  tokens of a window [8; 1 .. 4096] */
-    KVSIEVE_WINDOWKV_SHARED  = 402, /**<   W  layers of a group, which make one choice; <= pyramid
-                                              [8; 1 .. 1024] */
-    KVSIEVE_WINDOWKV_PYRAMID = 403, /**<   W  lambda, the pyramid's shape: the last group keeps budget *
-                                              shared / pyramid [14; 1 .. 1000] */
-    KVSIEVE_WINDOWKV_CHARGE  = 404, /**<   W  1: the window counts against the budget [0; 0 .. 1] */
-    KVSIEVE_DYNAMICKV_CAP    = 500, /**<    D a layer's first share, times budget - window [10; 1 .. 1000] */
-    KVSIEVE_DYNAMICKV_EVERY  = 501  /**<    D m, layers between two divisions of the budget [4; 1 .. 1024] */
+    KVSIEVE_BUDGET           = 100, /**< A WDH C, tokens kept per layer and head [1024; 1 .. 2^31-1] */
+    KVSIEVE_RATIO            = 101, /**<  T    share of the prompt's tokens kept, over a layer's heads
+                                               [0.5; 0 .. 1] */
+    KVSIEVE_WINDOW           = 102, /**< ATWD  W, the last queries looked at [32 32 16 8; 1 .. 4096] */
+    KVSIEVE_POOL_KERNEL      = 103, /**< AT D  kernel of the pooling, odd; 1 is no pooling [7; 1 .. 63] */
+    KVSIEVE_POOL             = 104, /**<    D  0 mean, 1 max [0; 0 .. 1] */
+    KVSIEVE_THREADS          = 105, /**< ATWDH threads a call may use, the caller's among them
+                                               [1; 1 .. 256] */
+    KVSIEVE_DECODING         = 106, /**< A   H 1: remember what kvsieve_plan_step needs [0; 0 .. 1] */
+    KVSIEVE_AHAKV_GAIN_FLOOR = 200, /**< A     least gain of the scoring softmax; 1: never flatter than the
+                                               model's [0; 0 .. 1] */
+    KVSIEVE_AHAKV_SINKS      = 201, /**< A     first tokens kept by force; they count against the budget
+                                               [0; 0 .. 4096] */
+    KVSIEVE_TASKKV_BETA      = 300, /**<  T    share of heads that keep everything in layer 0
+                                               [0.25; 0 .. 1] */
+    KVSIEVE_TASKKV_TOP       = 301, /**<  T    m, heads that keep everything in the last layer
+                                               [1; 0 .. 1024] */
+    KVSIEVE_TASKKV_SINKS     = 302, /**<  T    first tokens that every head keeps [16; 0 .. 4096] */
+    KVSIEVE_TASKKV_RECENT    = 303, /**<  T    last tokens that every head keeps [256; 0 .. 2^20] */
+    KVSIEVE_TASKKV_TOKENS    = 304, /**<  T    t, tokens that make a head's semantic vector
+                                               [256; 1 .. 2^20] */
+    KVSIEVE_WINDOWKV_TASK    = 400, /**<   W   0 localization (find a passage), 1 aggregation (use them
+                                               all) [0; 0 .. 1] */
+    KVSIEVE_WINDOWKV_SIZE    = 401, /**<   W   tokens of a window [8; 1 .. 4096] */
+    KVSIEVE_WINDOWKV_SHARED  = 402, /**<   W   layers of a group, which make one choice; <= pyramid
+                                               [8; 1 .. 1024] */
+    KVSIEVE_WINDOWKV_PYRAMID = 403, /**<   W   lambda, the pyramid's shape: the last group keeps budget *
+                                               shared / pyramid [14; 1 .. 1000] */
+    KVSIEVE_WINDOWKV_CHARGE  = 404, /**<   W   1: the window counts against the budget [0; 0 .. 1] */
+    KVSIEVE_DYNAMICKV_CAP    = 500, /**<    D  a layer's first share, times budget - window [10; 1 .. 1000] */
+    KVSIEVE_DYNAMICKV_EVERY  = 501, /**<    D  m, layers between two divisions of the budget [4; 1 .. 1024] */
+    KVSIEVE_H2O_RECENT_RATIO = 600  /**<     H share of the budget that the last tokens have for certain
+                                               [0.5; 0 .. 1] */
 };
 
 /* == Plan ================================================================== */
@@ -214,7 +221,8 @@ typedef struct kvsieve_plan kvsieve_plan;
 enum {
     KVSIEVE_NEEDS_QUERIES = 1,
     KVSIEVE_NEEDS_KEYS    = 2,
-    KVSIEVE_NEEDS_VALUES  = 4
+    KVSIEVE_NEEDS_VALUES  = 4,
+    KVSIEVE_NEEDS_ALL_QUERIES = 8  /**< the queries are those of all T tokens, not of the last W */
 };
 
 /** Makes a plan with the method's default parameters.
@@ -261,7 +269,8 @@ KVSIEVE_API kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t 
  *  KVSIEVE_DYNAMICKV those of all layers until finish().
  *  @param plan     from kvsieve_plan_create()
  *  @param layer    the next one; its sentence says which if it is not
- *  @param queries  (Hq, min(W, T), D): the last queries, rotary embedding applied
+ *  @param queries  (Hq, min(W, T), D): the last queries, rotary embedding applied; (Hq, T, D) where
+ *                  kvsieve_plan_needs() has KVSIEVE_NEEDS_ALL_QUERIES
  *  @param keys     (H, T, D): all keys, rotary embedding applied; T is the same in every layer
  *  @param values   (H, T, Dv)
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL for a tensor that the layer needs (or its data);
@@ -328,6 +337,91 @@ KVSIEVE_API kvsieve_status kvsieve_plan_kept(const kvsieve_plan *plan, int32_t l
  *          KVSIEVE_ERR_DTYPE; KVSIEVE_ERR_LAYOUT also for overlap */
 KVSIEVE_API kvsieve_status kvsieve_plan_gather(const kvsieve_plan *plan, int32_t layer,
                                                const kvsieve_tensor *source, const kvsieve_tensor *target);
+
+/* == Decoding: methods whose kvsieve_method_info.decodes is 1 ================ */
+
+/* Such a method holds a cache at its budget while the model generates. Set KVSIEVE_DECODING
+ * to 1 before the first observe. After finish() and the gathers, for each new token and layer:
+ * append the token's row behind the slots that live, step, move the row where `evict` says.
+ * Positions are absolute, whatever left: the token after T tokens has position T.
+ *
+ *     kvsieve_plan_step(plan, layer, &query, &keys, &values, evict);   // keys: (H, n, D)
+ *     for (int32_t h = 0; h < H; ++h)
+ *         if (evict[h] >= 0) move_row(h, n - 1, evict[h]);             // keys and values
+ *
+ * Memory a layer and head, in 4-byte words: KVSIEVE_AHAKV (W + 3) C, KVSIEVE_H2O 4 C, and for
+ * each token of the longest step, so that it can be taken back, C + W or 2 C. Nothing is
+ * allocated from the second step on. Methods that only append need none of this: their caches
+ * grow by a row a token. */
+
+/** What stands in the slots of one head. */
+typedef struct kvsieve_slots {
+    uint32_t       struct_size;  /**< in: sizeof(kvsieve_slots); out: how much of it was written */
+    int32_t        reserved;
+    int64_t        length;       /**< physical length: slots that live */
+    int64_t        tokens;       /**< logical length: tokens seen in this layer, the next one's position */
+    const int32_t *positions;    /**< length absolute positions, slot by slot, owned by the plan */
+} kvsieve_slots;
+
+/** New tokens of one layer, after finish(); each layer once, in order from 0, all with the same m tokens
+ *  (1 unless several come at once, at most as many as the recent tokens that never leave). The layer's
+ *  keys and values have n rows a head: the slots that live, and behind them the new tokens in the order of
+ *  their positions.
+ *  Several tokens are taken one after another, as if each had come alone: whoever left for an earlier one
+ *  is not looked at by a later one.
+ *  Cost: the product of the new queries and n keys, half of what attention does;
+ *  kvsieve_plan_step_logits() saves it.
+ *  @param plan     finished, with KVSIEVE_DECODING 1, of a method whose kvsieve_method_info.decodes is 1
+ *  @param layer    the next one; its sentence says which if it is not
+ *  @param queries  (Hq, m, D): of the new tokens, rotary embedding applied
+ *  @param keys     (H, n, D), rotary embedding applied; n is the living slots (kvsieve_slots.length) and m
+ *  @param values   (H, n, Dv); KVSIEVE_AHAKV reads the new rows, KVSIEVE_H2O none: then it may be NULL
+ *  @param evict    out: H * m: new token i of head h moves from row n - m + i to slot evict[h * m + i] and
+ *                  whoever is there leaves; -1: it stays where it is. Moves are made in the order of i.
+ *                  Afterwards rows from kvsieve_slots.length on are free. The plan's own books are as if
+ *                  they had been made
+ *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE before finish(), out of turn, without
+ *          KVSIEVE_DECODING, or for a method that only appends; KVSIEVE_ERR_SHAPE, KVSIEVE_ERR_LAYOUT,
+ *          KVSIEVE_ERR_DTYPE; KVSIEVE_ERR_NONFINITE; KVSIEVE_ERR_MEMORY */
+KVSIEVE_API kvsieve_status kvsieve_plan_step(kvsieve_plan *plan, int32_t layer, const kvsieve_tensor *queries,
+                                             const kvsieve_tensor *keys, const kvsieve_tensor *values,
+                                             int32_t *evict);
+
+/** kvsieve_plan_step() for an engine that has the new tokens' logits, and need not have them computed
+ *  again.
+ *  @param plan    as in kvsieve_plan_step()
+ *  @param layer   as in kvsieve_plan_step()
+ *  @param logits  (Hq, m, n), n in the place of dim (so at most 65,536): scale * q . k of each new token
+ *                 and row, before the softmax. What lies behind a token's own row (later tokens) is not
+ *                 looked at
+ *  @param values  as in kvsieve_plan_step()
+ *  @param evict   as in kvsieve_plan_step()
+ *  @return as kvsieve_plan_step() */
+KVSIEVE_API kvsieve_status kvsieve_plan_step_logits(kvsieve_plan *plan, int32_t layer,
+                                                    const kvsieve_tensor *logits,
+                                                    const kvsieve_tensor *values, int32_t *evict);
+
+/** Takes the newest tokens back, exactly, as if they had never come: a rejected draft. At most those of
+ *  the last step. Rows that a move has overwritten are the caller's to keep: step, decide, trim, then make
+ *  the moves of the tokens that stay.
+ *  @param plan    stepped in every layer
+ *  @param tokens  0 ... m of the last step, less those that were trimmed already
+ *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_SHAPE for more than that; KVSIEVE_ERR_STATE between
+ *          layers, and as kvsieve_plan_step() */
+KVSIEVE_API kvsieve_status kvsieve_plan_trim(kvsieve_plan *plan, int64_t tokens);
+
+/** What stands in each slot of a head now: an engine can check itself. For any finished plan; one that is
+ *  not decoded tells what its rows are after gather().
+ *  @param plan   finished
+ *  @param layer  0 ... layers - 1
+ *  @param head   key/value head, 0 ... H - 1
+ *  @param slots  struct_size set by the caller; filled on success only. Its pointer is the plan's, valid
+ *                until the next step, trim, reset or destroy
+ *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_SHAPE for a layer or head out of range;
+ *          KVSIEVE_ERR_STATE before finish(); KVSIEVE_ERR_PARAMETER for a struct_size below the first
+ *          published one */
+KVSIEVE_API kvsieve_status kvsieve_plan_slots(const kvsieve_plan *plan, int32_t layer, int32_t head,
+                                              kvsieve_slots *slots);
 
 /* == Introspection: for bindings and tools ================================= */
 

@@ -22,7 +22,7 @@ public func kvsieve_plan_create(
         let out = try required(out, "out")
         let row = try Registry.row(method)
         let shape = try decode(model)
-        out.pointee = try open(Plan(row, shape, threads: Shared.threads))
+        out.pointee = try open(Plan(row, shape, Shared.plan))
     }
 }
 
@@ -88,7 +88,8 @@ public func kvsieve_plan_needs(
 /// - Parameters:
 ///   - plan: from kvsieve_plan_create()
 ///   - layer: the next one; its sentence says which if it is not
-///   - queries: (Hq, min(W, T), D): the last queries, rotary embedding applied
+///   - queries: (Hq, min(W, T), D): the last queries, rotary embedding applied; (Hq, T, D) where kvsieve_plan_needs() has
+///     KVSIEVE_NEEDS_ALL_QUERIES
 ///   - keys: (H, T, D): all keys, rotary embedding applied; T is the same in every layer
 ///   - values: (H, T, Dv)
 /// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL for a tensor that the layer needs (or its data); KVSIEVE_ERR_SHAPE,

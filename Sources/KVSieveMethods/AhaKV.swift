@@ -18,8 +18,10 @@ struct AhaKV: Method {
         "first tokens kept by force; they count against the budget")
     static let row = MethodRow(
         id: 1, name: "ahakv", constant: "KVSIEVE_AHAKV",
-        summary: "entropy-steady attention times value norms", paper: "arXiv 2506.03762",
-        parameters: [Shared.budget, Shared.window, Shared.poolKernel, Shared.threads, gainFloor, sinks],
+        summary: "entropy-steady attention times value norms", paper: "arXiv 2506.03762", decodes: true,
+        parameters: [
+            Shared.budget, Shared.window, Shared.poolKernel, Shared.threads, Shared.decoding, gainFloor, sinks,
+        ],
         make: { (settings, shape) throws(KVSieveError) in AhaKV(settings, shape) })
 
     /// r, the recent tokens that never leave.
@@ -58,13 +60,22 @@ struct AhaKV: Method {
         return Frame(tokens: tokens, sinks: sinks, recent: window)
     }
 
-    /// g of the W rows of a prompt of `tokens` tokens (A1, A2, A11).
+    /// g of a row that has seen so many tokens (A1, A2, A11).
+    static func gain(seen: Int, budget: Int, floor: Double) -> Double {
+        let gain = seen > budget ? (2 * naturalLogarithm(Double(seen) / Double(budget))).squareRoot() : 0
+        return max(gain, floor)
+    }
+
+    /// g of the W rows of a prompt of `tokens` tokens.
     static func gains(tokens: Int, window: Int, budget: Int, floor: Double) -> [Float] {
-        (0..<window).map { row in
-            let seen = Double(tokens - window + row + 1)
-            let gain = seen > Double(budget) ? (2 * naturalLogarithm(seen / Double(budget))).squareRoot() : 0
-            return Float(max(gain, floor))
-        }
+        (0..<window).map { Float(gain(seen: tokens - window + $0 + 1, budget: budget, floor: floor)) }
+    }
+
+    var decodeRule: DecodeRule? {
+        let (budget, floor) = (budget, gainFloor)
+        return DecodeRule(
+            budget: budget, recent: window, sinks: sinks, evidence: .lastRows(window), valueKernel: kernel,
+            gain: { Self.gain(seen: $0, budget: budget, floor: floor) })
     }
 
     func score(

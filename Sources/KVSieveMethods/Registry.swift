@@ -2,7 +2,7 @@
 import KVSieveCore
 
 public enum Registry {
-    public static let rows: [MethodRow] = [AhaKV.row, TaskKV.row, WindowKV.row, DynamicKV.row]
+    public static let rows: [MethodRow] = [AhaKV.row, TaskKV.row, WindowKV.row, DynamicKV.row, H2O.row]
 
     public static func row(_ id: Int32) throws(KVSieveError) -> MethodRow {
         for row in rows where row.id == id { return row }

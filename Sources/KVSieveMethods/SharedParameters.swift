@@ -17,4 +17,9 @@ public enum Shared {
     public static let pool = Parameter(104, "pool", "KVSIEVE_POOL", 0, 0...1, .whole, "0 mean, 1 max")
     public static let threads = Parameter(
         105, "threads", "KVSIEVE_THREADS", 1, 1...256, .whole, "threads a call may use, the caller's among them")
+    public static let decoding = Parameter(
+        106, "decoding", "KVSIEVE_DECODING", 0, 0...1, .whole, "1: remember what kvsieve_plan_step needs")
+
+    /// Those that every plan looks at.
+    public static let plan = PlanParameters(threads: threads, decoding: decoding)
 }

@@ -34,7 +34,7 @@ private final class Zeros: @unchecked Sendable {
         let account = MemoryAccount()
         let layers = 2
         let shape = try ModelShape(layers: layers, queryHeads: 32, heads: 8, headDim: 128)
-        let plan = try Plan(row, shape, threads: Shared.threads, account: account)
+        let plan = try Plan(row, shape, Shared.plan, account: account)
         let wishes = ["budget": 1024, "ratio": 0.4, "window": 32, "threads": Double(size.threads)]
         for parameter in row.parameters {
             if let value = wishes["\(parameter.name)"] { try plan.set(parameter.id, value) }

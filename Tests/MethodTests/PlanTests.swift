@@ -19,7 +19,7 @@ private func kind(_ body: () throws -> Void) -> KVSieveError.Kind? {
         try Sequence(shape(), tokens: tokens, window: 8, seed: seed)
     }
     private func plan(_ row: MethodRow, account: MemoryAccount = MemoryAccount(), threads: Int = 1) throws -> Plan {
-        let plan = try Plan(row, shape(), threads: Shared.threads, account: account)
+        let plan = try Plan(row, shape(), Shared.plan, account: account)
         var parameters = tight(row, tokens: 200)
         parameters["threads"] = Double(threads)
         for (name, value) in parameters {

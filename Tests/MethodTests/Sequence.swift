@@ -87,7 +87,7 @@ struct Sequence {
 func makePlan(_ row: MethodRow, _ shape: ModelShape, _ parameters: [String: Double] = [:], limit: Int = .max) throws
     -> Plan
 {
-    let plan = try Plan(row, shape, threads: Shared.threads, account: MemoryAccount(limit: limit))
+    let plan = try Plan(row, shape, Shared.plan, account: MemoryAccount(limit: limit))
     for (name, value) in parameters {
         guard let parameter = row.parameters.first(where: { "\($0.name)" == name }) else {
             throw KVSieveError(.parameter, "the test names \(name), which \(row.name) does not have")

@@ -157,7 +157,8 @@ struct kvsieve_plan { uint64_t magic; void *impl; };
 enum {
     KVSIEVE_NEEDS_QUERIES = 1,
     KVSIEVE_NEEDS_KEYS    = 2,
-    KVSIEVE_NEEDS_VALUES  = 4
+    KVSIEVE_NEEDS_VALUES  = 4,
+    KVSIEVE_NEEDS_ALL_QUERIES = 8  /**< the queries are those of all T tokens, not of the last W */
 };
 
 /*@functions Plan*/
@@ -177,6 +178,33 @@ typedef struct kvsieve_kept {
 } kvsieve_kept;
 
 /*@functions Result*/
+
+/* == Decoding: methods whose kvsieve_method_info.decodes is 1 ================ */
+
+/* Such a method holds a cache at its budget while the model generates. Set KVSIEVE_DECODING
+ * to 1 before the first observe. After finish() and the gathers, for each new token and layer:
+ * append the token's row behind the slots that live, step, move the row where `evict` says.
+ * Positions are absolute, whatever left: the token after T tokens has position T.
+ *
+ *     kvsieve_plan_step(plan, layer, &query, &keys, &values, evict);   // keys: (H, n, D)
+ *     for (int32_t h = 0; h < H; ++h)
+ *         if (evict[h] >= 0) move_row(h, n - 1, evict[h]);             // keys and values
+ *
+ * Memory a layer and head, in 4-byte words: KVSIEVE_AHAKV (W + 3) C, KVSIEVE_H2O 4 C, and for
+ * each token of the longest step, so that it can be taken back, C + W or 2 C. Nothing is
+ * allocated from the second step on. Methods that only append need none of this: their caches
+ * grow by a row a token. */
+
+/** What stands in the slots of one head. */
+typedef struct kvsieve_slots {
+    uint32_t       struct_size;  /**< in: sizeof(kvsieve_slots); out: how much of it was written */
+    int32_t        reserved;
+    int64_t        length;       /**< physical length: slots that live */
+    int64_t        tokens;       /**< logical length: tokens seen in this layer, the next one's position */
+    const int32_t *positions;    /**< length absolute positions, slot by slot, owned by the plan */
+} kvsieve_slots;
+
+/*@functions Decoding*/
 
 /* == Introspection: for bindings and tools ================================= */
 

@@ -86,6 +86,10 @@ typedef struct support_kernels {
     int32_t (*column_maxima)(const float *tile, int64_t columns, int64_t vectors, int64_t stride, float *maxima);
     void (*tile_exponentials)(float *tile, int64_t columns, int64_t vectors, int64_t stride, const float *maxima, float *sums);
     void (*weighted_columns)(const float *tile, int64_t columns, int64_t vectors, int64_t stride, const float *weights, float *sums);
+    void (*row_dots)(const float *rows, int64_t count, const float *keys, int64_t stride, int64_t columns, int64_t depth,
+                     float *out, int64_t out_stride);
+    float (*row_maximum)(const float *row, int64_t count);
+    float (*row_exponentials)(const float *row, int64_t count, float maximum, float factor, float *out); /* out may be row */
     void (*add_scaled)(const float *row, float weight, int64_t count, float *sum);
     void (*pool_mean)(const float *source, int64_t count, int64_t kernel, float *target);
     void (*pool_max)(const float *source, int64_t count, int64_t kernel, float *target);

@@ -14,6 +14,8 @@ final class WorkerBuffers: Sendable {
     let matrices: Buffer<UInt8>
     let ranks: Buffer<Int32>
     let histogram: Buffer<Int>
+    /// One number a slot.
+    let totals: Buffer<Double>
 
     init(_ account: MemoryAccount) {
         keyTile = Buffer(account)
@@ -22,6 +24,7 @@ final class WorkerBuffers: Sendable {
         matrices = Buffer(account)
         ranks = Buffer(account)
         histogram = Buffer(account)
+        totals = Buffer(account)
     }
 }
 
@@ -41,6 +44,10 @@ public final class Workspace: @unchecked Sendable {
     let tileSums: Buffer<Float>
     let tileWeights: Buffer<Float>
     let columns: Buffer<Float>
+    /// Maximum and 1/sum of every row of the softmax that WindowAttention made last, (Hq, W, 2).
+    let rowStatistics: Buffer<Float>
+    /// Whose they are: what a decoding sequence begins with need not be computed twice.
+    var statistics: Statistics?
     private var pool: OpaquePointer?
 
     public init(threads: Int, account: MemoryAccount = MemoryAccount()) {
@@ -57,6 +64,7 @@ public final class Workspace: @unchecked Sendable {
         tileSums = Buffer(account)
         tileWeights = Buffer(account)
         columns = Buffer(account)
+        rowStatistics = Buffer(account)
     }
 
     deinit { support_pool_destroy(pool) }
@@ -82,6 +90,36 @@ public final class Workspace: @unchecked Sendable {
                 Unmanaged<Job>.fromOpaque(context).takeUnretainedValue().run(Int(item), Int(worker))
             }, Unmanaged.passUnretained(job).toOpaque())
         if let error = job.lowestError { throw error }
+    }
+}
+
+extension Workspace {
+    /// forEach() whose items have results.
+    func map<Result: Sendable>(
+        _ items: Int,
+        _ body: @escaping @Sendable (_ item: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Result
+    ) throws(KVSieveError) -> [Result] {
+        let results = Results<Result>(items)
+        try forEach(items) { (item: Int, worker: WorkerBuffers) throws(KVSieveError) in
+            results.places[item] = try body(item, worker)
+        }
+        return (0..<items).compactMap { results.places[$0] }
+    }
+}
+
+private final class Results<Result>: @unchecked Sendable {
+    let places: UnsafeMutablePointer<Result?>
+    private let items: Int
+
+    init(_ items: Int) {
+        self.items = items
+        places = .allocate(capacity: items)
+        places.initialize(repeating: nil, count: items)
+    }
+
+    deinit {
+        places.deinitialize(count: items)
+        places.deallocate()
     }
 }
 

@@ -26,11 +26,16 @@ public protocol Method: Sendable {
         after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace
     ) throws(KVSieveError) -> BudgetUpdate
 
+    /// How tokens leave while the sequence is decoded; nil for a method that only appends. A layer's selection must then be
+    /// final when it was observed.
+    var decodeRule: DecodeRule? { get }
+
     /// The lowest layer whose scores may still be looked at once `layer` is done.
     func firstRemembered(after layer: Int) -> Int
 }
 
 extension Method {
+    public var decodeRule: DecodeRule? { nil }
     public func leader(of layer: Int) -> Int { layer }
     public func firstRemembered(after layer: Int) -> Int { layer + 1 }
 }

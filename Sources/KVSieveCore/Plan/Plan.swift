@@ -3,10 +3,21 @@
 
 import CSupport
 
+/// Parameters that the plan itself looks at, whatever the method.
+public struct PlanParameters: Sendable {
+    let threads: Parameter
+    let decoding: Parameter
+
+    public init(threads: Parameter, decoding: Parameter) {
+        self.threads = threads
+        self.decoding = decoding
+    }
+}
+
 public final class Plan {
     public let row: MethodRow
     public let shape: ModelShape
-    private let threadsParameter: Parameter
+    private let parameters: PlanParameters
     private let account: MemoryAccount
     private var settings: Settings
     private var work: Workspace?
@@ -16,18 +27,22 @@ public final class Plan {
     private var table: ScoreTable
     private var layers: [PlannedLayer] = []
     private var finished = false
+    /// Layers of a sequence that will be decoded, each made when its selection was; and the sequence once it is finished.
+    private var decodingLayers: [DecodingLayer] = []
+    private var spareDecoding: [DecodingLayer] = []
+    private var decoding: DecodingSequence?
     /// Score memory that is free to be used again.
     private var spare: [LayerScores] = []
     private let lock: OpaquePointer
 
     public init(
-        _ row: MethodRow, _ shape: ModelShape, threads: Parameter, account: MemoryAccount = MemoryAccount()
+        _ row: MethodRow, _ shape: ModelShape, _ parameters: PlanParameters, account: MemoryAccount = MemoryAccount()
     ) throws(KVSieveError) {
         guard let lock = support_lock_create() else { throw KVSieveError(.memory, "out of memory: no room for a plan") }
         self.lock = lock
         self.row = row
         self.shape = shape
-        threadsParameter = threads
+        self.parameters = parameters
         self.account = account
         settings = Settings(row.parameters)
         table = ScoreTable(shape: shape)
@@ -77,6 +92,7 @@ public final class Plan {
             values: needs.contains(.values) ? try values() : nil)
         let frame = try method.frame(tokens: view.tokens, layer: layer)
         let work = currentWorkspace()
+        work.statistics = nil
         var next = table
         try next.layers.append(scores(method, view, frame, work))
         var planned = layers
@@ -91,6 +107,12 @@ public final class Plan {
         let remembered = method.firstRemembered(after: layer)
         for index in planned.indices where index < remembered {
             try planned[index].select(next.layers[index], work)
+        }
+        if let rule = decodeRule(method) {
+            let seeded = try decodingLayer(rule, work)
+            try seeded.seed(view, planned[layer].select(next.layers[layer], work), work)
+            decodingLayers.append(seeded)
+            spareDecoding.removeAll { $0 === seeded }
         }
         forget(before: remembered, &next)
         self.method = method
@@ -110,6 +132,7 @@ public final class Plan {
         for index in planned.indices { try planned[index].select(table.layers[index], currentWorkspace()) }
         layers = planned
         forget(before: shape.layers, &table)
+        if let tokens, !decodingLayers.isEmpty { decoding = DecodingSequence(decodingLayers, tokens: tokens) }
         finished = true
     }
 
@@ -118,6 +141,9 @@ public final class Plan {
         forget(before: shape.layers, &table)
         table.layers = []
         layers = []
+        spareDecoding += decodingLayers
+        decodingLayers = []
+        decoding = nil
         tokens = nil
         finished = false
     }
@@ -140,6 +166,64 @@ public final class Plan {
         try Gather.rows(of: source, by: kept(layer: layer), to: target)
     }
 
+    // MARK: - Decoding
+
+    /// New tokens arrive in one layer. On failure nothing has changed and nothing was written.
+    /// - Parameter evict: (H, m): where each goes, -1 where it stays.
+    public func step(
+        layer: Int, evict: UnsafeMutablePointer<Int32>, input: (_ needsValues: Bool) throws(KVSieveError) -> StepInput
+    ) throws(KVSieveError) {
+        try checkLayer(layer)
+        let decoding = try currentDecoding("step")
+        let needsValues = decoding.layer(layer).rule.valueKernel != nil
+        try decoding.step(input(needsValues), currentWorkspace(), evict: evict)
+    }
+
+    /// The newest tokens, at most those of the last step, never came.
+    public func trim(_ tokens: Int) throws(KVSieveError) { try currentDecoding("trim").trim(tokens) }
+
+    /// The position in each slot of a head, and the tokens that its layer has seen.
+    public func slots(
+        layer: Int, head: Int
+    ) throws(KVSieveError) -> (positions: UnsafeBufferPointer<Int32>, tokens: Int) {
+        try checkLayer(layer)
+        guard (0..<shape.heads).contains(head) else {
+            throw KVSieveError(.shape, "head is \(head); expected 0 ... \(shape.heads - 1)")
+        }
+        guard finished else { throw KVSieveError(.state, "slots of layer \(layer) were asked for before finish") }
+        if let decoding { return (decoding.layer(layer).positions(head), decoding.seen(layer)) }
+        let kept = try kept(layer: layer)
+        let first = Int(kept.offsets[head])
+        let count = Int(kept.offsets[head + 1]) - first
+        return (UnsafeBufferPointer(start: kept.positions + first, count: count), kept.frame.tokens)
+    }
+
+    private func currentDecoding(_ call: StaticString) throws(KVSieveError) -> DecodingSequence {
+        guard row.decodes else {
+            throw KVSieveError(.state, "\(call): \(row.name) does not evict while decoding; its caches grow by a row a token")
+        }
+        guard finished else { throw KVSieveError(.state, "\(call) came before finish") }
+        guard let decoding else {
+            throw KVSieveError(
+                .state, "\(call): the plan remembers nothing to decode with; set decoding to 1 before the first observe")
+        }
+        return decoding
+    }
+
+    private func decodeRule(_ method: any Method) -> DecodeRule? {
+        settings.int(parameters.decoding) == 1 ? method.decodeRule : nil
+    }
+
+    /// Memory of an earlier sequence where its rule asks for the same.
+    private func decodingLayer(_ rule: DecodeRule, _ work: Workspace) throws(KVSieveError) -> DecodingLayer {
+        if let spare = spareDecoding.last(where: { $0.suits(rule) }) {
+            try spare.clear(rule)
+            return spare
+        }
+        spareDecoding = []
+        return try DecodingLayer(rule, heads: shape.heads, work.account)
+    }
+
     // MARK: - Stages of observe
 
     private func checkLayer(_ layer: Int) throws(KVSieveError) {
@@ -154,7 +238,7 @@ public final class Plan {
     }
 
     private func currentWorkspace() -> Workspace {
-        let threads = settings.int(threadsParameter)
+        let threads = settings.int(parameters.threads)
         if let work, work.threads == threads { return work }
         return Workspace(threads: threads, account: account)
     }

@@ -13,6 +13,7 @@ struct AttentionPart: @unchecked Sendable {
     private let maxima: UnsafeMutablePointer<Float>
     private let sums: UnsafeMutablePointer<Float>
     private let weights: UnsafeMutablePointer<Float>
+    private let statistics: UnsafeMutablePointer<Float>
 
     init(_ tiles: AttentionTiles, head: Int, rows: Range<Int>, _ work: Workspace) throws(KVSieveError) {
         self.tiles = tiles
@@ -24,6 +25,7 @@ struct AttentionPart: @unchecked Sendable {
         maxima = try work.tileMaxima.reserve((tiles.count + 1) * tiles.partRows)
         sums = try work.tileSums.reserve((tiles.count + 1) * tiles.partRows)
         weights = try work.tileWeights.reserve(tiles.count * tiles.partRows)
+        statistics = try work.rowStatistics.reserve(2 * tiles.attention.layer.shape.queryHeads * tiles.attention.rows)
     }
 
     private var attention: WindowAttention { tiles.attention }
@@ -161,7 +163,14 @@ struct AttentionPart: @unchecked Sendable {
             for tile in 0..<tiles.count {
                 sum += Double(sums[tile &* width &+ r]) * Double(weights[tile &* width &+ r])
             }
-            let share = tiles.layout.source(rows.lowerBound + r) == nil ? 0 : 1 / sum
+            let source = tiles.layout.source(rows.lowerBound + r)
+            if let source {
+                let group = attention.layer.shape.group
+                let place = statistics + 2 * ((head * group + source.head) * attention.rows + source.row)
+                place[0] = highest[r]
+                place[1] = Float(1 / sum)
+            }
+            let share = source == nil ? 0 : 1 / sum
             for tile in 0..<tiles.count {
                 weights[tile &* width &+ r] = Float(Double(weights[tile &* width &+ r]) * share)
             }

@@ -19,6 +19,12 @@ public struct HeadColumns: @unchecked Sendable {
         for j in 0..<(sumRows * layer.tokens) { sums[j] *= factor }
     }
 
+    /// total[head] += the columns, from the first token on.
+    func add(to total: LayerScores) {
+        guard let out = total.row(head).baseAddress else { return }
+        kernels.add_scaled(sums, 1, Int64(layer.tokens), out)
+    }
+
     /// scores[head] = the candidates' columns. Sinks and recent positions are cut off before anything is pooled.
     public func store(_ frame: Frame, into scores: LayerScores) {
         guard let out = scores.row(head).baseAddress else { return }

@@ -44,11 +44,13 @@ public struct WindowAttention: Sendable {
         let tiles = AttentionTiles(self, rowLayout, sumRows: sumRows)
         try tiles.reserve(work)
         let sums = try work.columns.reserve(sumRows * layer.tokens)
+        try work.rowStatistics.reserve(2 * layer.shape.queryHeads * rows)
         for head in 0..<layer.shape.heads {
             sums.update(repeating: 0, count: sumRows * layer.tokens)
             try tiles.addColumns(head, work, sums)
             try body(HeadColumns(layer: layer, head: head, sums: sums, sumRows: sumRows))
         }
+        work.statistics = .rows
     }
 }
 

@@ -1,4 +1,4 @@
-// What a method reads of one layer. Queries (Hq, rows, D), keys (H, T, D), values (H, T, Dv); rows = min(W, T).
+// What a method reads of one layer. Queries (Hq, rows, D), keys (H, T, D), values (H, T, Dv); rows = min(W, T), or T.
 // A tensor the layer does not need is nil and was never looked at.
 
 /// Which tensors a layer reads. The raw values are the C API's KVSIEVE_NEEDS_*.
@@ -8,6 +8,8 @@ public struct Needs: OptionSet, Sendable {
     public static let queries = Needs(rawValue: 1)
     public static let keys = Needs(rawValue: 2)
     public static let values = Needs(rawValue: 4)
+    /// The queries are those of all T tokens.
+    public static let allQueries = Needs(rawValue: 8)
 }
 
 public struct LayerView: Sendable {
@@ -35,6 +37,7 @@ public struct LayerView: Sendable {
         guard let tokens = tokens ?? keys?.tokens ?? values?.tokens else {
             throw KVSieveError(.state, "layer \(layer) takes over the choice of a layer that was not observed")
         }
+        let rows = needs.contains(.allQueries) ? tokens : min(window, tokens)
         self.tokens = tokens
         self.queries = queries
         self.keys = keys
@@ -48,8 +51,19 @@ public struct LayerView: Sendable {
             try Self.check(queries, "heads", queries.heads, shape.queryHeads, "the model's query_heads")
             try Self.check(queries, "dim", queries.dim, shape.headDim, "the model's head_dim")
             try Self.check(
-                queries, "tokens", queries.tokens, min(window, tokens), "min(window \(window), tokens \(tokens))")
+                queries, "tokens", queries.tokens, rows,
+                needs.contains(.allQueries) ? "all tokens" : "min(window \(window), tokens \(tokens))")
         }
+    }
+
+    /// Some rows of a layer: its first tokens, and queries of the last of them.
+    init(_ layer: LayerView, queries: TensorView, keys: TensorView) {
+        shape = layer.shape
+        self.layer = layer.layer
+        tokens = keys.tokens
+        self.queries = queries
+        self.keys = keys
+        values = nil
     }
 
     private static func required(

@@ -27,6 +27,23 @@ public struct TensorView: @unchecked Sendable {
         base + (head &* headStride &+ token &* tokenStride)
     }
 
+    /// Some of the tokens, in the same memory.
+    func tokens(_ range: Range<Int>) -> TensorView {
+        TensorView(self, base: base + range.lowerBound * tokenStride, tokens: range.count)
+    }
+
+    private init(_ whole: TensorView, base: UnsafeMutableRawPointer, tokens: Int) {
+        name = whole.name
+        self.base = base
+        heads = whole.heads
+        self.tokens = tokens
+        dim = whole.dim
+        headStride = whole.headStride
+        tokenStride = whole.tokenStride
+        type = whole.type
+        extent = whole.extent - (whole.tokens - tokens) * whole.tokenStride
+    }
+
     public init(
         _ name: StaticString, base: UnsafeMutableRawPointer, heads: Int, tokens: Int, dim: Int, headStride: Int,
         tokenStride: Int, type: ElementType

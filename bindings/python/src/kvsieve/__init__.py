@@ -4,7 +4,7 @@ A thin binding of libkvsieve: no policy, no defaults and no list of methods of i
 """
 
 from ._compress import Layer, compress
-from ._kept import Kept
+from ._kept import Kept, Slots
 from ._library import build_info, version
 from ._methods import MethodInfo, ParameterInfo, methods
 from .errors import KVSieveError
@@ -18,6 +18,7 @@ __all__ = [
     "Model",
     "ParameterInfo",
     "Plan",
+    "Slots",
     "build_info",
     "compress",
     "methods",

@@ -18,8 +18,8 @@ OK = 0
 DTYPES = {"float32": 0, "float16": 1, "bfloat16": 2}
 """KVSIEVE_F32, KVSIEVE_F16, KVSIEVE_BF16 by numpy's names."""
 
-NEEDS = {"queries": 1, "keys": 2, "values": 4}
-"""KVSIEVE_NEEDS_QUERIES, KVSIEVE_NEEDS_KEYS, KVSIEVE_NEEDS_VALUES."""
+NEEDS = {"queries": 1, "keys": 2, "values": 4, "all_queries": 8}
+"""KVSIEVE_NEEDS_QUERIES, _KEYS, _VALUES, _ALL_QUERIES."""
 
 
 class kvsieve_plan(ctypes.Structure):
@@ -68,6 +68,18 @@ class kvsieve_kept(ctypes.Structure):
     ]
 
 
+class kvsieve_slots(ctypes.Structure):
+    """What stands in the slots of one head; positions belong to the plan."""
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("reserved", ctypes.c_int32),
+        ("length", ctypes.c_int64),
+        ("tokens", ctypes.c_int64),
+        ("positions", ctypes.POINTER(ctypes.c_int32)),
+    ]
+
+
 class kvsieve_method_info(ctypes.Structure):
     """A method, as the library knows it."""
 
@@ -103,6 +115,7 @@ STRUCTURES: list[Any] = [
     kvsieve_tensor,
     kvsieve_model,
     kvsieve_kept,
+    kvsieve_slots,
     kvsieve_method_info,
     kvsieve_parameter_info,
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._abi import kvsieve_kept
+from ._abi import kvsieve_kept, kvsieve_slots
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,21 @@ class Kept:
         if not 0 <= head < heads:
             raise IndexError(f"head is {head}: expected 0 to {heads - 1}")
         return self.positions[self.offsets[head] : self.offsets[head + 1]]
+
+
+@dataclass(frozen=True, eq=False)
+class Slots:
+    """What stands in the slots of one head. A copy."""
+
+    positions: np.ndarray[Any, np.dtype[np.int32]]
+    """(length,): the absolute position in each slot, in the order of the slots."""
+    tokens: int
+    """Logical length: tokens seen. The next token's position."""
+
+
+def copied_slots(slots: kvsieve_slots) -> Slots:
+    """A copy of what the plan still owns."""
+    return Slots(np.ctypeslib.as_array(slots.positions, (slots.length,)).copy(), slots.tokens)
 
 
 def copied(kept: kvsieve_kept) -> Kept:

@@ -17,6 +17,10 @@ PROTOTYPES = {
     "kvsieve_plan_observe": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int32_t", "layer"), ("const kvsieve_tensor *", "queries"), ("const kvsieve_tensor *", "keys"), ("const kvsieve_tensor *", "values")]),
     "kvsieve_plan_reset": ("kvsieve_status", [("kvsieve_plan *", "plan")]),
     "kvsieve_plan_set": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int32_t", "parameter"), ("double", "value")]),
+    "kvsieve_plan_slots": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "layer"), ("int32_t", "head"), ("kvsieve_slots *", "slots")]),
+    "kvsieve_plan_step": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int32_t", "layer"), ("const kvsieve_tensor *", "queries"), ("const kvsieve_tensor *", "keys"), ("const kvsieve_tensor *", "values"), ("int32_t *", "evict")]),
+    "kvsieve_plan_step_logits": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int32_t", "layer"), ("const kvsieve_tensor *", "logits"), ("const kvsieve_tensor *", "values"), ("int32_t *", "evict")]),
+    "kvsieve_plan_trim": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int64_t", "tokens")]),
     "kvsieve_status_name": ("const char *", [("kvsieve_status", "status")]),
     "kvsieve_version": ("int32_t", []),
 }

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ._abi import NEEDS, kvsieve_kept, kvsieve_model, kvsieve_plan, sized
-from ._kept import Kept, copied
+from ._abi import NEEDS, kvsieve_kept, kvsieve_model, kvsieve_plan, kvsieve_slots, sized
+from ._kept import Kept, Slots, copied, copied_slots
 from ._library import library
 from ._methods import MethodInfo, find_method, natural, parameter_value
 from ._numbers import real, whole
@@ -97,7 +97,10 @@ class Plan:
         return natural(value.value, info.integral)
 
     def needs(self, layer: int) -> frozenset[str]:
-        """Which of "queries", "keys", "values" observe will read in `layer`; empty for one that borrows its choice."""
+        """Which of "queries", "keys", "values" observe will read in `layer`; empty for one that borrows its choice.
+
+        With "all_queries" the queries are those of all T tokens, not of the last W.
+        """
         bits = ctypes.c_int32()
         with self._use() as handle:
             check(library().kvsieve_plan_needs(handle, whole("layer", layer), ctypes.byref(bits)))
@@ -106,7 +109,7 @@ class Plan:
     def observe(self, layer: int, queries: Any = None, keys: Any = None, values: Any = None) -> None:
         """Looks at one layer. Once a layer, layers in order from 0.
 
-        queries  (Hq, min(W, T), D)  the last queries, rotary embedding applied
+        queries  (Hq, min(W, T), D)  the last queries, rotary embedding applied; (Hq, T, D) for "all_queries"
         keys     (H, T, D)           all keys, rotary embedding applied; T is the same in every layer
         values   (H, T, any)
         Those that needs(layer) does not name may be None.
@@ -145,6 +148,48 @@ class Plan:
             target = tensor("out", result[np.newaxis] if out is None else out, writable=True)
             check(library().kvsieve_plan_gather(handle, number, view.pointer, target.pointer))
         return result
+
+    def step(self, layer: int, queries: Any = None, keys: Any = None, values: Any = None, *, logits: Any = None) -> Any:
+        """New tokens of one layer arrive; for each one slot leaves once the budget is full. Returns (H, m) int32.
+
+        After finish, of a plan made with decoding=1, for methods that decode (AhaKV, arXiv 2506.03762; H2O, arXiv
+        2306.14048). Each layer once, in order, all with the same m tokens; m at most the recent tokens that never leave.
+
+        queries  (Hq, m, D)  of the new tokens
+        keys     (H, n, D)   the rows that live, and the m new ones behind them
+        values   (H, n, any) likewise; may be None for a method that reads none
+        logits   (Hq, m, n)  instead of queries and keys: scale * q . k, which need not be computed again
+
+        The result says where each new row goes: row n - m + i of head h moves to slot result[h, i], in the order of i;
+        -1 stays. The plan's own books (slots) are as if that was done.
+        """
+        number = whole("layer", layer)
+        given = {"queries": queries, "keys": keys} if logits is None else {"logits": logits}
+        given["values"] = values
+        views = {name: None if array is None else tensor(name, array) for name, array in given.items()}
+        first = views["queries" if logits is None else "logits"]
+        result = np.empty((self.model.kv_heads, first.struct.tokens if first else 1), np.int32)
+        call = library().kvsieve_plan_step if logits is None else library().kvsieve_plan_step_logits
+        with self._use() as handle:
+            pointers = [None if view is None else view.pointer for view in views.values()]
+            check(call(handle, number, *pointers, result.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))))
+        return result
+
+    def trim(self, tokens: int) -> None:
+        """Takes the newest `tokens` back as if they had never come; at most those of the last step, in all layers.
+
+        For a rejected draft: step, decide, trim, then move the rows of the tokens that stay.
+        """
+        with self._use() as handle:
+            check(library().kvsieve_plan_trim(handle, whole("tokens", tokens, 64)))
+
+    def slots(self, layer: int, head: int) -> Slots:
+        """The absolute position in each slot of a head now, as a copy. After finish."""
+        slots: kvsieve_slots = sized(kvsieve_slots)
+        with self._use() as handle:
+            numbers = whole("layer", layer), whole("head", head)
+            check(library().kvsieve_plan_slots(handle, *numbers, ctypes.byref(slots)))
+            return copied_slots(slots)
 
     def reset(self) -> None:
         """Forgets the sequence, keeps parameters and memory: ready for the next one."""

@@ -1,0 +1,86 @@
+// One key/value head while its sequence is decoded: the position in each slot, and what is known of each slot's worth.
+//
+// A token of position t arrives behind the living slots; with more than C of them one leaves, and the new token takes over
+// its slot. Who leaves: of the slots that hold neither one of the last `recent` positions nor one of the first `sinks`, that
+// with the lowest score (times its pooled value norm); of equals the highest position.
+
+struct DecodingHead: @unchecked Sendable {
+    let rule: DecodeRule
+    /// (C).
+    let positions: UnsafeMutablePointer<Int32>
+    /// Slot of each of the last `recent` positions, at position % recent.
+    let recentSlots: UnsafeMutablePointer<Int32>
+    /// (C): gamma, the pooled squared value norm; final once half a kernel of tokens has come after.
+    let gamma: UnsafeMutablePointer<Float>
+    /// Squared norms of the last `kernel` positions, at position % kernel.
+    let norms: UnsafeMutablePointer<Float>
+    let rolling: RollingScores?
+    let running: RunningScores?
+
+    /// What a step did for one token: enough to take it back.
+    struct Entry: BitwiseCopyable {
+        var slot: Int32 = 0
+        var moves = false
+        var oldPosition: Int32 = 0
+        var oldRecentSlot: Int32 = 0
+        var oldGamma: Float = 0
+        var oldNorm: Float = 0
+    }
+
+    private var kernel: Int { rule.valueKernel ?? 0 }
+
+    /// gamma of `position`, whose last neighbour has just come; the ring holds all of them.
+    private func pooled(around position: Int) -> Float {
+        var sum: Float = 0
+        for neighbour in max(0, position - kernel / 2)...(position + kernel / 2) { sum += norms[neighbour % kernel] }
+        return sum / Float(kernel)
+    }
+
+    /// The norm of the newest position joins; the one half a kernel before it now knows all its neighbours.
+    func addNorm(_ norm: Float, position: Int) {
+        norms[position % kernel] = norm
+        let final = position - kernel / 2
+        if final >= 0, final < position { gamma[Int(recentSlots[final % rule.recent])] = pooled(around: final) }
+    }
+
+    /// Slot of 0 ..< count that leaves when `newest` joins.
+    func worst<Score: BinaryFloatingPoint>(_ totals: UnsafePointer<Score>, _ count: Int, newest: Int) -> Int {
+        let firstRecent = newest - rule.recent + 1
+        let weighs = rule.valueKernel != nil
+        var (slot, lowest, latest) = (0, Double.infinity, -1)
+        for s in 0..<count {
+            let score = Double(totals[s]) * (weighs ? Double(gamma[s]) : 1)
+            // Most slots go by here: positions are looked at last.
+            if score > lowest { continue }
+            let position = Int(positions[s])
+            if position >= firstRecent || position < rule.sinks { continue }
+            if score < lowest || position > latest { (slot, lowest, latest) = (s, score, position) }
+        }
+        return slot
+    }
+
+    /// Puts the newest token in `slot`; the entry remembers what was there.
+    func place(_ position: Int, _ slot: Int, _ entry: inout Entry) {
+        entry.slot = Int32(truncatingIfNeeded: slot)
+        entry.oldPosition = positions[slot]
+        positions[slot] = Int32(truncatingIfNeeded: position)
+        entry.oldRecentSlot = recentSlots[position % rule.recent]
+        recentSlots[position % rule.recent] = entry.slot
+        if kernel > 0 {
+            entry.oldGamma = gamma[slot]
+            if kernel == 1 { gamma[slot] = norms[0] }
+        }
+    }
+
+    func takeBack(_ position: Int, _ entry: Entry) {
+        let slot = Int(entry.slot)
+        positions[slot] = entry.oldPosition
+        recentSlots[position % rule.recent] = entry.oldRecentSlot
+        if kernel > 0 {
+            gamma[slot] = entry.oldGamma
+            norms[position % kernel] = entry.oldNorm
+        }
+    }
+
+    func norm(at position: Int) -> Float { kernel > 0 ? norms[position % kernel] : 0 }
+}

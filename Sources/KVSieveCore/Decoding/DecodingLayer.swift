@@ -1,0 +1,238 @@
+// One layer while its sequence is decoded: its heads, which all have the same number of slots, and a journal of the last call.
+//
+// Memory a head: C positions, `recent` slots; by the last r rows (r + 1) C floats, by all rows C doubles; with value norms
+// C + kernel floats. The journal holds, for each token of the longest call so far, C + r floats or C doubles.
+
+final class DecodingLayer: @unchecked Sendable {
+    private(set) var rule: DecodeRule
+    let heads: Int
+    /// Slots that hold a token, the same in every head.
+    private(set) var living = 0
+    /// Tokens of the last call that can be taken back.
+    private(set) var undoable = 0
+    private var place = RollingScores.Place()
+    /// Of each token of the last call: living slots and place before it came.
+    private var before: [(living: Int, place: RollingScores.Place)] = []
+    private let integers: Buffer<Int32>
+    private let floats: Buffer<Float>
+    private let doubles: Buffer<Double>
+    private let entries: Buffer<DecodingHead.Entry>
+    private let rowJournal: Buffer<Float>
+    private let sumJournal: Buffer<Double>
+    private var all: [DecodingHead] = []
+
+    private var width: Int { rule.budget }
+    private var journalFloats: Int {
+        rule.rows > 0 ? RollingScores.journalFloats(rows: rule.rows, width: width) : 0
+    }
+
+    init(_ rule: DecodeRule, heads: Int, _ account: MemoryAccount) throws(KVSieveError) {
+        self.rule = rule
+        self.heads = heads
+        integers = Buffer(account)
+        floats = Buffer(account)
+        doubles = Buffer(account)
+        entries = Buffer(account)
+        rowJournal = Buffer(account)
+        sumJournal = Buffer(account)
+        try integers.reserve(heads * (width + rule.recent))
+        try floats.reserve(heads * floatsOfHead)
+        try doubles.reserve(rule.rows > 0 ? 1 : heads * width)
+        try clear(rule)
+    }
+
+    private var floatsOfHead: Int {
+        let scores = rule.rows > 0 ? RollingScores.floats(rows: rule.rows, width: width) : 0
+        return scores + (rule.valueKernel.map { width + $0 } ?? 0)
+    }
+
+    /// Does a sequence by this rule need exactly this memory?
+    func suits(_ other: DecodeRule) -> Bool {
+        other.budget == rule.budget && other.recent == rule.recent && other.rows == rule.rows
+            && other.valueKernel == rule.valueKernel
+    }
+
+    /// As new, for a rule that suits.
+    func clear(_ rule: DecodeRule) throws(KVSieveError) {
+        self.rule = rule
+        let (width, rows, floatsOfHead) = (width, rule.rows, floatsOfHead)
+        let integers = try integers.reserve(heads * (width + rule.recent))
+        let floats = try floats.reserve(heads * floatsOfHead)
+        let doubles = try doubles.reserve(rows > 0 ? 1 : heads * width)
+        all = (0..<heads).map { head in
+            let memory = floats + head * floatsOfHead
+            let scores = rows > 0 ? RollingScores.floats(rows: rows, width: width) : 0
+            return DecodingHead(
+                rule: rule, positions: integers + head * (width + rule.recent),
+                recentSlots: integers + head * (width + rule.recent) + width, gamma: memory + scores,
+                norms: memory + scores + width,
+                rolling: rows > 0 ? RollingScores(rows: rows, width: width, memory) : nil,
+                running: rows > 0 ? nil : RunningScores(width: width, sums: doubles + head * width))
+        }
+        integers.update(repeating: 0, count: heads * (width + rule.recent))
+        floats.update(repeating: 0, count: heads * floatsOfHead)
+        for head in all { head.running?.clear() }
+        living = 0
+        undoable = 0
+        place = RollingScores.Place()
+        before = []
+    }
+
+    func head(_ index: Int) -> DecodingHead { all[index] }
+
+    /// The position in each slot of a head.
+    func positions(_ head: Int) -> UnsafeBufferPointer<Int32> {
+        UnsafeBufferPointer(start: all[head].positions, count: living)
+    }
+
+    /// After the prefill's evidence was written into the heads.
+    func begin(living: Int, rows: Int) {
+        self.living = living
+        place = RollingScores.Place(index: rows)
+        for head in all { head.rolling?.restorePrefix(place) }
+        undoable = 0
+    }
+
+    /// The tokens first ..< first + m arrive. On failure nothing has changed.
+    /// - Parameter evict: (H, m): the slot a token moves to, -1 when it stays.
+    func step(
+        _ input: StepInput, first: Int, _ work: Workspace, evict: UnsafeMutablePointer<Int32>
+    ) throws(KVSieveError) {
+        let tokens = input.tokens
+        try input.reserve(work)
+        let norms = PointerBox(try work.tileSums.reserve(heads * tokens))
+        let rows = try work.map(heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
+            try self.check(input, head, work, worker, norms.pointer + head * tokens)
+        }
+        try entries.reserve(heads * tokens)
+        try rowJournal.reserve(heads * tokens * journalFloats)
+        try sumJournal.reserve(rule.rows > 0 ? 1 : heads * tokens * width)
+        for worker in work.workers {
+            try worker.row.reserve(3 * (input.rows + 1))
+            try worker.totals.reserve(input.rows + 1)
+            try worker.ranks.reserve(width + 1)
+        }
+        // From here on nothing fails.
+        var places = place
+        for head in all { if let rolling = head.rolling { places = rolling.settle(place) } }
+        place = places
+        before = []
+        for _ in 0..<tokens {
+            before.append((min(living + before.count, width), places))
+            if let rolling = all.first?.rolling { places = rolling.following(places) }
+        }
+        let out = PointerBox(evict)
+        try work.forEach(heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
+            try self.step(
+                head, input, rows[head], first, worker, norms.pointer + head * tokens, out.pointer + head * tokens)
+        }
+        place = places
+        living = min(living + tokens, width)
+        undoable = tokens
+    }
+
+    /// Logits of a head, all finite where they are looked at; squared norms of the new values.
+    private func check(
+        _ input: StepInput, _ head: Int, _ work: Workspace, _ worker: WorkerBuffers,
+        _ norms: UnsafeMutablePointer<Float>
+    ) throws(KVSieveError) -> LogitRows {
+        let logits = try input.logits(head, work, worker)
+        for row in 0..<(input.shape.group * input.tokens) {
+            let visible = living + row % input.tokens + 1
+            guard kernels.row_maximum(logits[row], Int64(visible)).isFinite else {
+                throw KVSieveError(
+                    .nonfinite,
+                    "logits of layer \(input.layer), kv head \(head), new token \(row % input.tokens) have NaN or infinity")
+            }
+        }
+        for i in 0..<input.tokens where rule.valueKernel != nil {
+            norms[i] = try input.norm(head, i, worker)
+            guard norms[i].isFinite else {
+                throw KVSieveError(
+                    .nonfinite,
+                    "values of layer \(input.layer), kv head \(head), new token \(i) have NaN or infinity, or a squared norm"
+                        + " that overflows")
+            }
+        }
+        return logits
+    }
+
+    /// One head's tokens, one after another.
+    private func step(
+        _ index: Int, _ input: StepInput, _ logits: LogitRows, _ first: Int, _ worker: WorkerBuffers,
+        _ norms: UnsafePointer<Float>, _ evict: UnsafeMutablePointer<Int32>
+    ) throws(KVSieveError) {
+        let head = all[index]
+        let (tokens, group) = (input.tokens, input.shape.group)
+        let scratch = try worker.row.reserve(3 * (input.rows + 1))
+        let sums = try worker.totals.reserve(input.rows + 1)
+        // Where a slot's row is while the caller has not moved any.
+        let rows = try worker.ranks.reserve(width + 1)
+        let entries = try entries.reserve(heads * tokens) + index * tokens
+        let rowJournal = try rowJournal.reserve(heads * tokens * journalFloats) + index * tokens * journalFloats
+        let sumJournal = try sumJournal.reserve(rule.rows > 0 ? 1 : heads * tokens * width)
+        let (newest, row, totals) = (scratch, scratch + input.rows + 1, scratch + 2 * (input.rows + 1))
+        if tokens > 1 { for slot in 0..<living { rows[slot] = Int32(truncatingIfNeeded: slot) } }
+        for i in 0..<tokens {
+            let (count, place) = before[i]
+            let position = first + i
+            rows[count] = Int32(truncatingIfNeeded: living + i)
+            newest.update(repeating: 0, count: count + 1)
+            for g in 0..<group {
+                var z = logits[g * tokens + i]
+                if tokens > 1 {
+                    for slot in 0...count { row[slot] = z[Int(rows[slot])] }
+                    z = UnsafePointer(row)
+                }
+                let sum = kernels.row_exponentials(
+                    z, Int64(count + 1), kernels.row_maximum(z, Int64(count + 1)), Float(rule.gain(position + 1)), row)
+                kernels.add_scaled(row, 1 / (sum * Float(group)), Int64(count + 1), newest)
+            }
+            var entry = DecodingHead.Entry()
+            entry.oldNorm = head.norm(at: position)
+            if rule.valueKernel != nil { head.addNorm(norms[i], position: position) }
+            var slot = count
+            if let rolling = head.rolling {
+                let at = rolling.total(newest, count + 1, place, into: totals)
+                if count == width { slot = head.worst(UnsafePointer(totals), count, newest: position) }
+                rolling.push(newest, living: count, slot: slot, at, journal: rowJournal + i * journalFloats)
+            } else if let running = head.running {
+                running.total(newest, count + 1, into: sums)
+                if count == width { slot = head.worst(UnsafePointer(sums), count, newest: position) }
+                running.push(sums, living: count, slot: slot, journal: sumJournal + (index * tokens + i) * width)
+            }
+            head.place(position, slot, &entry)
+            rows[slot] = Int32(truncatingIfNeeded: living + i)
+            entry.moves = slot != living + i
+            entries[i] = entry
+            evict[i] = entry.moves ? entry.slot : -1
+        }
+    }
+
+    /// The newest `count` tokens, of positions ... last, never came.
+    func undo(_ count: Int, last: Int) throws(KVSieveError) {
+        let tokens = before.count
+        let entries = try entries.reserve(heads * tokens)
+        let rowJournal = try rowJournal.reserve(heads * tokens * journalFloats)
+        let sumJournal = try sumJournal.reserve(rule.rows > 0 ? 1 : heads * tokens * width)
+        let remaining = undoable - count
+        let (livingBefore, placeBefore) = before[remaining]
+        for (index, head) in all.enumerated() {
+            for back in 0..<count {
+                let i = undoable - 1 - back
+                let entry = entries[index * tokens + i]
+                if let rolling = head.rolling {
+                    rolling.pop(
+                        slot: Int(entry.slot), rolling.placed(before[i].place),
+                        journal: rowJournal + (index * tokens + i) * journalFloats)
+                }
+                head.running?.pop(journal: sumJournal + (index * tokens + i) * width)
+                head.takeBack(last - back, entry)
+            }
+            head.rolling?.restorePrefix(placeBefore)
+        }
+        living = livingBefore
+        place = placeBefore
+        undoable = remaining
+    }
+}

@@ -1,0 +1,143 @@
+// What a step is given: the attention logits of the new tokens, or what they are the product of.
+
+/// The new tokens of one layer and what they look at. n rows: the living slots, and the m new tokens behind them.
+public struct StepInput: Sendable {
+    enum Source: Sendable {
+        /// queries (Hq, m, D), keys (H, n, D).
+        case product(queries: TensorView, keys: TensorView)
+        /// (Hq, m, n): scale * q . k.
+        case logits(TensorView)
+    }
+
+    let shape: ModelShape
+    let layer: Int
+    let source: Source
+    /// (H, n, Dv); the rows of the new tokens are read.
+    let values: TensorView?
+    /// m.
+    let tokens: Int
+    /// n.
+    let rows: Int
+
+    public init(
+        _ shape: ModelShape, layer: Int, queries: TensorView, keys: TensorView, values: TensorView?
+    ) throws(KVSieveError) {
+        try check(queries, "heads", queries.heads, shape.queryHeads, "the model's query_heads")
+        try check(queries, "dim", queries.dim, shape.headDim, "the model's head_dim")
+        try check(keys, "heads", keys.heads, shape.heads, "the model's kv_heads")
+        try check(keys, "dim", keys.dim, shape.headDim, "the model's head_dim")
+        try self.init(
+            shape, layer, .product(queries: queries, keys: keys), values, tokens: queries.tokens, rows: keys.tokens)
+    }
+
+    public init(
+        _ shape: ModelShape, layer: Int, logits: TensorView, values: TensorView?
+    ) throws(KVSieveError) {
+        try check(logits, "heads", logits.heads, shape.queryHeads, "the model's query_heads")
+        try self.init(shape, layer, .logits(logits), values, tokens: logits.tokens, rows: logits.dim)
+    }
+
+    private init(
+        _ shape: ModelShape, _ layer: Int, _ source: Source, _ values: TensorView?, tokens: Int, rows: Int
+    ) throws(KVSieveError) {
+        if let values {
+            try check(values, "heads", values.heads, shape.heads, "the model's kv_heads")
+            try check(values, "tokens", values.tokens, rows, "the rows of the other tensors")
+        }
+        self.shape = shape
+        self.layer = layer
+        self.source = source
+        self.values = values
+        self.tokens = tokens
+        self.rows = rows
+    }
+
+    /// Keys that are widened, or read, together.
+    static let tile = 64
+
+    func reserve(_ work: Workspace) throws(KVSieveError) {
+        try work.logits.reserve(shape.queryHeads * tokens * rows)
+        for worker in work.workers {
+            try worker.keyTile.reserve(max(Self.tile * shape.headDim, values?.dim ?? 0))
+            try worker.row.reserve(max(shape.group * tokens * shape.headDim, 2 * (rows + 1)))
+        }
+    }
+
+    /// Logits of key/value head `head`; f32 logits are where the caller has them.
+    func logits(_ head: Int, _ work: Workspace, _ worker: WorkerBuffers) throws(KVSieveError) -> LogitRows {
+        let count = shape.group * tokens
+        let out = try work.logits.reserve(shape.queryHeads * tokens * rows) + head * count * rows
+        switch source {
+        case .logits(let tensor):
+            let first = head * shape.group
+            if tensor.type == .float32 {
+                return LogitRows(
+                    start: tensor.row(first, 0), tokens: tokens, headStride: tensor.headStride,
+                    rowStride: tensor.tokenStride)
+            }
+            for row in 0..<count {
+                tensor.type.widen(tensor.row(first + row / tokens, row % tokens), out + row * rows, rows)
+            }
+        case .product(let queries, let keys):
+            try multiply(queries, keys, head, worker, out)
+        }
+        return LogitRows(start: out, tokens: tokens, headStride: tokens * rows * 4, rowStride: rows * 4)
+    }
+
+    private func multiply(
+        _ queries: TensorView, _ keys: TensorView, _ head: Int, _ worker: WorkerBuffers,
+        _ out: UnsafeMutablePointer<Float>
+    ) throws(KVSieveError) {
+        let (dim, count) = (shape.headDim, shape.group * tokens)
+        let packed = try worker.row.reserve(count * dim)
+        for row in 0..<count {
+            let target = packed + row * dim
+            queries.type.widen(queries.row(head * shape.group + row / tokens, row % tokens), target, dim)
+            for d in 0..<dim { target[d] *= shape.scale }
+        }
+        let tile = try worker.keyTile.reserve(Self.tile * dim)
+        var first = 0
+        while first < rows {
+            let columns = min(Self.tile, rows - first)
+            var floats = UnsafePointer(tile)
+            var stride = dim
+            if keys.type == .float32 {
+                floats = UnsafePointer(keys.row(head, first).assumingMemoryBound(to: Float.self))
+                stride = keys.tokenStride / 4
+            } else {
+                for j in 0..<columns { keys.type.widen(keys.row(head, first + j), tile + j * dim, dim) }
+            }
+            kernels.row_dots(
+                packed, Int64(count), floats, Int64(stride), Int64(columns), Int64(dim), out + first, Int64(rows))
+            first += columns
+        }
+    }
+
+    /// Squared norm of new token i's values.
+    func norm(_ head: Int, _ i: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Float {
+        guard let values else { throw KVSieveError(.null, "values are NULL, but the method reads them") }
+        let row = try worker.keyTile.reserve(values.dim)
+        values.type.widen(values.row(head, rows - tokens + i), row, values.dim)
+        return kernels.squared_norm(row, Int64(values.dim))
+    }
+}
+
+/// Row g * m + i holds the logits of query head g of a group and new token i.
+struct LogitRows: @unchecked Sendable {
+    let start: UnsafeRawPointer
+    let tokens: Int
+    let headStride: Int
+    let rowStride: Int
+
+    subscript(row: Int) -> UnsafePointer<Float> {
+        (start + row / tokens * headStride + row % tokens * rowStride).assumingMemoryBound(to: Float.self)
+    }
+}
+
+private func check(
+    _ tensor: TensorView, _ field: StaticString, _ value: Int, _ expected: Int, _ what: String
+) throws(KVSieveError) {
+    guard value == expected else {
+        throw KVSieveError(.shape, "\(tensor.name).\(field) is \(value); expected \(expected), \(what)")
+    }
+}

@@ -1,0 +1,49 @@
+// One row of logits, its tokens in the lanes.
+
+/// The greatest of row[j], j < count; NaN when one of them is NaN or infinite. -inf for no numbers.
+@inline(__always)
+func rowMaximum(_ row: UnsafePointer<Float>, _ count: Int) -> Float {
+    var highest = Lanes(repeating: -.infinity)
+    var poison = Lanes(repeating: 0)
+    var j = 0
+    while j &+ laneCount <= count {
+        let z = load(row + j)
+        highest = greater(highest, z)
+        poison += z * Lanes(repeating: 0)
+        j &+= laneCount
+    }
+    var most = greatest(highest)
+    var rest = total(poison)
+    while j < count {
+        if row[j] > most { most = row[j] }
+        rest += row[j] * 0
+        j &+= 1
+    }
+    return rest == 0 ? most : .nan
+}
+
+/// out[j] = exp((row[j] - maximum) * factor), j < count, 0 <= factor; returns their sum. See TileExponentials for exp.
+@inline(__always)
+func rowExponentials(
+    _ row: UnsafePointer<Float>, _ count: Int, _ maximum: Float, _ factor: Float, _ out: UnsafeMutablePointer<Float>
+) -> Float {
+    let reference = Lanes(repeating: maximum)
+    let factors = Lanes(repeating: factor)
+    var sums = Lanes(repeating: 0)
+    var j = 0
+    while j &+ laneCount <= count {
+        let e = exponential((load(row + j) - reference) * factors)
+        store(e, out + j)
+        sums += e
+        j &+= laneCount
+    }
+    var rest: Float = 0
+    while j < count {
+        // A vector of one number, so that every number has the same exponential wherever it stands.
+        let e = exponential(Lanes(repeating: (row[j] - maximum) * factor))[0]
+        out[j] = e
+        rest += e
+        j &+= 1
+    }
+    return total(sums) + rest
+}
