@@ -21,10 +21,11 @@ class Case:
 
 
 DEFAULTS: dict[str, dict[str, float]] = {
-    "ahakv": dict(budget=1024, window=32, pool_kernel=7, gain_floor=0, sinks=0),
+    "ahakv": dict(budget=1024, window=32, pool_kernel=7, gain_floor=0, sinks=0, decoding=0),
     "taskkv": dict(ratio=0.5, window=32, pool_kernel=7, beta=0.25, top=1, sinks=16, recent=256, tokens=256),
     "windowkv": dict(budget=1024, window=16, task=0, size=8, shared=8, pyramid=14, charge=0),
     "dynamickv": dict(budget=1024, window=8, pool_kernel=7, pool=0, cap=10, every=4),
+    "h2o": dict(budget=1024, recent_ratio=0.5, decoding=0),
 }
 
 
@@ -93,4 +94,10 @@ CASES = [
     case("dynamickv", "one update, candidates few", "4 8:2 33", 90, budget=80, every=9, scale=0.1875),
     case("dynamickv", "two thousand tokens, bf16", "3 4:2 64", 2000, budget=200, cap=5, every=1, pool=1, dtype="bf16"),
     case("dynamickv", "f16", "5 4:4 33", 260, budget=48, window=4, every=2, dtype="f16"),
+
+    case("h2o", "group of four", "2 8:2 64", 300, budget=80),
+    case("h2o", "more rows than go together, own scale, bf16", "1 4:4 33", 211, budget=50, recent_ratio=0.25, scale=0.25, dtype="bf16"),
+    case("h2o", "H1 one recent token at least, f16", "2 2:1 8", 90, budget=30, recent_ratio=0, dtype="f16"),
+    case("h2o", "only recent tokens", "1 4:2 8", 70, budget=16, recent_ratio=1),
+    case("h2o", "kept whole: T = C", "2 4:2 8", 40, budget=40),
 ]

@@ -57,7 +57,7 @@ def compact(kept: Kept) -> list:
 
 
 def solve(case: Case, first_seed: int) -> dict:
-    rows = min(int(case.parameters["window"]), case.tokens)
+    rows = min(int(case.parameters.get("window", case.tokens)), case.tokens)
     for seed in range(first_seed, first_seed + 200):
         cache = make_cache(seed, case.layers, case.query_heads, case.kv_heads, case.head_dim, case.tokens, rows,
                            scale=case.scale, dtype=case.dtype, zero=case.zero)

@@ -1,4 +1,4 @@
-"""The four methods' prefill, naive, in float64, from the formulas (Sources/KVSieveMethods/README.md). No code is shared with the library.
+"""The methods' prefill, naive, in float64, from the formulas (Sources/KVSieveMethods/README.md). No code is shared with the library.
 
 A method takes a cache and its parameters by name and returns kept[layer][head], ascending. `Gaps` collects, for every
 ranking that decided something, how far apart (relatively) the last kept and the first dropped score were: where that is more
@@ -224,4 +224,17 @@ def ahakv(cache: Cache, p: Parameters, gaps: Gaps) -> Kept:
     return kept
 
 
-METHODS = {"ahakv": ahakv, "taskkv": taskkv, "windowkv": windowkv, "dynamickv": dynamickv}
+def h2o(cache: Cache, p: Parameters, gaps: Gaps) -> Kept:
+    layers, _, heads, tokens, _ = cache.shape
+    budget = int(p["budget"])
+    if tokens <= budget:
+        return [everything(heads, tokens) for _ in range(layers)]
+    recent = max(1, floor(budget * p["recent_ratio"]))  # H1
+    kept: Kept = []
+    for layer in range(layers):
+        sums = grouped(cache, attention(cache, layer).sum(axis=1))  # H2: all rows, the group's mean
+        kept.append([[*map(int, gaps.best(row[: tokens - recent], budget - recent)), *range(tokens - recent, tokens)] for row in sums])
+    return kept
+
+
+METHODS = {"ahakv": ahakv, "taskkv": taskkv, "windowkv": windowkv, "dynamickv": dynamickv, "h2o": h2o}

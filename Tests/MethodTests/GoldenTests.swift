@@ -46,7 +46,9 @@ extension GoldenCase {
     }
 
     /// The Swift reference and numpy are written apart from each other: where all three agree, the formula is read right.
-    @Test(arguments: ["ahakv", "taskkv", "windowkv", "dynamickv"]) func theReferenceKeepsWhatNumpyKeeps(_ name: String)
+    @Test(arguments: ["ahakv", "taskkv", "windowkv", "dynamickv", "h2o"]) func theReferenceKeepsWhatNumpyKeeps(
+        _ name: String
+    )
         throws
     {
         for test in try GoldenCase.load(name) {

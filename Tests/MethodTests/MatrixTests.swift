@@ -15,7 +15,7 @@ struct Case: Sendable, CustomStringConvertible {
         try ModelShape(layers: layers, queryHeads: queryHeads, heads: heads, headDim: dim)
     }
     func sequence() throws -> Sequence {
-        try Sequence(shape(), tokens: tokens, window: Int(tight(row, tokens: tokens)["window"] ?? 8), seed: seed)
+        try Sequence(shape(), tokens: tokens, window: windowOf(row, tokens: tokens), seed: seed)
     }
 }
 
@@ -97,7 +97,9 @@ let matrix: [Case] = Registry.rows.indices.flatMap { method in
     @Test(arguments: matrix) func aResetPlanIsAsGoodAsNew(_ test: Case) throws {
         let parameters = tight(test.row, tokens: test.tokens)
         let plan = try makePlan(test.row, test.shape(), parameters)
-        let other = try Sequence(test.shape(), tokens: test.tokens + 61, window: 8, seed: test.seed + 1)
+        let other = try Sequence(
+            test.shape(), tokens: test.tokens + 61, window: windowOf(test.row, tokens: test.tokens + 61),
+            seed: test.seed + 1)
         try other.observe(plan)
         try plan.finish()
         plan.reset()

@@ -15,8 +15,8 @@ private func kind(_ body: () throws -> Void) -> KVSieveError.Kind? {
     private func shape() throws -> ModelShape {
         try ModelShape(layers: layers, queryHeads: 4, heads: 2, headDim: 8)
     }
-    private func sequence(_ tokens: Int = 200, seed: UInt64 = 3) throws -> Sequence {
-        try Sequence(shape(), tokens: tokens, window: 8, seed: seed)
+    private func sequence(_ row: MethodRow, _ tokens: Int = 200, seed: UInt64 = 3) throws -> Sequence {
+        try Sequence(shape(), tokens: tokens, window: windowOf(row, tokens: tokens), seed: seed)
     }
     private func plan(_ row: MethodRow, account: MemoryAccount = MemoryAccount(), threads: Int = 1) throws -> Plan {
         let plan = try Plan(row, shape(), Shared.plan, account: account)
@@ -35,7 +35,7 @@ private func kind(_ body: () throws -> Void) -> KVSieveError.Kind? {
 
     @Test(arguments: Registry.rows) func callsOutOfOrderAreRefusedAndChangeNothing(_ row: MethodRow) throws {
         let plan = try plan(row)
-        let sequence = try sequence()
+        let sequence = try sequence(row)
         #expect(kind { try plan.finish() } == .state)
         #expect(kind { _ = try plan.kept(layer: 0) } == .state)
         #expect(kind { try observe(plan, 1, sequence) } == .state)
@@ -56,8 +56,8 @@ private func kind(_ body: () throws -> Void) -> KVSieveError.Kind? {
     /// A layer that is refused, for whatever reason, can be observed again with what was right.
     @Test(arguments: Registry.rows) func aRefusedLayerLeavesThePlanAsItWas(_ row: MethodRow) throws {
         let plan = try plan(row)
-        let sequence = try sequence()
-        let other = try self.sequence(150)
+        let sequence = try sequence(row)
+        let other = try self.sequence(row, 150)
         for layer in 0..<layers {
             if try plan.needs(layer: layer).contains(.keys) {
                 if layer > 0 { #expect(kind { try observe(plan, layer, other) } == .shape) }
@@ -78,7 +78,7 @@ private func kind(_ body: () throws -> Void) -> KVSieveError.Kind? {
     @Test(arguments: Registry.rows, [1, 3]) func eachRefusedAllocationIsAnErrorAndNothingMore(
         _ row: MethodRow, _ threads: Int
     ) throws {
-        let sequence = try sequence()
+        let sequence = try sequence(row)
         let expected = try sequence.kept(row, tight(row, tokens: 200))
         let account = MemoryAccount(limit: 0)
         let plan = try plan(row, account: account, threads: threads)
@@ -107,7 +107,7 @@ private func kind(_ body: () throws -> Void) -> KVSieveError.Kind? {
     {
         let account = MemoryAccount()
         let plan = try plan(row, account: account, threads: threads)
-        let sequence = try sequence()
+        let sequence = try sequence(row)
         for round in 0..<3 {
             let before = account.allocations
             try sequence.observe(plan)
@@ -123,7 +123,7 @@ private func kind(_ body: () throws -> Void) -> KVSieveError.Kind? {
         var held: [Int] = []
         for round in 0..<30 {
             // Ever longer, then ever shorter.
-            let sequence = try sequence(100 + 20 * (round < 15 ? round : 30 - round), seed: UInt64(round))
+            let sequence = try sequence(row, 100 + 20 * (round < 15 ? round : 30 - round), seed: UInt64(round))
             try sequence.observe(plan) { plan, layer in _ = try plan.kept(layer: layer) }
             try plan.finish()
             plan.reset()

@@ -18,7 +18,7 @@ struct ReferenceCase: Sendable, CustomStringConvertible {
 }
 
 /// Shapes, dtypes, layouts and parameters drawn from a seed.
-let drawn: [ReferenceCase] = ["ahakv", "taskkv", "windowkv", "dynamickv"].flatMap { name in
+let drawn: [ReferenceCase] = ["ahakv", "taskkv", "windowkv", "dynamickv", "h2o"].flatMap { name in
     (0..<24).map { index in
         var noise = SplitMix(UInt64(index) &* 7919 &+ UInt64(name.count))
         func pick<T>(_ choices: [T]) -> T { choices[Int(noise.next() % UInt64(choices.count))] }
@@ -33,9 +33,10 @@ let drawn: [ReferenceCase] = ["ahakv", "taskkv", "windowkv", "dynamickv"].flatMa
             changes.merge([
                 "task": pick([0, 1]), "charge": pick([0, 1]), "shared": pick([1, 2, 3]), "size": pick([1, 5, 8]),
             ]) { $1 }
+        case "h2o": changes = ["budget": pick([20, 50, 90]), "recent_ratio": pick([0, 0.25, 0.5, 1])]
         default: changes.merge(["pool": pick([0, 1]), "cap": pick([1, 2.5, 10]), "every": pick([1, 2, 4])]) { $1 }
         }
-        if name != "windowkv" { changes["pool_kernel"] = pick([1, 5, 7]) }
+        if name != "windowkv", name != "h2o" { changes["pool_kernel"] = pick([1, 5, 7]) }
         return ReferenceCase(
             method: name, shape: (pick([1, 2, 4, 5]), queryHeads, heads, pick([8, 33, 64])),
             tokens: pick([90, 131, 260]),
@@ -55,7 +56,8 @@ let drawn: [ReferenceCase] = ["ahakv", "taskkv", "windowkv", "dynamickv"].flatMa
         for parameter in row.parameters where parameters["\(parameter.name)"] == nil {
             parameters["\(parameter.name)"] = parameter.initial
         }
-        var sequence = try Sequence(shape, tokens: test.tokens, window: Int(parameters["window"] ?? 8), seed: test.seed)
+        var sequence = try Sequence(
+            shape, tokens: test.tokens, window: Int(parameters["window"] ?? Double(test.tokens)), seed: test.seed)
         // Short numbers are exact in every dtype; four times as large, queries make peaks.
         for layer in 0..<shape.layers {
             for path in [\Sequence.queries, \Sequence.keys, \Sequence.values] {

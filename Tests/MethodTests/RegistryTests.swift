@@ -18,7 +18,7 @@ import Testing
     /// Pinned: these numbers are in callers' binaries.
     @Test func idsArePinned() {
         let methods = Dictionary(uniqueKeysWithValues: Registry.rows.map { ("\($0.name)", $0.id) })
-        for (name, id) in ["ahakv": 1, "taskkv": 2, "windowkv": 3, "dynamickv": 4] as [String: Int32] {
+        for (name, id) in ["ahakv": 1, "taskkv": 2, "windowkv": 3, "dynamickv": 4, "h2o": 5] as [String: Int32] {
             #expect(methods[name] == id)
         }
         var parameters: [String: Int32] = [:]

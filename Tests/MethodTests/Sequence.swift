@@ -111,6 +111,9 @@ func method(_ name: String) throws -> MethodRow {
     return row
 }
 
+/// Rows of queries that a method reads with its tight parameters: those of its window, or all.
+func windowOf(_ row: MethodRow, tokens: Int) -> Int { tight(row, tokens: tokens)["window"].map { Int($0) } ?? tokens }
+
 /// Parameters that make a method choose among `tokens` tokens with a small window; every method in the registry must work
 /// with those of these names that it has.
 func tight(_ row: MethodRow, tokens: Int) -> [String: Double] {

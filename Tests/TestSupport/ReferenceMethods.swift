@@ -1,4 +1,4 @@
-// The four methods' prefill in naive double precision, step by step as the papers (and the numbered decisions) have them.
+// The methods' prefill in naive double precision, step by step as the papers (and the numbered decisions) have them.
 
 import Foundation
 
@@ -8,6 +8,7 @@ public enum Reference {
         case "ahakv": return ahakv(cache, p)
         case "taskkv": return taskkv(cache, p)
         case "windowkv": return windowkv(cache, p)
+        case "h2o": return h2o(cache, p)
         default: return dynamickv(cache, p)
         }
     }
@@ -46,6 +47,23 @@ public enum Reference {
             }
             result.scores.append(rows)
             result.positions.append(kept)
+        }
+        return result
+    }
+
+    /// The cache has the queries of all tokens.
+    public static func h2o(_ cache: ReferenceCache, _ p: [String: Double]) -> ReferenceResult {
+        let budget = Int(p["budget"]!)
+        let recent = max(1, Int((Double(budget) * p["recent_ratio"]!).rounded(.down)))
+        var result = ReferenceResult()
+        for layer in 0..<cache.layers {
+            if cache.tokens <= budget { keepAll(cache, &result); continue }
+            let first = cache.tokens - recent
+            let rows = (0..<cache.heads).map { head in
+                Array(cache.groupSums(layer, head: head, gains: Array(repeating: 1, count: cache.tokens))[..<first])
+            }
+            result.scores.append(rows)
+            result.positions.append(rows.map { best($0, budget - recent) + Array(first..<cache.tokens) })
         }
         return result
     }

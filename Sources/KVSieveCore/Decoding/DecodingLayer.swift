@@ -142,7 +142,8 @@ final class DecodingLayer: @unchecked Sendable {
             guard kernels.row_maximum(logits[row], Int64(visible)).isFinite else {
                 throw KVSieveError(
                     .nonfinite,
-                    "logits of layer \(input.layer), kv head \(head), new token \(row % input.tokens) have NaN or infinity")
+                    "logits of layer \(input.layer), kv head \(head), new token \(row % input.tokens) have NaN or infinity"
+                )
             }
         }
         for i in 0..<input.tokens where rule.valueKernel != nil {

@@ -28,7 +28,8 @@ final class DecodingSequence {
         let layer = layers[next]
         guard next == 0 || input.tokens == round else {
             throw KVSieveError(
-                .shape, "layer \(next) was given \(input.tokens) new tokens; expected \(round), as in the layers before")
+                .shape, "layer \(next) was given \(input.tokens) new tokens; expected \(round), as in the layers before"
+            )
         }
         guard input.tokens <= layer.rule.recent else {
             throw KVSieveError(

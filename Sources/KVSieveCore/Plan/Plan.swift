@@ -200,12 +200,14 @@ public final class Plan {
 
     private func currentDecoding(_ call: StaticString) throws(KVSieveError) -> DecodingSequence {
         guard row.decodes else {
-            throw KVSieveError(.state, "\(call): \(row.name) does not evict while decoding; its caches grow by a row a token")
+            throw KVSieveError(
+                .state, "\(call): \(row.name) does not evict while decoding; its caches grow by a row a token")
         }
         guard finished else { throw KVSieveError(.state, "\(call) came before finish") }
         guard let decoding else {
             throw KVSieveError(
-                .state, "\(call): the plan remembers nothing to decode with; set decoding to 1 before the first observe")
+                .state, "\(call): the plan remembers nothing to decode with; set decoding to 1 before the first observe"
+            )
         }
         return decoding
     }
