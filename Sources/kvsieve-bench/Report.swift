@@ -6,6 +6,7 @@ struct Table {
     init(_ headings: String...) { rows = [headings] }
 
     mutating func add(_ cells: String...) { rows.append(cells) }
+    mutating func add(_ cells: [String]) { rows.append(cells) }
 
     func show() {
         let columns = rows[0].indices
@@ -68,4 +69,7 @@ func milliseconds(_ seconds: Double) -> String {
     return fixed(value, abs(value) < 1 ? 3 : abs(value) < 10 ? 2 : abs(value) < 100 ? 1 : 0)
 }
 
-func billions(_ amount: Int, _ seconds: Double) -> String { fixed(Double(amount) / seconds * 1e-9, 1) }
+func billions(_ amount: Int, _ seconds: Double) -> String {
+    let rate = Double(amount) / seconds * 1e-9
+    return fixed(rate, rate < 1 ? 2 : 1)
+}

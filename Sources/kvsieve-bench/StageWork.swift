@@ -20,7 +20,10 @@ final class StageWork {
     private let tokens: Int
     private let rows: Int
     private let tiles: Int
+    /// Queries as floats, and as pairs of bfloat16 with a factor a row.
     private let packed: Memory
+    private let packedPairs: Memory
+    private let factors: Memory
     private let logits: Memory
     private let widened: Memory
     /// (tiles, rows) each.
@@ -39,6 +42,8 @@ final class StageWork {
         rows = shape.group * LayerMemory.window
         tiles = (tokens + Self.tile - 1) / Self.tile
         packed = try Memory(rows * shape.headDim, seed: 31)
+        packedPairs = try Memory(rows * shape.headDim, .bfloat16, seed: 31)
+        factors = try Memory(rows, seed: 39)
         logits = try Memory(tiles * Self.tile * rows, seed: 32)
         widened = try Memory(Self.tile * shape.headDim, seed: 33)
         maxima = try Memory(tiles * rows, seed: 34)
@@ -72,21 +77,26 @@ final class StageWork {
     private var vectors: Int64 { Int64(rows / Int(kernels.lanes)) }
     private func count(_ tile: Int) -> Int { min(Self.tile, tokens - tile * Self.tile) }
 
+    /// Keys in bfloat16 are multiplied as they are where the processor can.
+    private func usesPairs(_ type: ElementType) -> Bool { type == .bfloat16 && kernels.pair_columns != nil }
+    func widens(_ type: ElementType) -> Bool { type != .float32 && !usesPairs(type) }
+
     private func exponentials(_ keys: TensorView, _ head: Int, _ tile: Int, _ times: inout StageTimes) {
         let first = keys.row(head, tile * Self.tile)
-        let numbers = count(tile) * keys.dim
+        let numbers = Int64(count(tile) * keys.dim)
         let begin = Instant.processor()
-        var floats = UnsafePointer(widened.floats)
-        switch keys.type {
-        case .float32: floats = UnsafePointer(first.assumingMemoryBound(to: Float.self))
-        case .float16: kernels.widen_f16(first.assumingMemoryBound(to: UInt16.self), widened.floats, Int64(numbers))
-        case .bfloat16: kernels.widen_bf16(first.assumingMemoryBound(to: UInt16.self), widened.floats, Int64(numbers))
+        var floats = UnsafePointer(first.assumingMemoryBound(to: Float.self))
+        if widens(keys.type) {
+            let halves = first.assumingMemoryBound(to: UInt16.self)
+            if keys.type == .float16 { kernels.widen_f16(halves, widened.floats, numbers) }
+            if keys.type == .bfloat16 { kernels.widen_bf16(halves, widened.floats, numbers) }
+            floats = UnsafePointer(widened.floats)
         }
         let ready = Instant.processor()
         let out = logits.floats + tile * Self.tile * rows
         let highest = maxima.floats + tile * rows
         highest.update(repeating: -.infinity, count: rows)
-        multiply(floats, count(tile), out, highest)
+        multiply(floats, usesPairs(keys.type), count(tile), out, highest)
         let multiplied = Instant.processor()
         kernels.tile_exponentials(
             out, Int64(count(tile)), vectors, Int64(rows), highest, tileSums.floats + tile * rows)
@@ -97,16 +107,21 @@ final class StageWork {
 
     /// By the BLAS where the library does so.
     private func multiply(
-        _ keys: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<Float>,
+        _ keys: UnsafePointer<Float>, _ pairs: Bool, _ count: Int, _ out: UnsafeMutablePointer<Float>,
         _ highest: UnsafeMutablePointer<Float>
     ) {
         let dim = shape.headDim
-        if kernels.lanes == 4 {
+        let (width, columns) = (Int64(rows), Int64(count))
+        if pairs, let pairColumns = kernels.pair_columns {
+            let words = Int64(dim / 2)
+            _ = pairColumns(
+                packedPairs.floats, vectors, keys, words, columns, words, factors.floats, out, width, highest)
+        } else if kernels.lanes == 4 {
             products.multiply(keys, rows: count, stride: dim, depth: dim, packed.floats, columns: rows, into: out)
-            _ = kernels.column_maxima(out, Int64(count), vectors, Int64(rows), highest)
+            _ = kernels.column_maxima(out, columns, vectors, width, highest)
         } else {
             _ = kernels.logit_columns(
-                packed.floats, vectors, keys, Int64(dim), Int64(count), Int64(dim), out, Int64(rows), highest)
+                packed.floats, vectors, keys, Int64(dim), columns, Int64(dim), out, width, highest)
         }
     }
 }

@@ -5,10 +5,10 @@ func stages(_ options: Options) throws {
     let tokens = options.quick ? 16_384 : 32_768
     title(3, "Stage by stage: the same layer at T \(grouped(tokens)), head-major, CPU")
     note(
-        "Bytes are those read and written, gather's those copied. Select is finish(). The last line is measured by itself;"
+        "Bytes are those read and written (column sums: read; gather: copied). Select is finish(). The last line is measured by itself;"
             + " what it has beyond the sum is packing, masks, joins, and the first division of the budget.")
     let shape = try layerShape()
-    let types: [ElementType] = [.float32, .bfloat16]
+    let types = typeNames.map(\.type)
     let memory = try LayerMemory(shape, mostTokens: tokens, types: types)
     let work = try StageWork(shape, tokens: tokens)
     let plan = try layerPlan(shape)
@@ -19,30 +19,26 @@ func stages(_ options: Options) throws {
     let logits = shape.queryHeads * LayerMemory.window * tokens
     let columns = shape.heads * tokens
     let kept = 2 * shape.heads * 1024 * shape.headDim
-    var table = Table("stage", "f32 ms", "rate", "bf16 ms", "rate")
+    var table = Table("stage", "f32 ms", "rate", "f16 ms", "rate", "bf16 ms", "rate")
+    func same(_ amount: Int) -> [Int] { types.map { _ in amount } }
     func add(_ stage: String, _ unit: String, _ amounts: [Int], _ times: KeyPath<StageSamples, [Double]>) {
         let seconds = measured.map { median($0[keyPath: times]) }
-        let cells = zip(seconds, amounts).map { seconds, amount in
-            amount == 0 ? ("-", "-") : (milliseconds(seconds), "\(billions(amount, seconds)) \(unit)")
+        let cells = zip(seconds, amounts).flatMap { seconds, amount in
+            amount == 0 ? ["-", ""] : [milliseconds(seconds), "\(billions(amount, seconds)) \(unit)"]
         }
-        table.add(stage, cells[0].0, cells[0].1, cells[1].0, cells[1].1)
+        table.add([stage] + cells)
     }
-    add("widen", "GB/s", [0, keyNumbers * 6], \.widen)
-    add("product", "GFLOP/s", twice(2 * logits * shape.headDim), \.product)
-    add("exponentials", "G/s", twice(logits), \.exponentials)
-    add("column sums", "GB/s", twice(4 * logits), \.sums)
-    add("scale, pool", "GB/s", twice(16 * columns), \.pool)
-    add("select", "G scores/s", twice(columns), \.select)
-    add("gather", "GB/s", [kept * 4, kept * 2], \.gather)
-    table.add("sum", milliseconds(median(measured[0].sum)), "", milliseconds(median(measured[1].sum)), "")
-    table.add(
-        "observe, finish, gather", milliseconds(median(measured[0].whole)), "",
-        milliseconds(median(measured[1].whole)), "")
+    add("widen", "GB/s", types.map { work.widens($0) ? keyNumbers * 6 : 0 }, \.widen)
+    add("product", "GFLOP/s", same(2 * logits * shape.headDim), \.product)
+    add("exponentials", "G/s", same(logits), \.exponentials)
+    add("column sums", "GB/s", same(4 * logits), \.sums)
+    add("scale, pool", "GB/s", same(16 * columns), \.pool)
+    add("select", "G/s", same(columns), \.select)
+    add("gather", "GB/s", types.map { kept * $0.size }, \.gather)
+    table.add(["sum"] + measured.flatMap { [milliseconds(median($0.sum)), ""] })
+    table.add(["observe, finish, gather"] + measured.flatMap { [milliseconds(median($0.whole)), ""] })
     table.show()
 }
-
-private func twice(_ amount: Int) -> [Int] { [amount, amount] }
-
 /// CPU seconds, one number a repetition.
 private struct StageSamples {
     private(set) var widen: [Double] = []
