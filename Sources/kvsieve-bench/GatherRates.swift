@@ -55,8 +55,8 @@ func gatherRates(_ options: Options) throws {
     table.show()
 }
 
-/// Neighbours, each by a call of its own. The caller keeps source and target apart in their lowest twelve bits: where those are
-/// equal memcpy suspects that it reads what it has just written, and goes backwards.
+/// Neighbours, each by a call of its own. The caller keeps source and target apart in their lowest twelve bits: where those
+/// are equal memcpy suspects that it reads what it has just written, and goes backwards.
 private func copyByRows(
     _ source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, _ bytes: Int, _ width: Int
 ) {

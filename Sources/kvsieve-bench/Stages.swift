@@ -5,8 +5,8 @@ func stages(_ options: Options) throws {
     let tokens = options.quick ? 16_384 : 32_768
     title(3, "Stage by stage: the same layer at T \(grouped(tokens)), head-major, CPU")
     note(
-        "Bytes are those read and written (column sums: read; gather: copied). Select is finish(). The last line is measured by itself;"
-            + " what it has beyond the sum is packing, masks, joins, and the first division of the budget.")
+        "Bytes are those read and written (column sums: read; gather: copied). Select is finish(). The last line is measured"
+            + " by itself; what it has beyond the sum is packing, masks, joins, and the first division of the budget.")
     let shape = try layerShape()
     let types = typeNames.map(\.type)
     let memory = try LayerMemory(shape, mostTokens: tokens, types: types)

@@ -1,5 +1,5 @@
-// Clocks and what is made of their readings. Work that is compared is timed in turns, sample by sample: on a machine that others
-// use too, noise then hits all alike, and a ratio is the median of the ratios of neighbours.
+// Clocks and what is made of their readings. Work that is compared is timed in turns, sample by sample: on a machine that
+// others use too, noise then hits all alike, and a ratio is the median of the ratios of neighbours.
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
