@@ -4,7 +4,7 @@ LIBRARY = $(CURDIR)/.build/release/libkvsieve.so
 PREFIX ?= /usr/local
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
-.PHONY: build demo test header counts format install clean setup
+.PHONY: build demo test bench header counts format install clean setup
 
 build: setup
 	@swift build -c release --product kvsieve
@@ -15,6 +15,10 @@ demo: build
 
 test: setup
 	@$(PYTHON) Tests/run.py
+
+bench: setup
+	@swift build -c release --product kvsieve-bench
+	@.build/release/kvsieve-bench $(BENCH)
 
 header: setup
 	@swift build --target KVSieveABI

@@ -78,6 +78,8 @@ let package = Package(
         // Writes include/kvsieve.h from the compiler's declarations and the registry.
         .target(name: "HeaderComposer"),
         .executableTarget(name: "kvsieve-header", dependencies: ["HeaderComposer", "KVSieveCore", "KVSieveMethods"]),
+        // Times the library beside its bare products and memcpy: make bench.
+        .executableTarget(name: "kvsieve-bench", dependencies: ["CSupport", "KVSieveCore", "KVSieveMethods"]),
         // Independent truths: naive references in double, seeded caches, golden files.
         .target(
             name: "TestSupport", dependencies: ["KVSieveCore"], path: "Tests/TestSupport", swiftSettings: optimised),

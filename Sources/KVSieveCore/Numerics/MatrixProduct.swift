@@ -2,17 +2,17 @@
 import COpenBLAS
 import CSupport
 
-enum MatrixProduct {
+package enum MatrixProduct {
     /// BLAS counts in 32 bits; a row stride beyond that is copied by the caller into one that is not.
     static let longestStride = Int(Int32.max)
 
     /// What a call needs to pack its matrices in: the buffer that OpenBLAS is laid out for (128 MiB and a little) and room to
     /// align it. Only the pages that are packed into become real.
-    static let bufferBytes = (32 << 22) + (4 << 16)
+    package static let bufferBytes = (32 << 22) + (4 << 16)
 
     /// out = a * b.  a (rows, depth) with a stride in floats, b (depth, columns) contiguous, out (rows, columns) contiguous.
     /// All sizes are at most longestStride: rows, depth and columns are bounded by the tile and the model.
-    static func multiply(
+    package static func multiply(
         _ a: UnsafePointer<Float>, rows: Int, stride: Int, depth: Int, _ b: UnsafePointer<Float>, columns: Int,
         into out: UnsafeMutablePointer<Float>, buffer: UnsafeMutableRawPointer
     ) {

@@ -1,0 +1,82 @@
+// Memory as a caller has it: touched before anything is timed, full of seeded numbers.
+import CSupport
+import KVSieveCore
+
+/// Vigna's SplitMix64.
+struct SplitMix {
+    private var state: UInt64
+
+    init(_ seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+}
+
+enum Layout: String, CaseIterable {
+    case headMajor = "head-major"
+    case tokenMajor = "token-major"
+}
+
+extension ElementType {
+    /// Eight bytes of numbers between 1/2 and 2 in size, made of as many random bits: sign, mantissa and the lowest bit of
+    /// the exponent. Queries and keys of them give logits of deviation 1.5, so scores are neither flat nor a few peaks.
+    fileprivate func numbers(_ random: UInt64) -> UInt64 {
+        switch self {
+        case .float32: return random & 0x80ff_ffff_80ff_ffff | 0x3f00_0000_3f00_0000
+        case .float16: return random & 0x87ff_87ff_87ff_87ff | 0x3800_3800_3800_3800
+        case .bfloat16: return random & 0x80ff_80ff_80ff_80ff | 0x3f00_3f00_3f00_3f00
+        }
+    }
+}
+
+/// A run of numbers of one type, 64-byte aligned. Views do not own what they show: memory lives until its section ends.
+final class Memory {
+    nonisolated(unsafe) private static var alive: [Memory] = []
+    let start: UnsafeMutableRawPointer
+    let bytes: Int
+
+    init(_ count: Int, _ type: ElementType = .float32, seed: UInt64) throws {
+        bytes = (count * type.size + 7) / 8 * 8
+        guard let start = support_allocate(bytes) else { throw KVSieveError(.memory, "no room for \(bytes) bytes") }
+        self.start = start
+        var stream = SplitMix(seed)
+        for word in 0..<bytes / 8 {
+            start.storeBytes(of: type.numbers(stream.next()), toByteOffset: word * 8, as: UInt64.self)
+        }
+        Self.alive.append(self)
+    }
+
+    static func endSection() { alive = [] }
+
+    deinit { support_free(start) }
+
+    var floats: UnsafeMutablePointer<Float> { start.assumingMemoryBound(to: Float.self) }
+
+    /// The first numbers as (heads, tokens, dim), without gaps.
+    func view(
+        _ name: StaticString, heads: Int, tokens: Int, dim: Int = 128, _ type: ElementType = .float32,
+        _ layout: Layout = .headMajor
+    ) throws -> TensorView {
+        let row = dim * type.size
+        guard heads * tokens * row <= bytes else { throw KVSieveError(.shape, "\(name) is larger than its memory") }
+        return try TensorView(
+            name, base: start, heads: heads, tokens: tokens, dim: dim,
+            headStride: layout == .headMajor ? tokens * row : row,
+            tokenStride: layout == .headMajor ? row : heads * row, type: type)
+    }
+
+    /// Reads a word of each line: what was in the caches before is no longer there, and nothing waits to be written.
+    func sweep() {
+        var sum: UInt64 = 0
+        for line in 0..<bytes / 64 { sum &+= start.load(fromByteOffset: line * 64, as: UInt64.self) }
+        sink = sum
+    }
+}
+
+/// Where results go that nobody wants, so that the work is not left out.
+nonisolated(unsafe) var sink: UInt64 = 0
