@@ -24,7 +24,7 @@ func makePlan(_ method: String, _ shape: ModelShape, _ settings: [String: Double
     guard let row = Registry.rows.first(where: { "\($0.name)" == method }) else {
         throw KVSieveError(.method, "no method \(method)")
     }
-    let plan = try Plan(row, shape, threads: Shared.threads)
+    let plan = try Plan(row, shape, Shared.plan)
     for (name, value) in settings {
         guard let parameter = row.parameters.first(where: { "\($0.name)" == name }) else {
             throw KVSieveError(.parameter, "\(method) has no \(name)")

@@ -7,7 +7,8 @@ func gatherRates(_ options: Options) throws {
     let kept = tokens / 4
     title(7, "Gather: 25 % of \(grouped(tokens)) rows a head, \(heads) heads, at random")
     note(
-        "GB/s of bytes copied, wall; memcpy of as many bytes from and to the same memory, in turns; caches swept before each."
+        "GB/s of bytes copied, wall, in turns, caches swept before each. Same rows: a memcpy each. One memcpy: of as many bytes"
+            + " in one piece, which no row of a page has to be looked up for."
     )
     // Sixteen numbers a key, one query, no pooling: which tokens win is chance, and each head keeps a quarter.
     let shape = try ModelShape(layers: 1, queryHeads: heads, heads: heads, headDim: 16)
@@ -28,12 +29,14 @@ func gatherRates(_ options: Options) throws {
                 tokenStride: 64, type: .float32)
         }, values: { () throws(KVSieveError) in nil })
     try plan.finish()
+    let selection = try plan.kept(layer: 0)
+    let rows = (0..<heads).map { selection.copy($0) }
     let widths = [128, 256, 512, 1024]
     let most = (widths.max() ?? 0) / 4
     let memory = try Memory(heads * tokens * most, seed: 53)
     let copied = try Memory(heads * kept * most, seed: 54)
     let caches = try Memory((64 << 20) / 4, seed: 55)
-    var table = Table("row bytes", "MiB", "layout", "gather", "memcpy", "ratio", "memcpy by rows")
+    var table = Table("row bytes", "MiB", "layout", "gather", "same rows", "ratio", "one memcpy", "ratio")
     for width in widths {
         for layout in Layout.allCases {
             let source = try memory.view("source", heads: heads, tokens: tokens, dim: width / 4, .float32, layout)
@@ -43,22 +46,23 @@ func gatherRates(_ options: Options) throws {
                 options.quick ? 5 : 15, before: { caches.sweep() },
                 [
                     { try plan.gather(layer: 0, source: source, target: target) },
+                    { copyRows(source, rows, to: target) },
                     { copy(memory.start, to: copied.start, bytes) },
-                    { copyByRows(memory.start + 512, to: copied.start, bytes, width) },
                 ])
             table.add(
                 "\(width)", "\(bytes >> 20)", layout.rawValue, billions(bytes, median(series[0].wall)),
                 billions(bytes, median(series[1].wall)), fixed(medianRatio(series[1].wall, series[0].wall), 2),
-                billions(bytes, median(series[2].wall)))
+                billions(bytes, median(series[2].wall)), fixed(medianRatio(series[2].wall, series[0].wall), 2))
         }
     }
     table.show()
 }
 
-/// Neighbours, each by a call of its own. The caller keeps source and target apart in their lowest twelve bits: where those
-/// are equal memcpy suspects that it reads what it has just written, and goes backwards.
-private func copyByRows(
-    _ source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, _ bytes: Int, _ width: Int
-) {
-    for at in stride(from: 0, to: bytes, by: width) { copy(source + at, to: target + at, width) }
+/// The same rows, each by a call of memcpy: what the gather adds to it is what it costs.
+private func copyRows(_ source: TensorView, _ rows: [[Int]], to target: TensorView) {
+    for head in 0..<source.heads {
+        for (index, position) in rows[head].enumerated() {
+            copy(source.row(head, position), to: target.row(head, index), source.rowBytes)
+        }
+    }
 }
