@@ -67,7 +67,7 @@ def kept_positions(layer: Layer, compress: Compress) -> list[set[int]]:
 
 
 def distances(layer: Layer) -> torch.Tensor:
-    """(KV_HEADS, T): how far a token's score, in double, is from the cut, relative to the cut; infinite in the window."""
+    """(KV_HEADS, T): how far a token's score, in double, is above the cut, relative to it: kept are those not below 0."""
     future = torch.full((WINDOW, WINDOW), float("-inf"), dtype=torch.float64).triu(1)
     result = torch.full((KV_HEADS, layer.tokens), float("inf"), dtype=torch.float64)
     for head in range(KV_HEADS):
@@ -77,7 +77,7 @@ def distances(layer: Layer) -> torch.Tensor:
         sums = logits.softmax(-1).sum((0, 1))[:-WINDOW]
         scores = torch.nn.functional.avg_pool1d(sums[None], KERNEL, 1, KERNEL // 2)[0]
         cut = scores.topk(BUDGET - WINDOW).values[-1]
-        result[head, :-WINDOW] = (scores / cut - 1).abs()
+        result[head, :-WINDOW] = scores / cut - 1
     return result
 
 
@@ -85,12 +85,13 @@ def check_same_rows(layer: Layer, contenders: dict[str, Compress]) -> str:
     """Lines on how many rows differ from the first contender's. ValueError where more than rounding decided."""
     near, distance = NEAR[layer.keys.dtype], distances(layer)
     kept = {name: kept_positions(layer, compress) for name, compress in contenders.items()}
+    kept["the choice in double precision"] = [set(head.nonzero()[:, 0].tolist()) for head in distance >= 0]
     first, *others = kept
     lines = [f"{layer.tokens:,} tokens, {layer.keys.dtype}: rows of {KV_HEADS * BUDGET:,} that differ from {first}"]
     for name in others:
         pairs = [(head, at) for head in range(KV_HEADS) for at in kept[first][head] ^ kept[name][head]]
-        furthest = max((float(distance[pair]) for pair in pairs), default=0.0)
+        furthest = max((abs(float(distance[pair])) for pair in pairs), default=0.0)
         if furthest > near:
             raise ValueError(f"{name} and {first} differ in a row whose score is {furthest:.1e} from the cut")
-        lines.append(f"{len(pairs) // 2:6} {name}" + (f", scores within {furthest:.1%} of the cut" if pairs else ""))
+        lines.append(f"{len(pairs) // 2:6} {name}" + (f", scores within {furthest:.2%} of the cut" if pairs else ""))
     return "\n".join(lines)

@@ -8,9 +8,12 @@ rounding decides; how many differ is printed.
 
 A cell is the median processor time, user and system, of one compression in milliseconds, and its ratio to ours. All
 contenders work on the same tensors, in one process and on one thread, and take turns: ours, the next, ..., ours again, so
-that what else the machine does falls on all alike, and so that each finds the caches as another left them. What a
-contender allocates in each call, it pays for (glibc gives large blocks back to the kernel); what it keeps between calls,
-it does not. contenders.py has the contenders, layer.py the tensors and the check.
+that what else the machine does falls on all alike, and each finds the caches as another left them.
+
+What a contender keeps between calls it does not pay for; what it allocates in each call it does. glibc's malloc gives
+large blocks back to the kernel, and then most of such a call is page faults; so everything is measured a second time with
+a malloc that keeps what is freed, as jemalloc and others can be told to. contenders.py has the contenders, layer.py the
+tensors and the check.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import os
 os.environ.update({f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "BLIS")})
 
 import argparse
+import ctypes
 import datetime
 import statistics
 import time
@@ -42,6 +46,14 @@ def reading(layer: Layer) -> Callable[[], object]:
     """What no contender can do without."""
     words = layer.keys.view(torch.uint8).numpy().view(np.uint64)
     return lambda: words.sum()
+
+
+def keep_freed_memory() -> None:
+    """From now on glibc's malloc takes all memory from its heap and returns none of it."""
+    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD, M_MMAP_MAX of malloc.h
+    process = ctypes.CDLL(None)
+    if not (process.mallopt(trim_threshold, -1) and process.mallopt(mmap_max, 0)):
+        raise OSError("mallopt refused")
 
 
 def milliseconds(work: Callable[[], object]) -> float:
@@ -85,16 +97,18 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=15)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    with torch.inference_mode():
-        measured = {
-            dtype: {tokens: measure(tokens, DTYPES[dtype], options.samples) for tokens in options.tokens}
-            for dtype in options.dtypes
-        }
+    torch.set_grad_enabled(False)
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "kvpress", "transformers", "numpy"))
+    measured = {}
+    for malloc in ("glibc's malloc", "a malloc that keeps what is freed"):
+        for dtype in options.dtypes:
+            columns = {tokens: measure(tokens, DTYPES[dtype], options.samples) for tokens in options.tokens}
+            measured[f"{dtype}, {malloc}"] = columns
+        keep_freed_memory()
     print(f"\n{processor()}; {kvsieve.build_info()}; {packages}; {datetime.date.today()}")
     print(f"processor milliseconds of one layer, median of {options.samples}, one thread (times ours)")
-    for dtype, columns in measured.items():
-        print(f"\n{table(dtype, columns)}")
+    for title, columns in measured.items():
+        print(f"\n{table(title, columns)}")
 
 
 if __name__ == "__main__":
