@@ -1,10 +1,11 @@
 # What a person does with this repository. The work is done by swift, cc and python; .ci/setup installs what they need.
 PYTHON = .venv/bin/python
 LIBRARY = $(CURDIR)/.build/release/libkvsieve.so
+PEERS = .venv-peers
 PREFIX ?= /usr/local
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
-.PHONY: build demo test bench header counts format install clean setup
+.PHONY: build demo test bench bench-peers header counts format install clean setup
 
 build: setup
 	@swift build -c release --product kvsieve
@@ -28,6 +29,17 @@ header: setup
 counts: build
 	@$(PYTHON) Tests/Instructions/check.py --record
 
+bench-peers: build $(PEERS)/installed
+	@PYTHONPATH=bindings/python/src $(PEERS)/bin/python bindings/python/bench/peers.py
+
+# torch first and by itself: its builds for CPU are a tenth of the size, but PyTorch's index has not what the others need.
+$(PEERS)/installed: bindings/python/bench/requirements.txt
+	@/usr/bin/python3 -m venv $(PEERS)
+	@$(PEERS)/bin/pip install -q --retries 0 --no-deps --index-url https://download.pytorch.org/whl/cpu torch 2>/dev/null \
+		|| echo "no torch from download.pytorch.org: taking PyPI's, which is larger"
+	@$(PEERS)/bin/pip install -q -r $<
+	@touch $@
+
 format:
 	@swift format format --in-place --recursive Sources Tests Package.swift
 
@@ -35,7 +47,7 @@ install: build
 	@$(MAKE) -C bindings/c install PREFIX=$(PREFIX) LIB=$(dir $(LIBRARY))
 
 clean:
-	@rm -rf .build .build-asan .venv bindings/c/build
+	@rm -rf .build .build-asan .venv $(PEERS) bindings/c/build
 
 setup:
 	@sh .ci/setup numpy pytest ml_dtypes
