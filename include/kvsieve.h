@@ -349,7 +349,7 @@ KVSIEVE_API kvsieve_status kvsieve_plan_gather(const kvsieve_plan *plan, int32_t
  *     for (int32_t h = 0; h < H; ++h)
  *         if (evict[h] >= 0) move_row(h, n - 1, evict[h]);             // keys and values
  *
- * Memory a layer and head, in 4-byte words: KVSIEVE_AHAKV (W + 3) C, KVSIEVE_H2O 4 C, and for
+ * Memory a layer and head, in 4-byte words: KVSIEVE_AHAKV (W + 3) C, KVSIEVE_H2O 3 C, and for
  * each token of the longest step, so that it can be taken back, C + W or 2 C. Nothing is
  * allocated from the second step on. Methods that only append need none of this: their caches
  * grow by a row a token. */
