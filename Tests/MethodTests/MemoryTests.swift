@@ -52,8 +52,7 @@ private let readersOfAWindow = Registry.rows.filter { $0.parameters.contains { $
                 values: { () throws(KVSieveError) in try keys.view("values") })
             if layer == 0 { afterFirst = account.allocations }
         }
-        // A layer's result; DynamicKV remembers scores, and counts both layers' when it divides the budget anew.
-        #expect(account.allocations - afterFirst <= ("\(row.name)" == "dynamickv" ? 4 : 1))
+        #expect(account.allocations == afterFirst)
         try plan.finish()
         let kept = try (0..<layers).reduce(0) { try $0 + plan.kept(layer: $1).total }
         let remembered = "\(row.name)" == "dynamickv" ? layers * 8 * size.tokens * 4 : 0

@@ -19,5 +19,14 @@ public final class ResultMemory: @unchecked Sendable {
         return free.remove(at: index)
     }
 
+    /// `count` buffers of `words` that are free.
+    func prepare(_ count: Int, _ words: Int) throws(KVSieveError) {
+        while free.count < count {
+            let fresh = Buffer<Int64>(account)
+            try fresh.reserve(words)
+            free.append(fresh)
+        }
+    }
+
     func give(_ buffer: Buffer<Int64>) { free.append(buffer) }
 }

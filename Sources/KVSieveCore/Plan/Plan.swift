@@ -108,6 +108,7 @@ public final class Plan {
         for index in planned.indices where index < remembered {
             try planned[index].select(next.layers[index], work)
         }
+        if layer == 0 { try prepare(method, planned[0], next.layers[0], work) }
         if let rule = decodeRule(method) {
             let seeded = try decodingLayer(rule, work)
             try seeded.seed(view, planned[layer].select(next.layers[layer], work), work)
@@ -257,6 +258,26 @@ public final class Plan {
         try method.score(view, frame, work, into: scores)
         spare.removeLast()
         return scores
+    }
+
+    /// Room for the layers to come, as if all were like the first: observe allocates nothing more then.
+    private func prepare(
+        _ method: any Method, _ first: PlannedLayer, _ scores: LayerScores?, _ work: Workspace
+    ) throws(KVSieveError) {
+        // A token more or less a head: shares are rounded down.
+        if let words = first.resultWords { try work.results.prepare(shape.layers - 1, words + shape.heads) }
+        guard let scores else { return }
+        // Layers whose scores are remembered at once, the one that is scored among them.
+        let remembered = (0..<shape.layers).map { layer in
+            (min(method.firstRemembered(after: layer), layer)...layer).count { method.leader(of: $0) == $0 }
+        }
+        let others = (remembered.max() ?? 1) - 1
+        if others > 0 { try RankShare.prepare(scores, work) }
+        while spare.count < others {
+            let more = LayerScores(account)
+            try more.prepare(like: scores)
+            spare.append(more)
+        }
     }
 
     /// Lets go of scores that nobody will look at again. A follower shares its leader's memory: that is freed once.

@@ -6,6 +6,9 @@ struct PlannedLayer {
     private(set) var units: [Int]
     private var selection: Selection?
 
+    /// Size of the selection's memory, if it was made.
+    var resultWords: Int? { selection?.words }
+
     /// A layer whose heads may keep every unit.
     init(_ frame: Frame, heads: Int) {
         self.frame = frame

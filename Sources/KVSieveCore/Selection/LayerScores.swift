@@ -25,6 +25,12 @@ public final class LayerScores: @unchecked Sendable {
         counted = false
     }
 
+    /// The memory that another layer's scores and their counts take.
+    func prepare(like other: LayerScores) throws(KVSieveError) {
+        try values.reserve(other.rows * other.units)
+        try counts.reserve(RankShare.buckets)
+    }
+
     /// How many scores have each value of the upper RankShare.bits of their keys; counted when first asked for.
     func histogram() throws(KVSieveError) -> UnsafeMutablePointer<Int> {
         let counts = try counts.reserve(RankShare.buckets)

@@ -13,6 +13,12 @@ public enum RankShare {
     /// Scores of one bucket that are copied out to be ranked; with more, all scores are read four times instead.
     static let mostCollected = AttentionTiles.mostFloats
 
+    /// What counts() needs beside each layer's own counts, and those of `scores`.
+    static func prepare(_ scores: LayerScores, _ work: Workspace) throws(KVSieveError) {
+        _ = try scores.histogram()
+        try work.caller.histogram.reserve(max(buckets, RankThreshold.histogramSize))
+    }
+
     /// Winners in each layer when the best `places` of all entries of `layers` are taken; places above the number of
     /// entries take all.
     public static func counts(

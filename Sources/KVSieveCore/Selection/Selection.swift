@@ -5,6 +5,8 @@ public final class Selection: @unchecked Sendable {
     public let heads: Int
     private let memory: Buffer<Int64>
     private let results: ResultMemory
+    /// Size of `memory`.
+    let words: Int
     public let offsets: UnsafePointer<Int64>
     public let positions: UnsafePointer<Int32>
     public let total: Int
@@ -22,8 +24,9 @@ public final class Selection: @unchecked Sendable {
         let room = units.reduce(0) { $0 + min($1 * frame.unit, frame.candidates.count) + frame.sinks + frame.recent }
         results = work.results
         // Offsets, and behind them the positions, two in a word.
-        let memory = try results.take(heads + 1 + (room + 1) / 2)
-        let offsets = try memory.reserve(heads + 1 + (room + 1) / 2)
+        words = heads + 1 + (room + 1) / 2
+        let memory = try results.take(words)
+        let offsets = try memory.reserve(words)
         let positions = UnsafeMutableRawPointer(offsets + heads + 1).assumingMemoryBound(to: Int32.self)
         let most = units.max() ?? 0
         for worker in work.workers {
