@@ -20,7 +20,7 @@ import numpy as np
 
 import kvsieve
 from endless import endless
-from engine import MOST, Engine, Rows
+from engine import MOST, Engine, Rows, Source
 from replay import AhaReplay, H2OReplay, Replay
 
 TOKENS, SEEDS = 1000, 20
@@ -58,21 +58,18 @@ class Sequence:
     def __init__(self, case: Case) -> None:
         method, dtype, seed = case
         self.rng = np.random.default_rng([seed, METHODS.index(method), list(DTYPES).index(dtype)])
-        self.dtype = DTYPES[dtype]
         self.settings, self.replay, prompt = drawn(method, seed, self.rng)
         self.wrong: list[str] = []
         self.count: Counter[str] = Counter()
         self.plan = kvsieve.Plan(method, MODEL, **self.settings)
-        rows = self.rows(prompt)
+        self.source = Source(self.rng, MODEL, VALUE_DIM, DTYPES[dtype], topics=seed % 4 > 0)
+        rows = self.source.rows(prompt)
         self.engine = Engine(self.plan, rows)
         queries, keys, values = rows.exact(0, prompt)
         mine = self.replay.prefill(queries[:, prompt - min(prompt, self.replay.r) :], keys, values, self.engine.kept)
         for head, (own, kept) in enumerate(zip(mine, self.engine.kept)):
             if own != kept:
                 self.differs(self.replay.prefill_gap[head], 1, f"prompt of {prompt}, head {head}: {kept}, not {own}")
-
-    def rows(self, tokens: int) -> Rows:
-        return Rows(self.rng, MODEL, VALUE_DIM, tokens, self.dtype)
 
     def differs(self, regret: float, score: float, what: str) -> None:
         if regret < TIE or score < NOTHING:
@@ -100,7 +97,7 @@ class Sequence:
         """Some new tokens; returns how many of them stay."""
         m = int(self.rng.integers(1, MOST + 1))
         stay = int(self.rng.integers(0, m)) if self.rng.random() < 0.1 else m
-        new = self.rows(m)
+        new = self.source.rows(m)
         evict = self.engine.step(new, 0, m, by_logits=self.rng.random() < 0.2)
         self.compare(new, self.engine.left(evict))
         if stay < m:
@@ -123,7 +120,7 @@ class Sequence:
             self.wrong.append(wrong)
         for head, book in enumerate(self.engine.books[:, : self.engine.living]):
             if sorted(book.tolist()) != self.replay.living(head):
-                self.wrong.append(f"head {head}: the replay has {self.replay.living(head)}, the caller {sorted(book)}")
+                self.wrong.append(f"head {head}: the replay has {self.replay.living(head)}, the caller {sorted(book.tolist())}")
 
 
 def run(case: Case) -> tuple[Case, Counter[str], str]:

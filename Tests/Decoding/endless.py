@@ -14,7 +14,7 @@ from typing import Any, Optional
 import numpy as np
 
 import kvsieve
-from engine import Engine, Rows
+from engine import Engine, Source
 from replay import AhaReplay, H2OReplay, Replay
 
 TOKENS, PROMPT, BLOCK, WITH_REPLAY = 100_000, 50, 500, 300
@@ -98,8 +98,8 @@ def resident() -> int:
 
 def sequence(plan: kvsieve.Plan, replay: Optional[Replay], count: Counter[str]) -> np.ndarray:
     """All slots that were left, in order; against the truth where there is a replay to begin it with."""
-    rng = np.random.default_rng(5)
-    prompt = Rows(rng, MODEL, VALUE_DIM, PROMPT, np.float32)
+    source = Source(np.random.default_rng(5), MODEL, VALUE_DIM, np.float32, topics=True)
+    prompt = source.rows(PROMPT)
     engine = Engine(plan, prompt)
     evicted = np.zeros(TOKENS, np.int32)
     truth = None
@@ -111,7 +111,7 @@ def sequence(plan: kvsieve.Plan, replay: Optional[Replay], count: Counter[str]) 
     for index in range(TOKENS):
         at = index % BLOCK
         if at == 0:
-            new = Rows(rng, MODEL, VALUE_DIM, BLOCK, np.float32)
+            new = source.rows(BLOCK)
             exact = new.exact(0, BLOCK)
         if index % 97 == 5:  # a draft that is rejected
             engine.settle(engine.step(new, (at + 200) % (BLOCK - 3), 3), 0)

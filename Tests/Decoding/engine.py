@@ -1,7 +1,7 @@
 """An inference engine in small, one layer: a cache of its own, appended, stepped and moved as kvsieve.h says."""
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
@@ -11,20 +11,45 @@ MOST = 3
 """New tokens of one call, at most."""
 
 
-class Rows:
-    """Queries (Hq, n, D), keys (H, n, D) and values (H, n, Dv) of n tokens, rounded to a dtype."""
+class Rows(NamedTuple):
+    """Of n tokens, rounded to a dtype."""
 
-    def __init__(self, rng: np.random.Generator, model: kvsieve.Model, value_dim: int, tokens: int, dtype: Any) -> None:
-        def normal(heads: int, dim: int) -> np.ndarray:
-            return rng.standard_normal((heads, tokens, dim), np.float32)
-
-        self.queries = (2 * normal(model.query_heads, model.head_dim)).astype(dtype)
-        self.keys = normal(model.kv_heads, model.head_dim).astype(dtype)
-        self.values = normal(model.kv_heads, value_dim).astype(dtype)
+    queries: np.ndarray
+    """(Hq, n, D)"""
+    keys: np.ndarray
+    """(H, n, D)"""
+    values: np.ndarray
+    """(H, n, Dv)"""
 
     def exact(self, begin: int, end: int) -> list[np.ndarray]:
         """The rounded numbers as float64."""
-        return [array[:, begin:end].astype(np.float64) for array in (self.queries, self.keys, self.values)]
+        return [array[:, begin:end].astype(np.float64) for array in self]
+
+
+class Source:
+    """Tokens without end: queries 2 N(0, 1), keys and values N(0, 1).
+
+    With `topics` queries and keys lean towards a direction that changes every 50 tokens or so: more heavy hitters of
+    yesterday are none today, and H2O drops another than the newest that it may 4 times in 100, not once in 200.
+    """
+
+    def __init__(self, rng: np.random.Generator, model: kvsieve.Model, value_dim: int, dtype: Any, topics: bool) -> None:
+        self.rng, self.model, self.value_dim, self.dtype, self.topics = rng, model, value_dim, dtype, topics
+        self.topic = rng.standard_normal(model.head_dim)
+
+    def rows(self, tokens: int) -> Rows:
+        model, normal = self.model, self.rng.standard_normal
+        queries = normal((model.query_heads, tokens, model.head_dim))
+        keys = normal((model.kv_heads, tokens, model.head_dim))
+        values = normal((model.kv_heads, tokens, self.value_dim))
+        if self.topics:
+            lean = np.empty((tokens, model.head_dim))
+            for row in lean:
+                if self.rng.random() < 1 / 50:
+                    self.topic = normal(model.head_dim)
+                row[:] = self.topic
+            queries, keys = 0.6 * queries + 0.8 * lean, 0.8 * keys + 0.6 * lean
+        return Rows(*(array.astype(self.dtype) for array in (2 * queries, keys, values)))
 
 
 class Engine:

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
+import os
 import sys
 import traceback
 from typing import Any, Callable
@@ -108,22 +110,34 @@ def forcing(start: Callable[[], Replay], go: Callable[..., Any], t: int, ones: l
         raise AssertionError(bad)
 
 
-def main() -> int:
-    checks: list[tuple[str, Callable[[], None]]] = [(case.__name__, case) for case in CASES]
+def checks() -> list[tuple[str, Callable[[], None]]]:
+    found: list[tuple[str, Callable[[], None]]] = [(case.__name__, case) for case in CASES]
     for seed, (t, *aha) in enumerate(AHA):
         make = functools.partial(AhaReplay, 4, 2, 8, 6, *aha)
-        checks.append((f"laws of AhaKV, seed {seed}, T={t}", functools.partial(laws, make, t, seed)))
+        found.append((f"laws of AhaKV, seed {seed}, T={t}", functools.partial(laws, make, t, seed)))
     for seed, (t, c, ratio) in enumerate(H2O):
         make = functools.partial(H2OReplay, 4, 2, 8, 6, c, ratio, check_every=7)  # type: ignore[assignment]
-        checks.append((f"laws of H2O, seed {seed}, T={t}", functools.partial(laws, make, t, seed)))
-    failed = 0
-    for name, check in checks:
-        try:
-            check()
-        except Exception:
-            failed += 1
-            print(f"FAILED {name}\n{traceback.format_exc()}")
-    print(f"{len(checks) - failed} passed, {failed} failed")
+        found.append((f"laws of H2O, seed {seed}, T={t}", functools.partial(laws, make, t, seed)))
+    return found
+
+
+def run(index: int) -> str:
+    """What was wrong, if anything."""
+    name, check = checks()[index]
+    try:
+        check()
+    except Exception:
+        return f"FAILED {name}\n{traceback.format_exc()}"
+    return ""
+
+
+def main() -> int:
+    with multiprocessing.Pool(os.cpu_count()) as pool:
+        wrong = pool.map(run, range(len(checks())), chunksize=1)
+    for report in filter(None, wrong):
+        print(report)
+    failed = sum(map(bool, wrong))
+    print(f"{len(wrong) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
