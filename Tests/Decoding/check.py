@@ -62,7 +62,7 @@ class Sequence:
         self.wrong: list[str] = []
         self.count: Counter[str] = Counter()
         self.plan = kvsieve.Plan(method, MODEL, **self.settings)
-        self.source = Source(self.rng, MODEL, VALUE_DIM, DTYPES[dtype], topics=seed % 4 > 0)
+        self.source = Source(self.rng, MODEL, VALUE_DIM, DTYPES[dtype], seed % 4 > 0)
         rows = self.source.rows(prompt)
         self.engine = Engine(self.plan, rows)
         queries, keys, values = rows.exact(0, prompt)
@@ -119,8 +119,9 @@ class Sequence:
         if wrong := self.engine.wrong_slots():
             self.wrong.append(wrong)
         for head, book in enumerate(self.engine.books[:, : self.engine.living]):
-            if sorted(book.tolist()) != self.replay.living(head):
-                self.wrong.append(f"head {head}: the replay has {self.replay.living(head)}, the caller {sorted(book.tolist())}")
+            mine, truth = sorted(book.tolist()), self.replay.living(head)
+            if mine != truth:
+                self.wrong.append(f"head {head}: the replay has {truth}, the caller {mine}")
 
 
 def run(case: Case) -> tuple[Case, Counter[str], str]:

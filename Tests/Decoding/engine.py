@@ -33,7 +33,9 @@ class Source:
     yesterday are none today, and H2O drops another than the newest that it may 4 times in 100, not once in 200.
     """
 
-    def __init__(self, rng: np.random.Generator, model: kvsieve.Model, value_dim: int, dtype: Any, topics: bool) -> None:
+    def __init__(
+        self, rng: np.random.Generator, model: kvsieve.Model, value_dim: int, dtype: Any, topics: bool
+    ) -> None:
         self.rng, self.model, self.value_dim, self.dtype, self.topics = rng, model, value_dim, dtype, topics
         self.topic = rng.standard_normal(model.head_dim)
 

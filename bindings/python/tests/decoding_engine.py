@@ -38,7 +38,8 @@ class Engine:
             self.plan.observe(layer, *given)
 
     def after_the_prompt(self) -> None:
-        self.books = [[self.plan.kept(layer).head(head).tolist() for head in range(KV_HEADS)] for layer in range(LAYERS)]
+        kept = [self.plan.kept(layer) for layer in range(LAYERS)]
+        self.books = [[entry.head(head).tolist() for head in range(KV_HEADS)] for entry in kept]
 
     @property
     def reads_values(self) -> bool:

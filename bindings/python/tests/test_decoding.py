@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import DIM, KV_HEADS, LAYERS, MODEL, QUERY_HEADS, TOKENS, Cache, noise, parameters, refused
-from decoding_engine import BUDGET, DRAFT, HEADS, PROMPT, RECENT, Engine
+from decoding_engine import BUDGET, DRAFT, HEADS, KEYS, PROMPT, QUERIES, RECENT, Engine
 
 import kvsieve
 
@@ -84,6 +84,26 @@ def test_half_precision_rows_of_a_longer_cache(engine: Engine) -> None:
         views = {name: room[name][:, : array.shape[1]] for name, array in half.items()}
         expected = other.plan.step(layer, **{name: array.astype(np.float32) for name, array in half.items()})
         assert np.array_equal(engine.plan.step(layer, **views), expected)
+
+
+@pytest.mark.parametrize("equal", ["queries", "keys"])
+def test_of_equal_scores_the_highest_position_leaves(decoder: kvsieve.MethodInfo, equal: str) -> None:
+    """All scores alike (no pooling; queries of 0, or one key for all): the newest that is not recent."""
+    with kvsieve.Plan(decoder.id, MODEL, decoding=1, budget=BUDGET) as plan:
+        for name in ("window", "pool_kernel"):
+            if any(info.name == name for info in decoder.parameters):
+                plan[name] = {"window": RECENT, "pool_kernel": 1}[name]
+        ones = np.ones((QUERY_HEADS, PROMPT, DIM), np.float32)
+        queries, keys = (0 * ones, KEYS[0]) if equal == "queries" else (QUERIES[0], ones[:KV_HEADS])
+        recent = RECENT if "window" in [info.name for info in decoder.parameters] else BUDGET // 2
+        rows = PROMPT if "all_queries" in plan.needs(0) else RECENT
+        for layer in range(LAYERS):
+            plan.observe(layer, queries[:, PROMPT - rows : PROMPT], keys[:, :PROMPT], ones[:KV_HEADS])
+        plan.finish()
+        book = plan.slots(0, 0).positions.tolist()
+        assert book == [*range(BUDGET - recent), *range(PROMPT - recent, PROMPT)]
+        given = (queries[:, :1], keys[:, : BUDGET + 1], ones[:KV_HEADS, : BUDGET + 1])
+        assert plan.step(0, *given).tolist() == [[book.index(PROMPT - recent)]] * KV_HEADS
 
 
 @pytest.mark.parametrize("prompt", [2, BUDGET - 1, PROMPT])
