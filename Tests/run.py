@@ -31,6 +31,8 @@ KINDS: dict[str, list[str]] = {
     "header": [".build/debug/kvsieve-header", COMPILER_HEADER, TYPES_HEADER, ".", "--check"],
     "instructions": [PYTHON, "Tests/Instructions/check.py"],
     "golden": [PYTHON, "Tests/Golden/make_golden.py", "--check"],
+    "replay": [PYTHON, "Tests/Decoding/selfcheck.py"],
+    "decoding": [PYTHON, "Tests/Decoding/check.py"],
     "abi": ["bash", "Tests/ABI/run.sh", str(LIBRARY), str(ROOT)],
     "c gcc": ["make", "--no-print-directory", "-C", "bindings/c", "clean", "check", "CC=gcc", "CXX=g++"],
     "c clang": ["make", "--no-print-directory", "-C", "bindings/c", "clean", "check", "CC=clang", "CXX=clang++"],

@@ -17,9 +17,9 @@ queries = random.standard_normal((LAYERS, QUERY_HEADS, TOKENS, DIM), np.float32)
 with kvsieve.Plan(method, model) as plan:
     if any(parameter.name == "budget" for parameter in plan.method.parameters):
         plan["budget"] = 128
-    window = plan["window"]
     for layer in range(LAYERS):  # during prefill, in order
-        plan.observe(layer, queries[layer][:, -window:], keys[layer], values[layer])
+        rows = TOKENS if "all_queries" in plan.needs(layer) else plan["window"]
+        plan.observe(layer, queries[layer][:, -rows:], keys[layer], values[layer])
     plan.finish()
 
     print(kvsieve.build_info())

@@ -51,6 +51,13 @@ class Cache:
         self.keys = noise(2, LAYERS, KV_HEADS, tokens, DIM)
         self.values = noise(3, LAYERS, KV_HEADS, tokens, DIM)
 
+    @classmethod
+    def asked_for(cls, method: kvsieve.MethodInfo, tokens: int = TOKENS) -> Cache:
+        """With as many queries as the method reads: the last WINDOW, or all."""
+        with kvsieve.Plan(method.id, MODEL, **parameters(method)) as plan:
+            every = any("all_queries" in plan.needs(layer) for layer in range(LAYERS))
+        return cls(tokens, tokens if every else WINDOW)
+
     def layer(self, layer: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return self.queries[layer], self.keys[layer], self.values[layer]
 

@@ -50,7 +50,12 @@ int main(int argc, char **argv) {
         if (sscanf(argv[i], "%d=%lf", &parameter, &value) != 2) return 2;
         TRY(kvsieve_plan_set(plan, parameter, value));
     }
-    cache queries = filled(1, layers, query_heads, window < tokens ? window : tokens, dim);
+    int32_t every = 0;
+    for (int32_t l = 0, needs = 0; l < layers; ++l) {
+        TRY(kvsieve_plan_needs(plan, l, &needs));
+        every |= needs & KVSIEVE_NEEDS_ALL_QUERIES;
+    }
+    cache queries = filled(1, layers, query_heads, window < tokens && !every ? window : tokens, dim);
     cache keys = filled(2, layers, kv_heads, tokens, dim), values = filled(3, layers, kv_heads, tokens, dim);
     for (int32_t l = 0; l < layers; ++l) {
         kvsieve_tensor q = layer_of(&queries, l), k = layer_of(&keys, l), v = layer_of(&values, l);

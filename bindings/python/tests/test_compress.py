@@ -15,7 +15,8 @@ import kvsieve
 from kvsieve import _library
 
 
-def test_compress_is_plan_layer_by_layer(method: kvsieve.MethodInfo, cache: Cache) -> None:
+def test_compress_is_plan_layer_by_layer(method: kvsieve.MethodInfo) -> None:
+    cache = Cache.asked_for(method)
     layers = kvsieve.compress(method.name, cache.queries, cache.keys, cache.values, **parameters(method))
     assert len(layers) == LAYERS
     with kvsieve.Plan(method.name, MODEL, **parameters(method)) as plan:

@@ -41,7 +41,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             member = f"(({c} *)0)->{field}"
             what = f'offsetof({c}, {field}), sizeof({member}), _Generic({member}, {types}, default: "other")'
             lines.append(f'printf("{c}.{field}=%zu %zu %s\\n", {what});')
-    for constant in ("OK", "F32", "F16", "BF16", "NEEDS_QUERIES", "NEEDS_KEYS", "NEEDS_VALUES", "VERSION"):
+    needs = ("NEEDS_QUERIES", "NEEDS_KEYS", "NEEDS_VALUES", "NEEDS_ALL_QUERIES")
+    for constant in ("OK", "F32", "F16", "BF16", *needs, "VERSION"):
         lines.append(f'printf("{constant}=%d\\n", (int)KVSIEVE_{constant});')
     folder = tmp_path_factory.mktemp("layout")
     source = folder / "probe.c"
@@ -61,6 +62,12 @@ def test_structure(structure: type[ctypes.Structure], measured: dict[str, str]) 
         assert measured[f"{name}.{field}"] == f"{place.offset} {place.size} {FIELD_TYPES[ctype]}", f"{name}.{field}"
 
 
+def test_every_structure_of_the_header_is_compared() -> None:
+    declared = re.findall(r"^\} (kvsieve_\w+);", (INCLUDE / "kvsieve.h").read_text(), re.MULTILINE)
+    assert sorted(declared) == sorted(structure.__name__ for structure in STRUCTURES)
+    assert _abi.kvsieve_slots in STRUCTURES
+
+
 @pytest.mark.parametrize("structure", STRUCTURES, ids=lambda structure: structure.__name__)
 def test_structure_has_every_field_of_the_header(structure: type[ctypes.Structure]) -> None:
     name = structure.__name__
@@ -76,6 +83,8 @@ def test_constants(measured: dict[str, str]) -> None:
     assert [int(measured[name]) for name in ("F32", "F16", "BF16")] == list(_abi.DTYPES.values())
     needs = [int(measured[f"NEEDS_{name.upper()}"]) for name in _abi.NEEDS]
     assert needs == list(_abi.NEEDS.values())
+    header = (INCLUDE / "kvsieve.h").read_text()
+    assert sorted(re.findall(r"^    KVSIEVE_NEEDS_(\w+)", header, re.MULTILINE)) == sorted(map(str.upper, _abi.NEEDS))
 
 
 def test_package_has_the_version_of_the_header(measured: dict[str, str]) -> None:

@@ -46,12 +46,12 @@ def as_c_prints(layer: kvsieve.Layer) -> str:
 
 @pytest.mark.parametrize("tokens", [TOKENS, WINDOW - 3], ids=["prompt", "short prompt"])
 def test_python_is_c(program: Path, method: kvsieve.MethodInfo, tokens: int) -> None:
-    cache = Cache(tokens)
+    cache = Cache.asked_for(method, tokens)
     layers = kvsieve.compress(method.name, cache.queries, cache.keys, cache.values, **parameters(method))
     assert [as_c_prints(layer) for layer in layers] == printed_by_c(program, method, tokens)
 
 
 def test_the_cache_is_one_that_every_method_cuts(method: kvsieve.MethodInfo) -> None:
     with kvsieve.Plan(method.id, MODEL, **parameters(method)) as plan:
-        Cache().through(plan)
+        Cache.asked_for(method).through(plan)
         assert all(plan.kept(layer).total < KV_HEADS * TOKENS for layer in range(LAYERS))

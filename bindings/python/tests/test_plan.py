@@ -12,19 +12,28 @@ from conftest import DIM, KV_HEADS, LAYERS, MODEL, QUERY_HEADS, TOKENS, WINDOW, 
 import kvsieve
 
 
-def test_needs_says_what_may_be_none(method: kvsieve.MethodInfo, cache: Cache) -> None:
+def test_needs_says_what_may_be_none(method: kvsieve.MethodInfo) -> None:
     """Only what needs() names is given, and the choice is that of a plan that was given everything."""
-    chosen = []
+    cache, chosen = Cache.asked_for(method), []
     for sparing in (True, False):
         with kvsieve.Plan(method.name, MODEL, **parameters(method)) as plan:
             for layer in range(LAYERS):
                 given = dict(zip(("queries", "keys", "values"), cache.layer(layer)))
                 needs = plan.needs(layer)
-                assert isinstance(needs, frozenset) and needs <= set(given)
-                plan.observe(layer, **{name: given[name] for name in (needs if sparing else given)})
+                assert isinstance(needs, frozenset) and needs <= {*given, "all_queries"}
+                assert "queries" in needs or "all_queries" not in needs
+                plan.observe(layer, **{name: given[name] for name in given if name in needs or not sparing})
             plan.finish()
             chosen.append([plan.kept(layer).positions.tolist() for layer in range(LAYERS)])
     assert chosen[0] == chosen[1]
+
+
+def test_the_window_is_refused_where_all_queries_are_needed(method: kvsieve.MethodInfo, cache: Cache) -> None:
+    with kvsieve.Plan(method.name, MODEL, **parameters(method)) as plan:
+        if "all_queries" in plan.needs(0):
+            assert "all tokens" in refused("KVSIEVE_ERR_SHAPE", plan.observe, 0, *cache.layer(0)).message
+        else:
+            plan.observe(0, *cache.layer(0))
 
 
 def test_a_layer_that_borrows_needs_nothing() -> None:
