@@ -108,7 +108,7 @@ static void fill_logits(const step_call *call) {
 
 step_call decoder_call(decoder *d, int tokens, int32_t *evict) {
     step_call call;
-    const uint64_t seed = (uint64_t)d->round * 1000 + (uint64_t)d->layer * 10;
+    const uint64_t seed = (uint64_t)d->round * 1000 + (uint64_t)(d->layer % LAYERS) * 10;
     memset(&call, 0, sizeof call);
     call.layer = d->layer % LAYERS;
     call.evict = evict;
@@ -125,13 +125,27 @@ step_call decoder_call(decoder *d, int tokens, int32_t *evict) {
     return call;
 }
 
+/* Of all that a step is given. */
+static uint64_t tensors_hash(const decoder *d) {
+    uint64_t hash = bytes_hash(d->queries.data, (size_t)(QUERY_HEADS * d->queries.head_stride), 1);
+    hash = bytes_hash(d->logits.data, (size_t)(QUERY_HEADS * d->logits.head_stride), hash);
+    for (int layer = 0; layer < LAYERS; ++layer) {
+        hash = bytes_hash(d->keys[layer].data, (size_t)(HEADS * d->keys[layer].head_stride), hash);
+        hash = bytes_hash(d->values[layer].data, (size_t)(HEADS * d->values[layer].head_stride), hash);
+    }
+    return hash;
+}
+
 kvsieve_status make_call(const decoder *d, const step_call *call) {
-    const kvsieve_tensor *values = call->missing == 'v' ? NULL : &call->values;
+    const kvsieve_tensor *queries = call->missing == 'q' ? NULL : &call->queries, *keys = call->missing == 'k' ? NULL : &call->keys;
+    const kvsieve_tensor *values = call->missing == 'v' ? NULL : &call->values, *logits = call->missing == 'z' ? NULL : &call->logits;
     int32_t *evict = call->missing == 'e' ? NULL : call->evict;
-    if (d->by_logits)
-        return kvsieve_plan_step_logits(d->plan, call->layer, call->missing == 'z' ? NULL : &call->logits, values, evict);
-    return kvsieve_plan_step(d->plan, call->layer, call->missing == 'q' ? NULL : &call->queries,
-                             call->missing == 'k' ? NULL : &call->keys, values, evict);
+    kvsieve_plan *plan = call->missing == 'p' ? NULL : d->plan;
+    const uint64_t before = tensors_hash(d);
+    kvsieve_status status = d->by_logits ? kvsieve_plan_step_logits(plan, call->layer, logits, values, evict)
+                                         : kvsieve_plan_step(plan, call->layer, queries, keys, values, evict);
+    EXPECT(tensors_hash(d) == before, "a tensor of the caller was written");
+    return status;
 }
 
 /* Rejected tokens are taken back, the others move. */
