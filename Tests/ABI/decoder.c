@@ -196,3 +196,41 @@ uint64_t slots_hash(const kvsieve_plan *plan) {
         }
     return hash;
 }
+
+uint64_t undisturbed(int32_t method, int by_logits) {
+    static uint64_t known[8][2];
+    if (known[method][by_logits] == 0) {
+        decoder *d = decoder_new(method, by_logits);
+        decoder_until(d, ROUNDS, 0, NULL, NULL);
+        known[method][by_logits] = d->trace;
+        decoder_free(d);
+    }
+    return known[method][by_logits];
+}
+
+void refused_at(struct moment when, int32_t method, int by_logits, step_maker wrong, const void *context, kvsieve_status status,
+                const char *words) {
+    decoder *d = decoder_new(method, by_logits);
+    int32_t evict[HEADS * MOST], before[HEADS * MOST];
+    step_call call;
+    uint64_t slots;
+    decoder_until(d, when.round, when.layer, NULL, NULL);
+    call = decoder_call(d, round_tokens[when.round], evict);
+    memcpy(before, evict, sizeof evict);
+    slots = slots_hash(d->plan);
+    if (EXPECT_STATUS(wrong(d, &call, context), status))
+        EXPECT(error_names(words), "looked for \"%s\" in \"%s\"", words, kvsieve_last_error());
+    EXPECT(memcmp(evict, before, sizeof evict) == 0, "evict was written");
+    EXPECT(slots_hash(d->plan) == slots, "the slots are others");
+    decoder_call(d, round_tokens[when.round], evict); /* rows as they were */
+    decoder_until(d, ROUNDS, 0, NULL, NULL);
+    EXPECT(d->trace == undisturbed(method, by_logits), "%s goes on otherwise", decoder_name(method));
+    decoder_free(d);
+}
+
+void changes_nothing(int32_t method, int by_logits, step_maker make, const void *context) {
+    decoder *d = decoder_new(method, by_logits);
+    decoder_until(d, ROUNDS, 0, make, context);
+    EXPECT(d->trace == undisturbed(method, by_logits), "%s decided otherwise", decoder_name(method));
+    decoder_free(d);
+}

@@ -50,4 +50,21 @@ void decoder_until(decoder *d, int round, int32_t layer, step_maker call, const 
 /* Of the slots of all layers and heads. */
 uint64_t slots_hash(const kvsieve_plan *plan);
 
+/* When a call comes: before `layer` of `round` steps; LAYERS: all have stepped, nothing was trimmed or moved yet. */
+struct moment { int round; int32_t layer; };
+static const struct moment first = { 0, 0 }, amid = { 1, 2 }, before_trim = { 1, LAYERS }, last = { 3, LAYERS - 1 };
+
+/* The trace of a sequence that nobody disturbed. */
+uint64_t undisturbed(int32_t method, int by_logits);
+/* `wrong` is given the right call of that moment; expects `status`, a sentence with `words`, evict, slots and tensors untouched,
+ * and a sequence that goes on as one that nobody disturbed. */
+void refused_at(struct moment when, int32_t method, int by_logits, step_maker wrong, const void *context, kvsieve_status status,
+                const char *words);
+/* Every call of a sequence is made by `make`, and nothing comes out otherwise. */
+void changes_nothing(int32_t method, int by_logits, step_maker make, const void *context);
+
+#define EVERY_WAY(method, by_logits)                  \
+    for (int way_ = 0; way_ < 2 * DECODERS; ++way_)   \
+        for (int32_t method = decoders[way_ / 2], by_logits = way_ % 2, once_ = 1; once_; once_ = 0)
+
 #endif

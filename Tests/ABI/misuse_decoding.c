@@ -9,56 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- one wrong call in a sequence ---------------------------------------------------------------------------------- */
-
-/* When a call comes: before `layer` of `round` steps; LAYERS: all have stepped, nothing was trimmed or moved yet. */
-struct moment { int round; int32_t layer; };
-static const struct moment first = { 0, 0 }, amid = { 1, 2 }, before_trim = { 1, LAYERS }, last = { 3, LAYERS - 1 };
-
-static uint64_t undisturbed(int32_t method, int by_logits) {
-    static uint64_t known[8][2];
-    if (known[method][by_logits] == 0) {
-        decoder *d = decoder_new(method, by_logits);
-        decoder_until(d, ROUNDS, 0, NULL, NULL);
-        known[method][by_logits] = d->trace;
-        decoder_free(d);
-    }
-    return known[method][by_logits];
-}
-
-/* `wrong` is given the right call of that moment. */
-static void refused_at(struct moment when, int32_t method, int by_logits, step_maker wrong, const void *context,
-                       kvsieve_status status, const char *words) {
-    decoder *d = decoder_new(method, by_logits);
-    int32_t evict[HEADS * MOST], before[HEADS * MOST];
-    step_call call;
-    uint64_t slots;
-    decoder_until(d, when.round, when.layer, NULL, NULL);
-    call = decoder_call(d, round_tokens[when.round], evict);
-    memcpy(before, evict, sizeof evict);
-    slots = slots_hash(d->plan);
-    if (EXPECT_STATUS(wrong(d, &call, context), status))
-        EXPECT(error_names(words), "looked for \"%s\" in \"%s\"", words, kvsieve_last_error());
-    EXPECT(memcmp(evict, before, sizeof evict) == 0, "evict was written");
-    EXPECT(slots_hash(d->plan) == slots, "the slots are others");
-    decoder_call(d, round_tokens[when.round], evict); /* rows as they were */
-    decoder_until(d, ROUNDS, 0, NULL, NULL);
-    EXPECT(d->trace == undisturbed(method, by_logits), "%s goes on otherwise", decoder_name(method));
-    decoder_free(d);
-}
-
-/* Every call of a sequence is made by `make`, and nothing comes out otherwise. */
-static void changes_nothing(int32_t method, int by_logits, step_maker make, const void *context) {
-    decoder *d = decoder_new(method, by_logits);
-    decoder_until(d, ROUNDS, 0, make, context);
-    EXPECT(d->trace == undisturbed(method, by_logits), "%s decided otherwise", decoder_name(method));
-    decoder_free(d);
-}
-
-#define EVERY_WAY(method, by_logits)                                                   \
-    for (int index_ = 0; index_ < DECODERS; ++index_)                                  \
-        for (int32_t method = decoders[index_], by_logits = 0; by_logits < 2; ++by_logits)
-
 /* Does this way look at the tensor? */
 static int reads(int32_t method, int by_logits, char which) {
     if (which == 'v') return method == KVSIEVE_AHAKV;
@@ -136,6 +86,8 @@ static kvsieve_status step_broken(decoder *d, step_call *call, const void *conte
     const struct broken *broken = context;
     const int64_t value = broken->fault->value;
     kvsieve_tensor *t = tensor_of(call, broken->which);
+    /* Another n, on which all tensors agree. */
+    if (broken->which != 'v' && (broken->fault->field == TOKENS_MORE || broken->fault->field == DIM_MORE)) call->values.tokens += value;
     switch (broken->fault->field) {
     case HEADS_IS: t->heads = value; break;
     case TOKENS_IS: t->tokens = value; break;
@@ -182,7 +134,7 @@ static void tensors_that_cannot_be(void) {
                 const struct broken broken = { *which, fault };
                 char words[64];
                 if (!reads(method, by_logits, *which)) continue;
-                snprintf(words, sizeof words, "%s|%s|%s", name_of(*which), i < 2 ? "" : field_names[fault->field], fault->word);
+                snprintf(words, sizeof words, "%s|%s|%s", name_of(*which), field_names[fault->field], fault->word);
                 harness_case("%s: '%c' with %s %lld, logits %d", decoder_name(method), *which, field_names[fault->field],
                              (long long)fault->value, by_logits);
                 /* A dimension of size 1 has no stride: a round of 3 tokens. */
@@ -191,6 +143,88 @@ static void tensors_that_cannot_be(void) {
                     refused_at(last, method, by_logits, step_broken, &broken, fault->status, words);
             }
         }
+    harness_case("");
+}
+
+/* -- numbers ------------------------------------------------------------------------------------------------------- */
+
+/* `token`: a row of the tensor; negative: from its end. `d`: an element; for logits a row of the keys, likewise. */
+struct poison { char which; int32_t head, token, d; float value; };
+
+/* Makes the call with one poisoned element, mended afterwards. */
+static kvsieve_status step_poisoned(decoder *d, step_call *call, const void *context) {
+    const struct poison *p = context;
+    const kvsieve_tensor *t = tensor_of(call, p->which);
+    const int64_t token = p->token < 0 ? t->tokens + p->token : p->token;
+    const int32_t place = p->d < 0 ? t->dim + p->d : p->d;
+    const float before = element(t, p->head, token, place);
+    kvsieve_status status;
+    element_set(t, p->head, token, place, p->value);
+    status = make_call(d, call);
+    element_set(t, p->head, token, place, before);
+    return status;
+}
+
+/* A logit of 1e38 * 1e38 / 4. */
+static kvsieve_status step_overflowing(decoder *d, step_call *call, const void *context) {
+    const struct poison query = { 'q', 2, 0, 3, 1e38f };
+    const float before = element(&call->keys, 1, 5, 3);
+    kvsieve_status status;
+    (void)context;
+    element_set(&call->keys, 1, 5, 3, 1e38f);
+    status = step_poisoned(d, call, &query);
+    element_set(&call->keys, 1, 5, 3, before);
+    return status;
+}
+
+/* What is read, in a round of 3 tokens: NaN and infinity, and what overflows on the way. */
+static void numbers_that_are_none(void) {
+    static const float poisons[] = { NAN, INFINITY, -INFINITY };
+    static const struct poison read[] = {
+        { 'q', 0, 0, 0, 0 }, { 'q', 3, -1, DIM - 1, 0 }, { 'q', 2, 1, 7, 0 }, { 'k', 0, 0, 3, 0 }, { 'k', 1, 31, DIM - 1, 0 },
+        { 'k', 1, -1, 0, 0 }, { 'k', 0, -3, 8, 0 },      { 'v', 0, -1, 0, 0 }, { 'v', 1, -3, DIM - 1, 0 }, { 'v', 0, -2, 5, 0 },
+        { 'z', 0, 0, 0, 0 }, { 'z', 3, 0, 31, 0 },       { 'z', 1, 0, 32, 0 }, { 'z', 2, 1, 33, 0 },      { 'z', 3, 2, -1, 0 },
+    };
+    EVERY_WAY(method, by_logits) {
+        static const struct poison norm = { 'v', 1, -1, 2, 2e19f };
+        for (size_t i = 0; i < sizeof read / sizeof *read * 3; ++i) {
+            struct poison p = read[i / 3];
+            p.value = poisons[i % 3];
+            if (!reads(method, by_logits, p.which)) continue;
+            harness_case("%s: %g in '%c' %d %d %d, logits %d", decoder_name(method), (double)p.value, p.which, (int)p.head,
+                         (int)p.token, (int)p.d, by_logits);
+            refused_at(amid, method, by_logits, step_poisoned, &p, KVSIEVE_ERR_NONFINITE, "layer 2");
+            refused_at(amid, method, by_logits, step_poisoned, &p, KVSIEVE_ERR_NONFINITE,
+                       p.which == 'v' ? "values" : by_logits ? "logits" : "");
+        }
+        harness_case("%s: numbers that overflow, logits %d", decoder_name(method), by_logits);
+        if (reads(method, by_logits, 'v')) refused_at(amid, method, by_logits, step_poisoned, &norm, KVSIEVE_ERR_NONFINITE, "values");
+        if (!by_logits) refused_at(amid, method, by_logits, step_overflowing, NULL, KVSIEVE_ERR_NONFINITE, "layer 2");
+    }
+    harness_case("");
+}
+
+/* Old values, those that the method does not read, and logits of later tokens. */
+static void nothing_is_wrong_where_nothing_is_read(void) {
+    static const struct poison logits = { 'z', 1, 0, -1, NAN }, old = { 'v', 1, 31, 2, INFINITY }, new = { 'v', 0, -1, 2, NAN };
+    EVERY_WAY(method, by_logits) {
+        decoder *d;
+        harness_case("%s: values that are not read, logits %d", decoder_name(method), by_logits);
+        changes_nothing(method, by_logits, step_poisoned, &old);
+        if (method == KVSIEVE_H2O) {
+            changes_nothing(method, by_logits, step_poisoned, &new);
+            changes_nothing(method, by_logits, step_missing, "v");
+            changes_nothing(method, by_logits, step_missing, "V");
+        }
+        if (!by_logits) continue;
+        harness_case("%s: logits behind a token's own row", decoder_name(method));
+        d = decoder_new(method, by_logits);
+        decoder_until(d, 1, 0, NULL, NULL);
+        decoder_until(d, 1, LAYERS, step_poisoned, &logits); /* a round of 3 tokens */
+        decoder_until(d, ROUNDS, 0, NULL, NULL);
+        EXPECT(d->trace == undisturbed(method, by_logits), "%s decided otherwise", decoder_name(method));
+        decoder_free(d);
+    }
     harness_case("");
 }
 
@@ -235,6 +269,8 @@ static void layers_and_counts(void) {
 int main(void) {
     pointers();
     tensors_that_cannot_be();
+    numbers_that_are_none();
+    nothing_is_wrong_where_nothing_is_read();
     layers_and_counts();
     return harness_end();
 }
