@@ -1,16 +1,12 @@
 /* Decoding at the wrong time: steps, trims and slots of plans that are not finished, not to be decoded or between layers; how
- * many tokens a trim may take back, of what slots are told, and out of memory in a step. */
-#define _GNU_SOURCE
+ * many tokens a trim may take back, and what there are no slots of. */
 #include "decoder.h"
 #include "harness.h"
 
-#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 /* -- plans that do not decode -------------------------------------------------------------------------------------- */
 
