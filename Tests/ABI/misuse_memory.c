@@ -1,8 +1,8 @@
-/* Out of memory: with less and less room (RLIMIT_AS, after a warm-up) every observe succeeds or is KVSIEVE_ERR_MEMORY, never
+/* Out of memory: with less and less room (RLIMIT_AS, after a warm-up) every observe and step succeeds or is KVSIEVE_ERR_MEMORY, never
  * an abort; with room again the plan goes on, to the same result. Each method in a child, so that an abort is a failure of
  * one case. Big blocks come from mmap and small ones from a heap with some room, as in any host that is short of memory. */
 #define _GNU_SOURCE
-#include "fixture.h"
+#include "decoder.h"
 #include "harness.h"
 
 #include <malloc.h>
@@ -39,19 +39,22 @@ static kvsieve_plan *plan_for_many(void) {
     return plan;
 }
 
+static void fill_tensor(const kvsieve_tensor *tensor, uint64_t seed) {
+    float *data = tensor->data;
+    seed += 88172645463325252u;
+    for (int64_t n = 0; n < tensor->heads * tensor->tokens * tensor->dim; ++n) {
+        seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
+        data[n] = (float)(seed >> 40) / 8388608.0f - 1.0f;
+    }
+}
+
 static void make_tensors(void) {
-    kvsieve_tensor *tensors[] = { &queries, &keys, &values };
-    uint64_t seed = 88172645463325252u;
     queries = tensor_new(MANY_QUERY_HEADS, ROWS, WIDE, KVSIEVE_F32);
     keys = tensor_new(HEADS, MANY, WIDE, KVSIEVE_F32);
     values = tensor_new(HEADS, MANY, WIDE, KVSIEVE_F32);
-    for (int i = 0; i < 3; ++i) {
-        float *data = tensors[i]->data;
-        for (int64_t n = 0; n < tensors[i]->heads * tensors[i]->tokens * WIDE; ++n) {
-            seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
-            data[n] = (float)(seed >> 40) / 8388608.0f - 1.0f;
-        }
-    }
+    fill_tensor(&queries, 0);
+    fill_tensor(&keys, 1);
+    fill_tensor(&values, 2);
 }
 
 static uint64_t decided(const kvsieve_plan *plan) {
@@ -64,13 +67,13 @@ static uint64_t decided(const kvsieve_plan *plan) {
     return hash;
 }
 
-/* A little heap for small things, which malloc does not give back. */
-static void prepare_heap(void) {
+/* A little heap for small things, which malloc does not give back: in one piece, or in holes of 1 KiB. */
+static void prepare_heap(int holes) {
     static void *small[4096];
-    mallopt(M_MMAP_THRESHOLD, 1 << 16);
+    mallopt(M_MMAP_THRESHOLD, holes ? 1 << 13 : 1 << 16);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
     for (int i = 0; i < 4096; ++i) small[i] = malloc(1024);
-    for (int i = 0; i < 4096; ++i) free(small[i]);
+    for (int i = 0; i < 4096; i += 1 + holes) free(small[i]);
 }
 
 /* Exit status: 0, or the line where something was wrong. */
@@ -86,7 +89,7 @@ static int less_and_less_room(void) {
     if (kvsieve_plan_finish(plan) != KVSIEVE_OK) return __LINE__ & 255;
     expected = decided(plan);
     kvsieve_plan_destroy(plan);
-    prepare_heap();
+    prepare_heap(0);
 
     for (int64_t room = 0; room < INT64_C(1) << 31 && whole < 2; room = room ? room * 7 / 4 : 1 << 16) {
         int here = 0;
@@ -123,7 +126,7 @@ static int gather_without_room(void) {
     kvsieve_tensor target = tensor_new(HEADS, TOKENS, DIM, KVSIEVE_F32);
     observe_range(plan, 0, LAYERS, s);
     if (kvsieve_plan_finish(plan) != KVSIEVE_OK) return __LINE__ & 255;
-    prepare_heap();
+    prepare_heap(0);
     limit_room(0);
     if (kvsieve_plan_gather(plan, 0, &s->keys[0], &target) != KVSIEVE_OK) return __LINE__ & 255;
     if (kvsieve_plan_gather(plan, 0, &s->keys[0], &s->keys[0]) != KVSIEVE_OK) return __LINE__ & 255;
@@ -137,7 +140,7 @@ static int first_call_without_room(void) {
     for (int64_t room = 0; room < INT64_C(1) << 30; room = room ? room * 4 : 1 << 16) {
         kvsieve_plan *plan = plan_for_many();
         kvsieve_status status;
-        prepare_heap();
+        prepare_heap(0);
         limit_room(room);
         status = kvsieve_plan_observe(plan, 0, &queries, &keys, &values);
         limit_room(-1);
@@ -148,10 +151,102 @@ static int first_call_without_room(void) {
     return __LINE__ & 255;
 }
 
+/* -- decoding ------------------------------------------------------------------------------------------------------ */
+
+enum { LONG = 1100, BIG = 1024, DRAFT = 4 };
+
+/* Makes a call that may be refused; a refused one again, with room. */
+#define WITH_ROOM(room, refused, call)                                                 \
+    do {                                                                               \
+        kvsieve_status status_;                                                        \
+        limit_room(room);                                                              \
+        status_ = (call);                                                              \
+        limit_room(-1);                                                                \
+        if (status_ == KVSIEVE_ERR_MEMORY) ++*(refused), status_ = (call);             \
+        if (status_ != KVSIEVE_OK) {                                                   \
+            printf("%s: \"%s\"\n", kvsieve_status_name(status_), kvsieve_last_error()); \
+            fflush(stdout);                                                            \
+            _exit(__LINE__ & 255);                                                     \
+        }                                                                              \
+    } while (0)
+
+/* Prompt, a token, which is taken back after the draft that follows was refused, the draft again, of which two are taken
+ * back, and a token. No row is moved: a plan does not mind. 0 when the draft was not refused. */
+static uint64_t decoded(int64_t room, int *refused) {
+    static const int counts[] = { 1, DRAFT, 1 }, rejected[] = { 1, 2, 0 };
+    kvsieve_tensor prompt = queries, steps = queries, rows = keys;
+    kvsieve_model model = { 2, QUERY_HEADS, HEADS, DIM, 0, { 0 } };
+    kvsieve_plan *plan = NULL;
+    int32_t evict[HEADS * DRAFT];
+    uint64_t hash = 1;
+    if (kvsieve_plan_create(method, &model, &plan) != KVSIEVE_OK) _exit(92);
+    if (kvsieve_plan_set(plan, KVSIEVE_BUDGET, BIG) != KVSIEVE_OK) _exit(93);
+    if (kvsieve_plan_set(plan, KVSIEVE_DECODING, 1) != KVSIEVE_OK) _exit(94);
+    if (kvsieve_plan_set(plan, KVSIEVE_THREADS, threads) != KVSIEVE_OK) _exit(95);
+    if (method == KVSIEVE_AHAKV && kvsieve_plan_set(plan, KVSIEVE_WINDOW, WINDOW) != KVSIEVE_OK) _exit(96);
+    if (method == KVSIEVE_AHAKV) prompt.tokens = WINDOW;
+    for (int32_t layer = 0; layer < 2; ++layer)
+        WITH_ROOM(room, refused, kvsieve_plan_observe(plan, layer, &prompt, &keys, &keys));
+    WITH_ROOM(room, refused, kvsieve_plan_finish(plan));
+    for (int round = 0; round < 3; ++round) {
+        steps.tokens = counts[round];
+        rows.tokens = BIG + counts[round];
+        for (int32_t layer = 0; layer < 2; ++layer) {
+            WITH_ROOM(room, refused, kvsieve_plan_step(plan, layer, &steps, &rows, &rows, evict));
+            hash = bytes_hash(evict, sizeof *evict * (size_t)(HEADS * counts[round]), hash);
+        }
+        if (round == 0 && room >= 0) {
+            kvsieve_status status;
+            steps.tokens = DRAFT;
+            rows.tokens = BIG + DRAFT;
+            limit_room(room);
+            status = kvsieve_plan_step(plan, 0, &steps, &rows, &rows, evict);
+            limit_room(-1);
+            if (status == KVSIEVE_OK) {
+                kvsieve_plan_destroy(plan);
+                return 0;
+            }
+            ++*refused;
+        }
+        limit_room(0); /* needs no memory */
+        if (kvsieve_plan_trim(plan, rejected[round]) != KVSIEVE_OK) _exit(97);
+        limit_room(-1);
+        for (int32_t place = 0; place < 2 * HEADS; ++place) {
+            kvsieve_slots slots = { 0 };
+            slots.struct_size = sizeof slots;
+            if (kvsieve_plan_slots(plan, place / HEADS, place % HEADS, &slots) != KVSIEVE_OK) _exit(98);
+            hash = bytes_hash(slots.positions, sizeof *slots.positions * (size_t)slots.length, hash) ^ (uint64_t)slots.tokens;
+        }
+    }
+    kvsieve_plan_destroy(plan);
+    return hash;
+}
+
+static int decoding_with_less_and_less_room(void) {
+    int refused = 0;
+    uint64_t expected, found = 1;
+    mallopt(M_ARENA_MAX, 1);
+    queries = tensor_new(QUERY_HEADS, LONG, DIM, KVSIEVE_F32); /* of the prompt; the first of them step as well */
+    keys = tensor_new(HEADS, LONG, DIM, KVSIEVE_F32);
+    fill_tensor(&queries, 3);
+    fill_tensor(&keys, 5);
+    expected = decoded(-1, &refused);
+    if (refused != 0) return __LINE__ & 255;
+    prepare_heap(1);
+    for (int64_t room = 0; found != 0 && room < 1 << 24; room += room < 1 << 19 ? 1 << 13 : room / 2) {
+        found = decoded(room, &refused);
+        if (found == expected || found == 0) continue;
+        printf("with room for %d bytes another result\n", (int)room);
+        return __LINE__ & 255;
+    }
+    printf("%d calls refused\n", refused);
+    return refused > 0 && found == 0 ? 0 : __LINE__ & 255;
+}
+
 static void in_a_child(const char *name, int (*function)(void)) {
     char output[4096];
     int result;
-    harness_case("%s: %s, threads %d", method_name(method), name, (int)threads);
+    harness_case("%s: %s, threads %d", decoder_name(method), name, (int)threads);
     result = in_child(function, output, sizeof output);
     EXPECT(result == 0, "%s %d; it printed: %s", result < 0 ? "signal" : "line (modulo 256)", result < 0 ? -result : result,
            output);
@@ -166,6 +261,11 @@ int main(void) {
         in_a_child("less and less room", less_and_less_room);
         threads = 4;
         in_a_child("less and less room", less_and_less_room);
+    }
+    for (int i = 0; i < 2 * DECODERS; ++i) {
+        method = decoders[i / 2];
+        threads = i % 2 ? 4 : 1;
+        in_a_child("decoding with less and less room", decoding_with_less_and_less_room);
     }
     return harness_end();
 }

@@ -1,0 +1,70 @@
+/* A sequence that is decoded over a cache as an engine keeps it: rounds of 1, 3 (2 of them taken back), 1 and 2 tokens
+ * after the prompt of fixture.h. All that the plan says on the way is one number, `trace`; so a plan that was disturbed can be
+ * compared with one that was not.
+ * C 32 slots; the last 8 (ahakv) or 16 (h2o) tokens never leave. */
+#ifndef DECODER_H
+#define DECODER_H
+
+#include "fixture.h"
+
+enum { SLOTS = 32, MOST = 17, ROUNDS = 4, DECODERS = 2 };
+/* Tokens of a round, and how many of them are taken back at its end. */
+extern const int round_tokens[ROUNDS], round_rejected[ROUNDS];
+extern const int32_t decoders[DECODERS];
+const char *decoder_name(int32_t method);
+/* The most tokens of a step. */
+int recent_of(int32_t method);
+
+typedef struct decoder {
+    int32_t method;
+    int by_logits; /* kvsieve_plan_step_logits() */
+    kvsieve_plan *plan;
+    kvsieve_tensor keys[LAYERS], values[LAYERS]; /* (HEADS, SLOTS + MOST, DIM) */
+    kvsieve_tensor queries, logits;              /* memory of the call that is made */
+    int64_t living, tokens;
+    int round;     /* that runs or comes next */
+    int32_t layer; /* whose turn it is; LAYERS: all have stepped, and nothing was trimmed or moved yet */
+    int32_t evict[LAYERS][HEADS * MOST];
+    uint64_t trace;
+} decoder;
+
+/* What one step is given; a pointer of the call is NULL where `missing` has its letter: p (plan), q, k, v, z (logits), e (evict). */
+typedef struct step_call {
+    int32_t layer, *evict;
+    char missing;
+    kvsieve_tensor queries, keys, values, logits;
+} step_call;
+
+/* A plan with DECODING 1, and one that is finished, its kept rows gathered. */
+kvsieve_plan *decoding_plan(int32_t method);
+kvsieve_status observe_all_queries(kvsieve_plan *plan, int32_t method, int32_t layer, const sequence *s);
+decoder *decoder_new(int32_t method, int by_logits);
+void decoder_free(decoder *d);
+/* The right call of the layer whose turn it is (of layer 0, if all have stepped), but with so many tokens. Its rows stand
+ * behind the living ones afterwards. `evict` has room for MOST tokens. */
+step_call decoder_call(decoder *d, int tokens, int32_t *evict);
+kvsieve_status make_call(const decoder *d, const step_call *call);
+/* Makes right calls, which must succeed, until that layer of that round has its turn. `call` makes them if it is not NULL. */
+typedef kvsieve_status (*step_maker)(decoder *d, step_call *call, const void *context);
+void decoder_until(decoder *d, int round, int32_t layer, step_maker call, const void *context);
+/* Of the slots of all layers and heads. */
+uint64_t slots_hash(const kvsieve_plan *plan);
+
+/* When a call comes: before `layer` of `round` steps; LAYERS: all have stepped, nothing was trimmed or moved yet. */
+struct moment { int round; int32_t layer; };
+static const struct moment first = { 0, 0 }, amid = { 1, 2 }, before_trim = { 1, LAYERS }, last = { 3, LAYERS - 1 };
+
+/* The trace of a sequence that nobody disturbed. */
+uint64_t undisturbed(int32_t method, int by_logits);
+/* `wrong` is given the right call of that moment; expects `status`, a sentence with `words`, evict, slots and tensors untouched,
+ * and a sequence that goes on as one that nobody disturbed. */
+void refused_at(struct moment when, int32_t method, int by_logits, step_maker wrong, const void *context, kvsieve_status status,
+                const char *words);
+/* Every call of a sequence is made by `make`, and nothing comes out otherwise. */
+void changes_nothing(int32_t method, int by_logits, step_maker make, const void *context);
+
+#define EVERY_WAY(method, by_logits)                  \
+    for (int way_ = 0; way_ < 2 * DECODERS; ++way_)   \
+        for (int32_t method = decoders[way_ / 2], by_logits = way_ % 2, once_ = 1; once_; once_ = 0)
+
+#endif
