@@ -264,9 +264,10 @@ KVSIEVE_API kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t 
 
 /** Looks at one layer; each layer once, in order from 0. Dtypes may differ from tensor to tensor. Cost:
  *  one product of (G*W, D) by (D, T) a key/value head, and a softmax over T. Memory beside what the caller
- *  owns: the positions kept; a workspace used again for the next layer and the next sequence, at most 27
+ *  owns: the positions kept; a workspace used again for the next layer and the next sequence, at most 26
  *  MiB of logits and some rows of T floats; the scores of the layer (H rows of T floats), for
- *  KVSIEVE_DYNAMICKV those of all layers until finish().
+ *  KVSIEVE_DYNAMICKV those of all layers until finish(). Without AVX2, 129 MiB of addresses a thread
+ *  beside it, of which BLAS makes less than 1 MiB memory.
  *  @param plan     from kvsieve_plan_create()
  *  @param layer    the next one; its sentence says which if it is not
  *  @param queries  (Hq, min(W, T), D): the last queries, rotary embedding applied; (Hq, T, D) where
@@ -369,6 +370,7 @@ typedef struct kvsieve_slots {
  *  their positions.
  *  Several tokens are taken one after another, as if each had come alone: whoever left for an earlier one
  *  is not looked at by a later one.
+ *  A round that a layer refuses for good (NaN) ends with reset(): layers before it have taken the tokens.
  *  Cost: the product of the new queries and n keys, half of what attention does;
  *  kvsieve_plan_step_logits() saves it.
  *  @param plan     finished, with KVSIEVE_DECODING 1, of a method whose kvsieve_method_info.decodes is 1
@@ -392,8 +394,8 @@ KVSIEVE_API kvsieve_status kvsieve_plan_step(kvsieve_plan *plan, int32_t layer, 
  *  @param plan    as in kvsieve_plan_step()
  *  @param layer   as in kvsieve_plan_step()
  *  @param logits  (Hq, m, n), n in the place of dim (so at most 65,536): scale * q . k of each new token
- *                 and row, before the softmax. What lies behind a token's own row (later tokens) is not
- *                 looked at
+ *                 and row, before the softmax, finite up to the token's own row; what lies behind it
+ *                 (later tokens) is not looked at
  *  @param values  as in kvsieve_plan_step()
  *  @param evict   as in kvsieve_plan_step()
  *  @return as kvsieve_plan_step() */

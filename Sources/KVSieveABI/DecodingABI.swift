@@ -7,6 +7,7 @@ import KVSieveCore
 /// that live, and behind them the new tokens in the order of their positions.
 /// Several tokens are taken one after another, as if each had come alone: whoever left for an earlier one is not looked at by
 /// a later one.
+/// A round that a layer refuses for good (NaN) ends with reset(): layers before it have taken the tokens.
 /// Cost: the product of the new queries and n keys, half of what attention does; kvsieve_plan_step_logits() saves it.
 ///
 /// Section: Decoding 1
@@ -45,7 +46,7 @@ public func kvsieve_plan_step(
 ///   - plan: as in kvsieve_plan_step()
 ///   - layer: as in kvsieve_plan_step()
 ///   - logits: (Hq, m, n), n in the place of dim (so at most 65,536): scale * q . k of each new token and row, before the
-///     softmax. What lies behind a token's own row (later tokens) is not looked at
+///     softmax, finite up to the token's own row; what lies behind it (later tokens) is not looked at
 ///   - values: as in kvsieve_plan_step()
 ///   - evict: as in kvsieve_plan_step()
 /// - Returns: as kvsieve_plan_step()

@@ -23,16 +23,18 @@ func rowMaximum(_ row: UnsafePointer<Float>, _ count: Int) -> Float {
 }
 
 /// out[j] = exp((row[j] - maximum) * factor), j < count, 0 <= factor; returns their sum. See TileExponentials for exp.
+/// A difference that overflows counts as the lowest float: times a factor of 0 it is 0, as any other.
 @inline(__always)
 func rowExponentials(
     _ row: UnsafePointer<Float>, _ count: Int, _ maximum: Float, _ factor: Float, _ out: UnsafeMutablePointer<Float>
 ) -> Float {
     let reference = Lanes(repeating: maximum)
     let factors = Lanes(repeating: factor)
+    let lowest = Lanes(repeating: -.greatestFiniteMagnitude)
     var sums = Lanes(repeating: 0)
     var j = 0
     while j &+ laneCount <= count {
-        let e = exponential((load(row + j) - reference) * factors)
+        let e = exponential(greater(lowest, load(row + j) - reference) * factors)
         store(e, out + j)
         sums += e
         j &+= laneCount
@@ -40,7 +42,7 @@ func rowExponentials(
     var rest: Float = 0
     while j < count {
         // A vector of one number, so that every number has the same exponential wherever it stands.
-        let e = exponential(Lanes(repeating: (row[j] - maximum) * factor))[0]
+        let e = exponential(greater(lowest, Lanes(repeating: row[j]) - reference) * factors)[0]
         out[j] = e
         rest += e
         j &+= 1

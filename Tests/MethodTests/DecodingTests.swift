@@ -184,6 +184,27 @@ private func kind(_ body: () throws -> Void) -> KVSieveError.Kind? {
         #expect(refused > 0)
     }
 
+    /// A step that is refused leaves the one before it to be taken back.
+    @Test(arguments: decoders) func aRefusedStepLosesNoJournal(_ row: MethodRow) throws {
+        for allocations in 0..<8 {
+            var decoded = try Decoded(row, seed: 8)
+            let before = try decoded.slots()
+            for layer in 0..<2 {
+                let (q, k, v) = decoded.noise(1)
+                _ = try decoded.step(layer, q, k, v, moves: false)
+            }
+            let (q, k, v) = decoded.noise(5)
+            decoded.account.limit = decoded.account.held
+            for _ in 0..<allocations {
+                _ = try? decoded.step(0, q, k, v, moves: false)
+                decoded.account.limit += max(64, decoded.account.wanted)
+            }
+            guard (try? decoded.step(0, q, k, v, moves: false)) == nil else { break }
+            try decoded.plan.trim(1)
+            #expect(try decoded.slots() == before, "after \(allocations) allocations")
+        }
+    }
+
     /// A draft of five of which `accepted` stay, ends where these alone would have led; whatever came before and comes after.
     @Test(arguments: decoders, 0...5) func aRejectedDraftLeavesNoTrace(_ row: MethodRow, _ accepted: Int) throws {
         // Budgets that fill on the way, windows shorter and longer than a round.

@@ -56,7 +56,8 @@ private let readersOfAWindow = Registry.rows.filter { $0.parameters.contains { $
         try plan.finish()
         let kept = try (0..<layers).reduce(0) { try $0 + plan.kept(layer: $1).total }
         let remembered = "\(row.name)" == "dynamickv" ? layers * 8 * size.tokens * 4 : 0
-        let workspace = account.highest - remembered - kept * 4 - layers * 8 * 16
+        let packed = plan.work?.workers.reduce(0) { $0 + $1.matrices.resident } ?? 0
+        let workspace = account.highest - remembered - kept * 4 - layers * 8 * 16 + packed
         print("\(row.name), \(size.tokens) tokens: workspace \(workspace) bytes")
         #expect(workspace <= 32 << 20)
     }

@@ -27,6 +27,11 @@ int32_t support_isa_level(void);
 /** 64-byte aligned; NULL when there is none to be had. */
 void *_Nullable support_allocate(size_t bytes);
 void support_free(void *_Nullable memory);
+/** Addresses whose pages become memory when they are written to, page-aligned; NULL when there are none to be had. */
+void *_Nullable support_reserve_addresses(size_t bytes);
+void support_release_addresses(void *addresses, size_t bytes);
+/** How many of these bytes are memory by now. */
+size_t support_resident(void *addresses, size_t bytes);
 
 /* -- blas_environment.c ------------------------------------------------------------------------------------------- */
 

@@ -101,12 +101,14 @@ final class DecodingLayer: @unchecked Sendable {
         let tokens = input.tokens
         try input.reserve(work)
         let norms = PointerBox(try work.tileSums.reserve(heads * tokens))
-        let rows = try work.map(heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
-            try self.check(input, head, work, worker, norms.pointer + head * tokens)
+        try work.forEach(heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
+            try input.make(head, work, worker)
+            try check(input, head, work, worker, norms.pointer + head * tokens)
         }
-        try entries.reserve(heads * tokens)
-        try rowJournal.reserve(heads * tokens * journalFloats)
-        try sumJournal.reserve(rule.rows > 0 ? 1 : heads * tokens * width)
+        // What the last call wrote stays until nothing can fail: it may still be taken back.
+        try entries.grow(heads * tokens)
+        try rowJournal.grow(heads * tokens * journalFloats)
+        try sumJournal.grow(rule.rows > 0 ? 1 : heads * tokens * width)
         for worker in work.workers {
             try worker.row.reserve(3 * (input.rows + 1))
             try worker.totals.reserve(input.rows + 1)
@@ -116,15 +118,16 @@ final class DecodingLayer: @unchecked Sendable {
         var places = place
         for head in all { if let rolling = head.rolling { places = rolling.settle(place) } }
         place = places
-        before = []
+        before.removeAll(keepingCapacity: true)
         for _ in 0..<tokens {
             before.append((min(living + before.count, width), places))
             if let rolling = all.first?.rolling { places = rolling.following(places) }
         }
         let out = PointerBox(evict)
         try work.forEach(heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
-            try self.step(
-                head, input, rows[head], first, worker, norms.pointer + head * tokens, out.pointer + head * tokens)
+            try step(
+                head, input, input.logits(head, work), first, worker, norms.pointer + head * tokens,
+                out.pointer + head * tokens)
         }
         place = places
         living = min(living + tokens, width)
@@ -135,8 +138,8 @@ final class DecodingLayer: @unchecked Sendable {
     private func check(
         _ input: StepInput, _ head: Int, _ work: Workspace, _ worker: WorkerBuffers,
         _ norms: UnsafeMutablePointer<Float>
-    ) throws(KVSieveError) -> LogitRows {
-        let logits = try input.logits(head, work, worker)
+    ) throws(KVSieveError) {
+        let logits = try input.logits(head, work)
         for row in 0..<(input.shape.group * input.tokens) {
             let visible = living + row % input.tokens + 1
             guard kernels.row_maximum(logits[row], Int64(visible)).isFinite else {
@@ -146,16 +149,16 @@ final class DecodingLayer: @unchecked Sendable {
                 )
             }
         }
-        for i in 0..<input.tokens where rule.valueKernel != nil {
+        guard let kernel = rule.valueKernel else { return }
+        for i in 0..<input.tokens {
             norms[i] = try input.norm(head, i, worker)
-            guard norms[i].isFinite else {
+            guard (norms[i] * Float(kernel)).isFinite else {
                 throw KVSieveError(
                     .nonfinite,
                     "values of layer \(input.layer), kv head \(head), new token \(i) have NaN or infinity, or a squared norm"
                         + " that overflows")
             }
         }
-        return logits
     }
 
     /// One head's tokens, one after another.

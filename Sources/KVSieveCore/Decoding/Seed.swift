@@ -106,7 +106,7 @@ extension DecodingLayer {
             func norm(_ position: Int) throws(KVSieveError) -> Float {
                 values.type.widen(values.row(index, position), row, values.dim)
                 let norm = kernels.squared_norm(row, Int64(values.dim))
-                guard norm.isFinite else {
+                guard (norm * Float(kernel)).isFinite else {
                     throw KVSieveError(
                         .nonfinite,
                         "values of layer \(layer.layer), kv head \(index), token \(position) have NaN or infinity, or a"

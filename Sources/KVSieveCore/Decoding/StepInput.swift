@@ -63,24 +63,30 @@ public struct StepInput: Sendable {
         }
     }
 
-    /// Logits of key/value head `head`; f32 logits are where the caller has them.
-    func logits(_ head: Int, _ work: Workspace, _ worker: WorkerBuffers) throws(KVSieveError) -> LogitRows {
+    /// Makes the logits of key/value head `head`; those that are there as float32 stay where the caller has them.
+    func make(_ head: Int, _ work: Workspace, _ worker: WorkerBuffers) throws(KVSieveError) {
         let count = shape.group * tokens
         let out = try work.logits.reserve(shape.queryHeads * tokens * rows) + head * count * rows
         switch source {
         case .logits(let tensor):
-            let first = head * shape.group
-            if tensor.type == .float32 {
-                return LogitRows(
-                    start: tensor.row(first, 0), tokens: tokens, headStride: tensor.headStride,
-                    rowStride: tensor.tokenStride)
-            }
+            if tensor.type == .float32 { return }
             for row in 0..<count {
-                tensor.type.widen(tensor.row(first + row / tokens, row % tokens), out + row * rows, rows)
+                let source = tensor.row(head * shape.group + row / tokens, row % tokens)
+                tensor.type.widen(source, out + row * rows, rows)
             }
         case .product(let queries, let keys):
             try multiply(queries, keys, head, worker, out)
         }
+    }
+
+    /// Where they are.
+    func logits(_ head: Int, _ work: Workspace) throws(KVSieveError) -> LogitRows {
+        if case .logits(let tensor) = source, tensor.type == .float32 {
+            return LogitRows(
+                start: tensor.row(head * shape.group, 0), tokens: tokens, headStride: tensor.headStride,
+                rowStride: tensor.tokenStride)
+        }
+        let out = try work.logits.reserve(shape.queryHeads * tokens * rows) + head * shape.group * tokens * rows
         return LogitRows(start: out, tokens: tokens, headStride: tokens * rows * 4, rowStride: rows * 4)
     }
 

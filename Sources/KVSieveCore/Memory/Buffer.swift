@@ -59,6 +59,18 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
         return fresh.assumingMemoryBound(to: Element.self)
     }
 
+    /// Room for `count` elements; what was there stays. On failure the buffer is as it was.
+    @discardableResult
+    func grow(_ count: Int) throws(KVSieveError) -> UnsafeMutablePointer<Element> {
+        if let memory, count <= capacity { return memory.assumingMemoryBound(to: Element.self) }
+        let larger = Buffer(account)
+        let fresh = try larger.reserve(count)
+        if let memory { fresh.update(from: memory.assumingMemoryBound(to: Element.self), count: capacity) }
+        swap(&memory, &larger.memory)
+        swap(&capacity, &larger.capacity)
+        return fresh
+    }
+
     private func release() {
         if let memory { account.give(memory, capacity * MemoryLayout<Element>.stride) }
         memory = nil

@@ -11,7 +11,7 @@ final class WorkerBuffers: Sendable {
     /// One row over all tokens.
     let row: Buffer<Float>
     /// What BLAS packs in, where it is used.
-    let matrices: Buffer<UInt8>
+    let matrices = AddressSpace()
     let ranks: Buffer<Int32>
     let histogram: Buffer<Int>
     /// One number a slot.
@@ -21,7 +21,6 @@ final class WorkerBuffers: Sendable {
         keyTile = Buffer(account)
         logitTile = Buffer(account)
         row = Buffer(account)
-        matrices = Buffer(account)
         ranks = Buffer(account)
         histogram = Buffer(account)
         totals = Buffer(account)
@@ -72,7 +71,7 @@ public final class Workspace: @unchecked Sendable {
     /// Work on each of 0 ..< items once, on the plan's threads. When several fail, the lowest item's error is thrown:
     /// which thread was faster does not show.
     func forEach(
-        _ items: Int, _ body: @escaping @Sendable (_ item: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Void
+        _ items: Int, _ body: @Sendable (_ item: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Void
     ) throws(KVSieveError) {
         if threads == 1 || items == 1 {
             for item in 0..<items { try body(item, caller) }
@@ -83,43 +82,15 @@ public final class Workspace: @unchecked Sendable {
             if pool == nil { throw KVSieveError(.memory, "out of memory: no room for \(threads) threads") }
         }
         guard let pool else { return }
-        let job = Job(items: items, workers: workers, body: body)
-        support_pool_run(
-            pool, Int32(truncatingIfNeeded: items),
-            { context, item, worker in
-                Unmanaged<Job>.fromOpaque(context).takeUnretainedValue().run(Int(item), Int(worker))
-            }, Unmanaged.passUnretained(job).toOpaque())
-        if let error = job.lowestError { throw error }
-    }
-}
-
-extension Workspace {
-    /// forEach() whose items have results.
-    func map<Result: Sendable>(
-        _ items: Int,
-        _ body: @escaping @Sendable (_ item: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Result
-    ) throws(KVSieveError) -> [Result] {
-        let results = Results<Result>(items)
-        try forEach(items) { (item: Int, worker: WorkerBuffers) throws(KVSieveError) in
-            results.places[item] = try body(item, worker)
+        try withoutActuallyEscaping(body) { (body) throws(KVSieveError) in
+            let job = Job(items: items, workers: workers, body: body)
+            support_pool_run(
+                pool, Int32(truncatingIfNeeded: items),
+                { context, item, worker in
+                    Unmanaged<Job>.fromOpaque(context).takeUnretainedValue().run(Int(item), Int(worker))
+                }, Unmanaged.passUnretained(job).toOpaque())
+            if let error = job.lowestError { throw error }
         }
-        return (0..<items).compactMap { results.places[$0] }
-    }
-}
-
-private final class Results<Result>: @unchecked Sendable {
-    let places: UnsafeMutablePointer<Result?>
-    private let items: Int
-
-    init(_ items: Int) {
-        self.items = items
-        places = .allocate(capacity: items)
-        places.initialize(repeating: nil, count: items)
-    }
-
-    deinit {
-        places.deinitialize(count: items)
-        places.deallocate()
     }
 }
 

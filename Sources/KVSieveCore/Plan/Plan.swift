@@ -20,7 +20,7 @@ public final class Plan {
     private let parameters: PlanParameters
     private let account: MemoryAccount
     private var settings: Settings
-    private var work: Workspace?
+    private(set) var work: Workspace?
     /// Made from the settings by the first observe of a sequence.
     private var method: (any Method)?
     private var tokens: Int?

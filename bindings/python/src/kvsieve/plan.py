@@ -164,6 +164,8 @@ class Plan:
         -1 stays. The plan's own books (slots) are as if that was done.
         """
         number = whole("layer", layer)
+        if logits is not None and (queries is not None or keys is not None):
+            raise ValueError("logits were given beside queries or keys: expected one or the other")
         given = {"queries": queries, "keys": keys} if logits is None else {"logits": logits}
         given["values"] = values
         views = {name: None if array is None else tensor(name, array) for name, array in given.items()}
