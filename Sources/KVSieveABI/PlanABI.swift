@@ -90,11 +90,11 @@ public func kvsieve_plan_needs(
 ///   - plan: from kvsieve_plan_create()
 ///   - layer: the next one; its sentence says which if it is not
 ///   - queries: (Hq, min(W, T), D): the last queries, rotary embedding applied; (Hq, T, D) where kvsieve_plan_needs() has
-///     KVSIEVE_NEEDS_ALL_QUERIES
+///     KVSIEVE_NEEDS_ALL_QUERIES. (After kvsieve_plan_extend() shapes are others: see there.)
 ///   - keys: (H, T, D): all keys, rotary embedding applied; T is the same in every layer
 ///   - values: (H, T, Dv)
 /// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL for a tensor that the layer needs (or its data); KVSIEVE_ERR_SHAPE,
-///   KVSIEVE_ERR_LAYOUT, KVSIEVE_ERR_DTYPE; KVSIEVE_ERR_STATE out of order, twice, or after finish();
+///   KVSIEVE_ERR_LAYOUT, KVSIEVE_ERR_DTYPE; KVSIEVE_ERR_STATE out of order, twice, or after finish() without extend();
 ///   KVSIEVE_ERR_BUDGET for a budget that cannot hold what the method must keep, with the smallest that would do;
 ///   KVSIEVE_ERR_PARAMETER as in kvsieve_plan_needs(); KVSIEVE_ERR_NONFINITE for NaN or infinity in what is read, and for
 ///   numbers so large that a logit, or KVSIEVE_AHAKV's squared norm of a value row, overflows float32; KVSIEVE_ERR_MEMORY
@@ -123,9 +123,33 @@ public func kvsieve_plan_finish(_ plan: UnsafeMutablePointer<kvsieve_plan>?) -> 
     boundary { () throws(KVSieveError) in try borrow(plan).finish() }
 }
 
-/// Forgets the sequence, keeps parameters and memory: ready for the next one, whatever state the plan is in.
+/// The sequence goes on, after finish() and the gathers: a follow-up question, an answer that was generated. `tokens` new
+/// tokens stand behind the rows that each head kept; then every layer is observed again, in order, and finish() brings the
+/// caches back to the budget. Parameters stay as they were set. As often as wanted.
+///
+/// What observe() is given then: keys and values (H, n, D), n the longest head's rows, kvsieve_kept.longest + `tokens`. Head
+/// h's own come first: those it kept, ascending, then its new ones; rows behind them are not looked at. Queries
+/// (Hq, min(W, tokens), D), or (Hq, tokens, D): the last of the new tokens, rotated by their true positions, which go on from
+/// kvsieve_kept.tokens. gather() takes sources of that shape. kvsieve_kept tells positions as ever, and in `rows` where in the
+/// cache they stood.
+///
+/// What is scored is the cache as it is: pooling, windows of tokens and protected tokens count its rows; KVSIEVE_RATIO and
+/// KVSIEVE_AHAKV's gain count all tokens seen. What left stays away.
 ///
 /// Section: Plan 7
+/// - Parameters:
+///   - plan: finished. One with KVSIEVE_DECODING 1 takes new tokens by kvsieve_plan_step() instead
+///   - tokens: 1 or more; rows of a head stay below 2^24, tokens seen below 2^31
+/// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE before finish(), and for a plan that decodes;
+///   KVSIEVE_ERR_SHAPE for tokens out of bounds
+@_cdecl("kvsieve_plan_extend")
+public func kvsieve_plan_extend(_ plan: UnsafeMutablePointer<kvsieve_plan>?, _ tokens: Int64) -> kvsieve_status {
+    boundary { () throws(KVSieveError) in try borrow(plan).extend(Int(tokens)) }
+}
+
+/// Forgets the sequence, keeps parameters and memory: ready for the next one, whatever state the plan is in.
+///
+/// Section: Plan 8
 /// - Parameter plan: from kvsieve_plan_create()
 /// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL
 @_cdecl("kvsieve_plan_reset")
@@ -135,7 +159,7 @@ public func kvsieve_plan_reset(_ plan: UnsafeMutablePointer<kvsieve_plan>?) -> k
 
 /// Frees the plan and everything it handed out.
 ///
-/// Section: Plan 8
+/// Section: Plan 9
 /// - Parameter plan: from kvsieve_plan_create(), not used again; NULL is fine
 @_cdecl("kvsieve_plan_destroy")
 public func kvsieve_plan_destroy(_ plan: UnsafeMutablePointer<kvsieve_plan>?) { close(plan) }

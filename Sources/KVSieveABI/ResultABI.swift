@@ -9,7 +9,7 @@ import KVSieveCore
 ///   - plan: from kvsieve_plan_create()
 ///   - layer: one that was observed
 ///   - kept: struct_size set by the caller; filled on success only. Its pointers are the plan's, valid until the next
-///     observe, finish, reset or destroy
+///     observe, finish, extend, reset or destroy
 /// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_SHAPE for a layer out of range; KVSIEVE_ERR_STATE before its
 ///   observe(); KVSIEVE_ERR_PARAMETER for a struct_size below the first published one; KVSIEVE_ERR_MEMORY, as a layer that
 ///   may still shrink is chosen when it is asked for
@@ -25,7 +25,7 @@ public func kvsieve_plan_kept(
             return kvsieve_kept(
                 struct_size: size, heads: Int32(truncatingIfNeeded: selection.heads), total: Int64(selection.total),
                 longest: Int64(selection.longest), offsets: selection.offsets, positions: selection.positions,
-                tokens: Int64(selection.frame.tokens))
+                tokens: Int64(selection.frame.length.seen), rows: selection.rows)
         }
     }
 }
@@ -39,7 +39,8 @@ public func kvsieve_plan_kept(
 /// - Parameters:
 ///   - plan: from kvsieve_plan_create()
 ///   - layer: 0 ... layers - 1
-///   - source: (H, T, D): keys or values of the layer, or anything else with a row a token
+///   - source: (H, T, D): keys or values of the layer, or anything else with a row a token; (H, n, D) as observed after
+///     extend()
 ///   - target: dim and dtype of the source; no row of it on another or, unless in place, on one of the source
 /// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE before finish(); KVSIEVE_ERR_SHAPE, KVSIEVE_ERR_DTYPE;
 ///   KVSIEVE_ERR_LAYOUT also for overlap

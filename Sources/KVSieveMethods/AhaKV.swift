@@ -43,7 +43,7 @@ struct AhaKV: Method {
 
     func needs(layer: Int) -> Needs { [.queries, .keys, .values] }
 
-    func frame(tokens: Int, layer: Int) throws(KVSieveError) -> Frame {
+    func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
         guard window >= kernel / 2 else {
             throw KVSieveError(
                 .budget,
@@ -56,8 +56,8 @@ struct AhaKV: Method {
                 "budget \(budget) cannot hold \(sinks) sinks and the window of \(window) tokens; the smallest budget is"
                     + " \(window + sinks)")
         }
-        if tokens <= budget { return .whole(tokens) }
-        return Frame(tokens: tokens, sinks: sinks, recent: window)
+        if length.longest <= budget { return .whole(length) }
+        return Frame(length, sinks: sinks, recent: window)
     }
 
     /// g of a row that has seen so many tokens (A1, A2, A11).
@@ -66,9 +66,9 @@ struct AhaKV: Method {
         return max(gain, floor)
     }
 
-    /// g of the W rows of a prompt of `tokens` tokens.
-    static func gains(tokens: Int, window: Int, budget: Int, floor: Double) -> [Float] {
-        (0..<window).map { Float(gain(seen: tokens - window + $0 + 1, budget: budget, floor: floor)) }
+    /// g of the last rows of a sequence of `tokens` tokens.
+    static func gains(tokens: Int, rows: Int, budget: Int, floor: Double) -> [Float] {
+        (0..<rows).map { Float(gain(seen: tokens - rows + $0 + 1, budget: budget, floor: floor)) }
     }
 
     var decodeRule: DecodeRule? {
@@ -82,7 +82,8 @@ struct AhaKV: Method {
         _ layer: LayerView, _ frame: Frame, _ work: Workspace, into scores: LayerScores
     ) throws(KVSieveError) {
         try scores.reserve(rows: heads, units: frame.units)
-        let gains = Self.gains(tokens: frame.tokens, window: window, budget: budget, floor: gainFloor)
+        let rows = min(window, layer.length.new)
+        let gains = Self.gains(tokens: layer.length.seen, rows: rows, budget: budget, floor: gainFloor)
         try WindowAttention(layer, gains: gains).forEachHead(work) { columns in
             columns.divide(by: columns.group)
             columns.store(frame, into: scores)

@@ -48,15 +48,15 @@ struct DynamicKV: Method {
 
     func needs(layer: Int) -> Needs { [.queries, .keys] }
 
-    /// D2: a prompt of up to C tokens is kept whole.
-    func frame(tokens: Int, layer: Int) throws(KVSieveError) -> Frame {
+    /// D2: a prompt of up to C tokens is kept whole; so are caches that hold no more than all layers may (E4).
+    func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
         guard base >= 0 else {
             throw KVSieveError(
                 .budget, "budget \(budget) cannot hold the window of \(window) tokens; the smallest budget is \(window)"
             )
         }
-        if tokens <= max(budget, window) { return .whole(tokens) }
-        return Frame(tokens: tokens, sinks: 0, recent: window)
+        if length.ofModel <= budget * layers * heads { return .whole(length) }
+        return Frame(length, sinks: 0, recent: window)
     }
 
     func score(
@@ -70,15 +70,17 @@ struct DynamicKV: Method {
     func budgets(
         after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace
     ) throws(KVSieveError) -> BudgetUpdate {
-        let first = Int(min(cap * Double(base), Double(frame.units)))
+        // What each layer holds; of a prompt, where all have P candidates, one number.
+        let held = scores.layers.map { Int(min(cap * Double(base), Double($0?.units ?? 0))) }
         let divides = (layer + 1) % every == 0 || layer == layers - 1  // D7
-        guard divides else { return .layer(layer, each: first, heads: heads) }
+        guard divides else { return .layer(layer, each: held[layer], heads: heads) }
         let seen = layer + 1
         let won = try RankShare.counts(scores.layers.compactMap { $0 }, places: base * heads * seen, work)
         var shares = won.map { $0 / seen }
         if seen == layers { shares[layer] += base * heads - shares.reduce(0, +) }
+        let units = divide(shares, held.max() ?? 0)
         // D1: never more than the first share, which is all that a layer holds.
-        return .layers(each: divide(shares, first).map { min($0, first) }, heads: heads)
+        return .layers(each: zip(units, held).map { min($0, $1) }, heads: heads)
     }
 
     /// Units for each layer seen, from its share: together base * L. D3: rounded as published, float32 and all.

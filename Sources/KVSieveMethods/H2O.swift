@@ -31,8 +31,8 @@ struct H2O: Method {
 
     func needs(layer: Int) -> Needs { [.queries, .keys, .allQueries] }
 
-    func frame(tokens: Int, layer: Int) throws(KVSieveError) -> Frame {
-        tokens <= budget ? .whole(tokens) : Frame(tokens: tokens, sinks: 0, recent: recent)
+    func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
+        length.longest <= budget ? .whole(length) : Frame(length, sinks: 0, recent: recent)
     }
 
     func score(

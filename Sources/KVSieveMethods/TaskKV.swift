@@ -1,6 +1,6 @@
 // Task-KV - heads far from the semantic centre keep everything. He et al. 2025, arXiv 2501.15113
 //
-//     N = T, Cm[h, j] = mean over the W window rows and the G query heads of P                    (H, T), unpooled
+//     N tokens seen, Cm[h, j] = mean over the W window rows and the G query heads of P                    (H, T), unpooled
 //     mark     v_h = sum over the best t columns of Cm[h, j] V[h, j]; distance of v_h from the mean of the layer's v
 //     heads    f(l) = floor(H beta - (H beta - m) l / (L - 1)) keep everything: the f - 1 farthest and the nearest
 //     others   s1 first tokens, s2 last tokens, and the best k of the rest by pooled Cm,
@@ -55,15 +55,16 @@ struct TaskKV: Method {
 
     func needs(layer: Int) -> Needs { [.queries, .keys, .values] }
 
-    func frame(tokens: Int, layer: Int) throws(KVSieveError) -> Frame {
-        if tokens <= max(sinks + recent, window) { return .whole(tokens) }
+    func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
+        let tokens = length.seen
+        if tokens <= max(sinks + recent, window) { return .whole(length) }
         guard slots(tokens) >= heads * (sinks + recent) else {
             throw KVSieveError(
                 .budget,
                 "ratio \(ratio) of \(tokens) tokens cannot hold the \(sinks) first and \(recent) last tokens of each of"
                     + " \(heads) heads; the smallest ratio is \(smallestRatio(tokens))")
         }
-        return Frame(tokens: tokens, sinks: sinks, recent: recent)
+        return Frame(length, sinks: sinks, recent: recent)
     }
 
     /// B.
@@ -79,8 +80,9 @@ struct TaskKV: Method {
     ) throws(KVSieveError) {
         try scores.reserve(rows: heads, units: frame.units)
         let vectors = try SemanticVectors(layer, best: best, work)
-        let terms = window * layer.shape.group
-        try WindowAttention(layer).forEachHead(work) { (columns: HeadColumns) throws(KVSieveError) in
+        let attention = try WindowAttention(layer)
+        let terms = attention.rows * layer.shape.group
+        try attention.forEachHead(work) { (columns: HeadColumns) throws(KVSieveError) in
             columns.divide(by: terms)
             columns.store(frame, pooled: .mean, kernel: kernel, into: scores)  // T7
             try vectors.add(columns)
@@ -113,8 +115,9 @@ struct TaskKV: Method {
         after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace
     ) throws(KVSieveError) -> BudgetUpdate {
         let wanted = Self.fullHeads(layer: layer, layers: layers, heads: heads, beta: beta, top: top)
+        let tokens = frame.length.seen
         let (full, middle) = Self.share(
-            slots: slots(frame.tokens), tokens: frame.tokens, heads: heads, protected: sinks + recent, full: wanted)
+            slots: slots(tokens), tokens: tokens, heads: heads, protected: sinks + recent, full: wanted)
         var units = Array(repeating: min(middle, frame.units), count: heads)
         for head in Self.chosen(scores.layers[layer]?.marks ?? [], full) { units[head] = frame.units }
         return BudgetUpdate(first: layer, units: [units])

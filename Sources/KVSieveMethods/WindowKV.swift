@@ -74,15 +74,15 @@ struct WindowKV: Method {
     func leader(of layer: Int) -> Int { layer - layer % shared }
     func firstRemembered(after layer: Int) -> Int { leader(of: layer + 1) }
 
-    func frame(tokens: Int, layer: Int) throws(KVSieveError) -> Frame {
+    func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
         guard charge == 0 || budget >= window else {
             throw KVSieveError(
                 .budget,
                 "budget \(budget) cannot hold the window of \(window) tokens that is charged to it; the smallest budget is"
                     + " \(window)")
         }
-        if tokens - window <= groupBudgets[layer / shared] { return .whole(tokens) }
-        return Frame(tokens: tokens, sinks: 0, recent: window, unit: size)
+        if length.longest - window <= groupBudgets[layer / shared] { return .whole(length) }
+        return Frame(length, sinks: 0, recent: window, unit: size)
     }
 
     func score(

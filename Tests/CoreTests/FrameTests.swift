@@ -9,7 +9,7 @@ import Testing
             for sinks in 0...tokens + 2 {
                 for recent in 0...tokens + 2 {
                     for unit in [1, 2, 3, 5, 7, 24, 100] {
-                        let frame = Frame(tokens: tokens, sinks: sinks, recent: recent, unit: unit)
+                        let frame = Frame(CacheLength(prompt: tokens), sinks: sinks, recent: recent, unit: unit)
                         let middle = (0..<frame.units).map(frame.positions(ofUnit:))
                         let all =
                             Array(0..<frame.sinks) + middle.flatMap(Array.init) + Array(tokens - frame.recent..<tokens)
@@ -23,7 +23,7 @@ import Testing
     }
 
     @Test func theLastUnitIsShort() {
-        let frame = Frame(tokens: 20, sinks: 2, recent: 3, unit: 4)
+        let frame = Frame(CacheLength(prompt: 20), sinks: 2, recent: 3, unit: 4)
         #expect(frame.candidates == 2..<17)
         #expect(frame.units == 4)
         #expect(frame.positions(ofUnit: 0) == 2..<6)
@@ -31,14 +31,14 @@ import Testing
     }
 
     @Test func aUnitLargerThanTheCandidatesIsOneShortUnit() {
-        let frame = Frame(tokens: 10, sinks: 3, recent: 3, unit: 100)
+        let frame = Frame(CacheLength(prompt: 10), sinks: 3, recent: 3, unit: 100)
         #expect(frame.units == 1)
         #expect(frame.positions(ofUnit: 0) == 3..<7)
     }
 
     @Test func whenSinksAndRecentMeetNothingCompetes() {
         for (sinks, recent) in [(4, 6), (4, 7), (10, 0), (0, 10), (11, 3), (4, 100)] {
-            let frame = Frame(tokens: 10, sinks: sinks, recent: recent)
+            let frame = Frame(CacheLength(prompt: 10), sinks: sinks, recent: recent)
             #expect(frame.units == 0)
             #expect(frame.candidates.isEmpty)
             #expect(frame.sinks + frame.recent == 10)
@@ -47,7 +47,7 @@ import Testing
     }
 
     @Test func wholeKeepsAllAndNothingCompetes() {
-        #expect(Frame.whole(7) == Frame(tokens: 7, sinks: 7, recent: 0))
-        #expect(Frame.whole(7).units == 0)
+        #expect(Frame.whole(CacheLength(prompt: 7)) == Frame(CacheLength(prompt: 7), sinks: 7, recent: 0))
+        #expect(Frame.whole(CacheLength(prompt: 7)).units == 0)
     }
 }

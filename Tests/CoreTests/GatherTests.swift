@@ -16,7 +16,7 @@ private struct Kept {
         for j in 0..<tensor.bytes {
             tensor.memory.storeBytes(of: UInt8(truncatingIfNeeded: random.next()), toByteOffset: j, as: UInt8.self)
         }
-        let frame = Frame(tokens: tokens, sinks: 2, recent: 3, unit: unit)
+        let frame = Frame(CacheLength(prompt: tokens), sinks: 2, recent: 3, unit: unit)
         let rows = (0..<heads).map { _ in RowKind.random.make(frame.units, &random) }
         let units = (0..<heads).map { _ in random.below(frame.units + 1) }
         selection = try Selection(frame, makeScores(work.account, rows), units: units, work)
@@ -118,7 +118,8 @@ private let dims = [1, 3, 8, 33]
     @Test func keepingEverythingInPlaceChangesNothing() throws {
         let work = Workspace(threads: 1)
         let tensor = Tensor((0..<60).map(Float.init), heads: 3, tokens: 5, dim: 4)
-        let selection = try Selection(.whole(5), LayerScores(work.account), units: [0, 0, 0], work)
+        let selection = try Selection(
+            .whole(CacheLength(prompt: 5)), LayerScores(work.account), units: [0, 0, 0], work)
         let before = tensor.contents
         try Gather.rows(of: tensor.view(), by: selection, to: tensor.view("target"))
         #expect(tensor.contents == before)
@@ -132,7 +133,7 @@ private let dims = [1, 3, 8, 33]
         for (j, bits) in patterns.enumerated() {
             tensor.memory.storeBytes(of: bits, toByteOffset: 4 * j, as: UInt32.self)
         }
-        let selection = try Selection(.whole(6), LayerScores(work.account), units: [0], work)
+        let selection = try Selection(.whole(CacheLength(prompt: 6)), LayerScores(work.account), units: [0], work)
         let target = Tensor(heads: 1, tokens: 6, dim: 1)
         try Gather.rows(of: tensor.view(), by: selection, to: target.view("target"))
         #expect(target.contents == tensor.contents)
@@ -144,7 +145,7 @@ private let dims = [1, 3, 8, 33]
     private func refused(_ kind: KVSieveError.Kind, _ message: String, source: Tensor? = nil, target: Tensor) throws {
         let work = Workspace(threads: 1)
         let scores = try makeScores(work.account, [[Float]](repeating: [5, 4, 3, 2, 1], count: 3))
-        let frame = Frame(tokens: 10, sinks: 2, recent: 3)
+        let frame = Frame(CacheLength(prompt: 10), sinks: 2, recent: 3)
         let selection = try Selection(frame, scores, units: [2, 1, 0], work)
         let source = source ?? Tensor((0..<120).map(Float.init), heads: 3, tokens: 10, dim: 4)
         let before = target.contents
@@ -197,7 +198,7 @@ private let dims = [1, 3, 8, 33]
     @Test func aTargetOverTheSourceThatIsNotInPlaceIsRefused() throws {
         let work = Workspace(threads: 1)
         let scores = try makeScores(work.account, [[1, 2, 3, 4, 5]])
-        let selection = try Selection(Frame(tokens: 10, sinks: 2, recent: 3), scores, units: [1, 1], work)
+        let selection = try Selection(Frame(CacheLength(prompt: 10), sinks: 2, recent: 3), scores, units: [1, 1], work)
         let tensor = Tensor((0..<400).map(Float.init), heads: 4, tokens: 25, dim: 4)
         func view(_ name: StaticString, heads: Int, tokens: Int, from token: Int, head: Int, step: Int) throws
             -> TensorView

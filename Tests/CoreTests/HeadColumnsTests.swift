@@ -18,7 +18,7 @@ private final class Columns {
         let shape = try ModelShape(layers: 1, queryHeads: heads * group, heads: heads, headDim: 4)
         let keys = try Tensor(heads: heads, tokens: tokens, dim: 4).view()
         let layer = try LayerView(
-            shape, layer: 0, tokens: nil, window: 1, needs: .keys, queries: nil, keys: keys, values: nil)
+            shape, layer: 0, length: nil, window: 1, needs: .keys, queries: nil, keys: keys, values: nil)
         columns = HeadColumns(layer: layer, head: head, sums: sums, sumRows: sumRows)
     }
 
@@ -43,7 +43,7 @@ private func pooled(_ values: [Float], _ pool: Pool, _ kernel: Int) -> [Double] 
 
     @Test(arguments: [0, 1]) func storeCutsToTheCandidates(_ head: Int) throws {
         let columns = try Columns(head: head, tokens: 50, seed: 2)
-        let frame = Frame(tokens: 50, sinks: 4, recent: 9)
+        let frame = Frame(CacheLength(prompt: 50), sinks: 4, recent: 9)
         let scores = try makeScores(MemoryAccount(), [[Float]](repeating: [Float](repeating: -1, count: 37), count: 2))
         columns.columns.store(frame, into: scores)
         #expect(scores.copy(head) == Array(columns.values[4..<41]))
@@ -54,7 +54,7 @@ private func pooled(_ values: [Float], _ pool: Pool, _ kernel: Int) -> [Double] 
     @Test(arguments: [Pool.mean, .max], [1, 3, 7, 63]) func storePoolsWhatIsCut(_ pool: Pool, _ kernel: Int) throws {
         for (sinks, recent) in [(0, 0), (4, 9), (0, 30), (49, 0), (20, 28)] {
             let columns = try Columns(head: 1, tokens: 50, seed: 3)
-            let frame = Frame(tokens: 50, sinks: sinks, recent: recent)
+            let frame = Frame(CacheLength(prompt: 50), sinks: sinks, recent: recent)
             for j in 0..<50 where !frame.candidates.contains(j) { columns.sums[j] = .infinity }
             let rows = [[Float]](repeating: [Float](repeating: -1, count: frame.units), count: 2)
             let scores = try makeScores(MemoryAccount(), rows)
@@ -69,7 +69,7 @@ private func pooled(_ values: [Float], _ pool: Pool, _ kernel: Int) -> [Double] 
     {
         let attention = Attention(heads: 3, group: 4, window: 7, tokens: 500, dim: 16, seed: 4)
         let input = try attention.make()
-        let frame = Frame(tokens: 500, sinks: 2, recent: 7)
+        let frame = Frame(CacheLength(prompt: 500), sinks: 2, recent: 7)
         let work = Workspace(threads: threads)
         let scores = LayerScores(work.account)
         try WindowAttention(input.view).poolScores(frame, pool, kernel: 5, work, into: scores)
@@ -110,9 +110,11 @@ private func pooled(_ values: [Float], _ pool: Pool, _ kernel: Int) -> [Double] 
     }
 
     private static let frames = [
-        Frame(tokens: 60, sinks: 0, recent: 0, unit: 6), Frame(tokens: 61, sinks: 3, recent: 5, unit: 8),
-        Frame(tokens: 20, sinks: 2, recent: 2, unit: 100), Frame(tokens: 20, sinks: 0, recent: 0, unit: 1),
-        Frame(tokens: 400, sinks: 0, recent: 10, unit: 64),
+        Frame(CacheLength(prompt: 60), sinks: 0, recent: 0, unit: 6),
+        Frame(CacheLength(prompt: 61), sinks: 3, recent: 5, unit: 8),
+        Frame(CacheLength(prompt: 20), sinks: 2, recent: 2, unit: 100),
+        Frame(CacheLength(prompt: 20), sinks: 0, recent: 0, unit: 1),
+        Frame(CacheLength(prompt: 400), sinks: 0, recent: 10, unit: 64),
     ]
 
     @Test(arguments: frames) func theMeanOfAWindowIsOfAllItsTokens(_ frame: Frame) throws {

@@ -22,26 +22,27 @@ private func layer(
     }
     let sizes = queries.map { (heads: $0.heads, tokens: $0.rows, dim: $0.dim) }
     return try LayerView(
-        model(), layer: 1, tokens: tokens, window: window, needs: needs, queries: tensor("queries", sizes),
+        model(), layer: 1, length: tokens.map { CacheLength(prompt: $0) }, window: window, needs: needs,
+        queries: tensor("queries", sizes),
         keys: tensor("keys", keys), values: tensor("values", values))
 }
 
 @Suite struct LayerViewTests {
     @Test func aLayerThatFitsIsTaken() throws {
         let view = try layer()
-        #expect((view.layer, view.tokens) == (1, 20))
+        #expect((view.layer, view.length.longest) == (1, 20))
         #expect(view.queries != nil && view.keys != nil && view.values != nil)
     }
 
     @Test func tokensAreThoseOfTheFirstLayersKeysOrValues() throws {
-        #expect(try layer(tokens: nil).tokens == 20)
-        #expect(try layer(needs: .values, tokens: nil).tokens == 20)
+        #expect(try layer(tokens: nil).length.longest == 20)
+        #expect(try layer(needs: .values, tokens: nil).length.longest == 20)
     }
 
     @Test func whatIsNotNeededIsNotLookedAt() throws {
         let view = try layer(needs: .keys, queries: (3, 1, 1), values: (1, 1, 1))
         #expect(view.queries == nil && view.values == nil && view.keys != nil)
-        #expect(try layer(needs: [], queries: nil, keys: nil, values: nil).tokens == 20)
+        #expect(try layer(needs: [], queries: nil, keys: nil, values: nil).length.longest == 20)
     }
 
     @Test func aLayerThatReadsNothingCannotBeTheFirst() {

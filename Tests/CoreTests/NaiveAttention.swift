@@ -42,7 +42,7 @@ struct Attention: Sendable, CustomTestStringConvertible {
             queries = Tensor(queryFloats, heads: a.heads * a.group, tokens: a.rows, dim: a.dim, a.type, a.layout)
             keys = Tensor(keyFloats, heads: a.heads, tokens: a.tokens, dim: a.dim, a.type, a.layout)
             view = try LayerView(
-                shape, layer: 5, tokens: nil, window: a.window, needs: [.queries, .keys],
+                shape, layer: 5, length: nil, window: a.window, needs: [.queries, .keys],
                 queries: queries.view("queries"),
                 keys: keys.view("keys"), values: nil)
         }

@@ -16,10 +16,11 @@ private func expected(_ frame: Frame, _ scores: [Float], _ units: Int) -> [Int] 
 private func positions(_ selection: Selection) -> [[Int]] { (0..<selection.heads).map { selection.copy($0) } }
 
 private let frames = [
-    Frame(tokens: 50, sinks: 0, recent: 0), Frame(tokens: 50, sinks: 3, recent: 7),
-    Frame(tokens: 50, sinks: 4, recent: 5, unit: 6),
-    Frame(tokens: 50, sinks: 1, recent: 1, unit: 100), Frame(tokens: 50, sinks: 0, recent: 50), Frame.whole(50),
-    Frame(tokens: 1, sinks: 0, recent: 0), Frame(tokens: 50, sinks: 0, recent: 8, unit: 7),
+    Frame(CacheLength(prompt: 50), sinks: 0, recent: 0), Frame(CacheLength(prompt: 50), sinks: 3, recent: 7),
+    Frame(CacheLength(prompt: 50), sinks: 4, recent: 5, unit: 6),
+    Frame(CacheLength(prompt: 50), sinks: 1, recent: 1, unit: 100),
+    Frame(CacheLength(prompt: 50), sinks: 0, recent: 50), Frame.whole(CacheLength(prompt: 50)),
+    Frame(CacheLength(prompt: 1), sinks: 0, recent: 0), Frame(CacheLength(prompt: 50), sinks: 0, recent: 8, unit: 7),
 ]
 
 @Suite struct SelectionTests {
@@ -42,7 +43,7 @@ private let frames = [
 
     @Test func headsThatShareOneRankingKeepItsTop() throws {
         let work = Workspace(threads: 1)
-        let frame = Frame(tokens: 12, sinks: 2, recent: 2)
+        let frame = Frame(CacheLength(prompt: 12), sinks: 2, recent: 2)
         let scores = try makeScores(work.account, [[1, 5, 2, 5, 9, 0, 3, 4]])
         let selection = try Selection(frame, scores, units: [1, 3, 0], work)
         #expect(positions(selection) == [[0, 1, 6, 10, 11], [0, 1, 3, 5, 6, 10, 11], [0, 1, 10, 11]])
@@ -51,7 +52,7 @@ private let frames = [
     @Test(arguments: RowKind.allCases) func whatFewerUnitsKeepIsAmongWhatMoreKeep(_ kind: RowKind) throws {
         var random = SplitMix(72)
         let work = Workspace(threads: 1)
-        let frame = Frame(tokens: 60, sinks: 2, recent: 5, unit: 3)
+        let frame = Frame(CacheLength(prompt: 60), sinks: 2, recent: 5, unit: 3)
         let scores = try makeScores(work.account, [kind.make(frame.units, &random)])
         var before: Set<Int> = []
         for units in 0...frame.units {
@@ -64,7 +65,7 @@ private let frames = [
 
     @Test(arguments: [2, 4, 7]) func threadsGiveTheSameSelection(_ threads: Int) throws {
         var random = SplitMix(73)
-        let frame = Frame(tokens: 400, sinks: 3, recent: 9, unit: 2)
+        let frame = Frame(CacheLength(prompt: 400), sinks: 3, recent: 9, unit: 2)
         let rows = (0..<33).map { _ in RowKind.fewValues.make(frame.units, &random) }
         let units = rows.map { _ in random.below(frame.units) }
         let (one, many) = (Workspace(threads: 1), Workspace(threads: threads))

@@ -19,7 +19,7 @@ private final class Values {
         floats = random.eighths(heads * tokens * dim)
         tensor = Tensor(floats, heads: heads, tokens: tokens, dim: dim, type, layout)
         layer = try LayerView(
-            ModelShape(layers: 8, queryHeads: heads, heads: heads, headDim: 4), layer: 5, tokens: nil, window: 4,
+            ModelShape(layers: 8, queryHeads: heads, heads: heads, headDim: 4), layer: 5, length: nil, window: 4,
             needs: .values, queries: nil, keys: nil, values: tensor.view("values"))
     }
 
@@ -125,7 +125,7 @@ private final class Values {
         ].enumerated() {
             for layout in Layout.allCases {
                 let values = try Values(heads: 5, tokens: tokens, dim: dim, type, layout, seed: UInt64(seed))
-                let frame = Frame(tokens: tokens, sinks: sinks, recent: recent)
+                let frame = Frame(CacheLength(prompt: tokens), sinks: sinks, recent: recent)
                 let work = Workspace(threads: threads)
                 var random = SplitMix(UInt64(seed) + 50)
                 let before = (0..<5).map { _ in RowKind.random.make(frame.units, &random) }
@@ -144,7 +144,8 @@ private final class Values {
         let values = try Values(heads: 2, tokens: 20, dim: 4, seed: 6)
         values.tensor.memory.initializeMemory(as: UInt8.self, repeating: 0, count: values.tensor.bytes)
         let scores = try makeScores(work.account, [[Float]](repeating: [Float](repeating: 1, count: 14), count: 2))
-        try ValueNorms.multiply(values.layer, Frame(tokens: 20, sinks: 2, recent: 4), kernel: 3, work, into: scores)
+        try ValueNorms.multiply(
+            values.layer, Frame(CacheLength(prompt: 20), sinks: 2, recent: 4), kernel: 3, work, into: scores)
         #expect(scores.copy(0) == [Float](repeating: 0, count: 14))
     }
 
@@ -153,7 +154,7 @@ private final class Values {
         _ type: ElementType, _ threads: Int
     ) throws {
         let work = Workspace(threads: threads)
-        let frame = Frame(tokens: 20, sinks: 2, recent: 4)
+        let frame = Frame(CacheLength(prompt: 20), sinks: 2, recent: 4)
         for token in 0..<20 {
             for bad in [Float.nan, .infinity] {
                 let values = try Values(heads: 3, tokens: 20, dim: 6, type, seed: 7)
@@ -175,7 +176,8 @@ private final class Values {
         values.tensor.set(0, 3, 2, 2e19)
         let scores = try makeScores(work.account, [[Float](repeating: 1, count: 14)])
         let error = refusal {
-            try ValueNorms.multiply(values.layer, Frame(tokens: 20, sinks: 2, recent: 4), kernel: 3, work, into: scores)
+            try ValueNorms.multiply(
+                values.layer, Frame(CacheLength(prompt: 20), sinks: 2, recent: 4), kernel: 3, work, into: scores)
         }
         #expect(error?.kind == .nonfinite)
     }
@@ -187,7 +189,8 @@ private final class Values {
         for token in 0..<20 { values.tensor.set(0, token, 0, 1.5e19) }
         let scores = try makeScores(work.account, [[Float](repeating: 1, count: 14)])
         let error = refusal {
-            try ValueNorms.multiply(values.layer, Frame(tokens: 20, sinks: 2, recent: 4), kernel: 7, work, into: scores)
+            try ValueNorms.multiply(
+                values.layer, Frame(CacheLength(prompt: 20), sinks: 2, recent: 4), kernel: 7, work, into: scores)
         }
         #expect(error != nil || scores.copy(0).allSatisfy { $0.isFinite })
     }
@@ -199,7 +202,8 @@ private final class Values {
             let values = try Values(heads: 1, tokens: 20, dim: 1, seed: 10)
             for token in 0..<20 { values.tensor.set(0, token, 0, size * Float(1 + token % 3)) }
             let scores = try makeScores(work.account, [[Float](repeating: 1, count: 14)])
-            try ValueNorms.multiply(values.layer, Frame(tokens: 20, sinks: 2, recent: 4), kernel: 7, work, into: scores)
+            try ValueNorms.multiply(
+                values.layer, Frame(CacheLength(prompt: 20), sinks: 2, recent: 4), kernel: 7, work, into: scores)
             #expect(scores.copy(0).allSatisfy { $0 >= 0 && $0 <= 1.0001 }, "values of \(size)")
         }
     }

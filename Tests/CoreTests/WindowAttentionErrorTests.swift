@@ -114,7 +114,7 @@ private let nonfinite =
         let keys = try TensorView(
             "keys", base: memory, heads: 1, tokens: 3, dim: 4, headStride: 0, tokenStride: stride, type: .float32)
         let view = try LayerView(
-            near.shape, layer: 5, tokens: nil, window: 2, needs: [.queries, .keys],
+            near.shape, layer: 5, length: nil, window: 2, needs: [.queries, .keys],
             queries: near.queries.view("queries"),
             keys: keys, values: nil)
         var columns: [Float] = []
@@ -128,7 +128,8 @@ private let nonfinite =
         let input = try Attention(seed: 98).make()
         for needs in [Needs.queries, .keys] {
             let view = try LayerView(
-                input.shape, layer: 5, tokens: 100, window: 8, needs: needs, queries: input.queries.view("queries"),
+                input.shape, layer: 5, length: CacheLength(prompt: 100), window: 8, needs: needs,
+                queries: input.queries.view("queries"),
                 keys: input.keys.view(), values: nil)
             expectRefusal(.null, "queries or keys are NULL, but layer 5 reads them") { _ = try WindowAttention(view) }
         }

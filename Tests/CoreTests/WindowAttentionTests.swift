@@ -91,7 +91,9 @@ private func check(_ attention: Attention, perQueryHead: Bool = false) throws {
     @Test(arguments: [false, true]) func severalPassesOverTheKeysGiveTheSame(_ perQueryHead: Bool) throws {
         let input = try parts.make()
         let layout = RowLayout(group: parts.group, window: parts.window, padEachHead: perQueryHead)
-        let tiles = try AttentionTiles(WindowAttention(input.view), layout, sumRows: perQueryHead ? parts.group : 1)
+        let tiles = try AttentionTiles(
+            WindowAttention(input.view), layout, sumRows: perQueryHead ? parts.group : 1,
+            tokens: parts.tokens)
         #expect(tiles.partRows < layout.padded, "the case has become too small")
         try check(parts, perQueryHead: perQueryHead)
     }
@@ -99,7 +101,7 @@ private func check(_ attention: Attention, perQueryHead: Bool = false) throws {
     @Test func tilesThatAreNotHeldAreComputedASecondTime() throws {
         let input = try beyond.make()
         let layout = RowLayout(group: 1, window: beyond.window, padEachHead: false)
-        let tiles = try AttentionTiles(WindowAttention(input.view), layout, sumRows: 1)
+        let tiles = try AttentionTiles(WindowAttention(input.view), layout, sumRows: 1, tokens: beyond.tokens)
         #expect(tiles.held < tiles.count, "the case has become too small")
         try check(beyond)
     }

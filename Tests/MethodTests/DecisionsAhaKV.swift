@@ -24,8 +24,8 @@ import Testing
 
     /// T 12, W 3, C 10: the rows have seen 10, 11 and 12 tokens. 10 is C: gain 0; then sqrt(2 ln 1.1), sqrt(2 ln 1.2).
     @Test func A1_rowsCountTheTokensSeenTheirOwnIncluded() {
-        expectGains(AhaKV.gains(tokens: 12, window: 3, budget: 10, floor: 0), [0, 0.436_600_9, 0.603_856_9])
-        #expect(AhaKV.gains(tokens: 9, window: 3, budget: 10, floor: 0) == [0, 0, 0])
+        expectGains(AhaKV.gains(tokens: 12, rows: 3, budget: 10, floor: 0), [0, 0.436_600_9, 0.603_856_9])
+        #expect(AhaKV.gains(tokens: 9, rows: 3, budget: 10, floor: 0) == [0, 0, 0])
     }
 
     /// Flat rows (gain 0) count: with all rows flat only the values decide, where the attention would have said 2.
@@ -49,8 +49,8 @@ import Testing
         }
         #expect(try dropped(0) == [2, 10])
         #expect(try dropped(1) == [5, 10])
-        expectGains(AhaKV.gains(tokens: 12, window: 2, budget: 10, floor: 0.5), [0.5, 0.603_856_9])
-        expectGains(AhaKV.gains(tokens: 12, window: 2, budget: 10, floor: 1), [1, 1])
+        expectGains(AhaKV.gains(tokens: 12, rows: 2, budget: 10, floor: 0.5), [0.5, 0.603_856_9])
+        expectGains(AhaKV.gains(tokens: 12, rows: 2, budget: 10, floor: 1), [1, 1])
     }
 
     /// Only the last W rows count: queries before them are not handed over at all, so every candidate has W terms.
@@ -118,6 +118,6 @@ import Testing
     /// C = 10, of which 3 are recent and 2 sinks: the gain of a row that has seen 20 is sqrt(2 ln(20 / 10)) for the whole of
     /// C, not of what is left.
     @Test func A11_theWholeBudgetIsInTheGain() {
-        expectGains(AhaKV.gains(tokens: 20, window: 1, budget: 10, floor: 0), [1.177_410_0])
+        expectGains(AhaKV.gains(tokens: 20, rows: 1, budget: 10, floor: 0), [1.177_410_0])
     }
 }

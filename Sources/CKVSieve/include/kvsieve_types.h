@@ -175,6 +175,8 @@ typedef struct kvsieve_kept {
     const int64_t *offsets;      /**< heads + 1 of them, owned by the plan */
     const int32_t *positions;    /**< total of them, owned by the plan */
     int64_t        tokens;       /**< logical length: tokens seen, T */
+    const int32_t *rows;         /**< where each stands in the cache that was observed: the same as positions until
+                                      kvsieve_plan_extend(); owned by the plan */
 } kvsieve_kept;
 
 /*@functions Result*/

@@ -1,4 +1,4 @@
-// Kept rows of `source` (H, T, D) to `target`, by bytes, whatever they hold. Heads in order, positions ascending: so a row
+// Kept rows of `source` (H, T, D) to `target`, by bytes, whatever they hold. Heads in order, rows ascending: so a row
 // never lands on one that is still to be read when the target is the source itself.
 
 public enum Gather {
@@ -18,12 +18,12 @@ public enum Gather {
             var index = begin
             while index < end {
                 // Neighbours that stay neighbours move together.
-                let position = Int(selection.positions[index])
+                let row = Int(selection.rows[index])
                 var run = 1
                 if contiguous {
-                    while index &+ run < end && Int(selection.positions[index &+ run]) == position &+ run { run &+= 1 }
+                    while index &+ run < end && Int(selection.rows[index &+ run]) == row &+ run { run &+= 1 }
                 }
-                let from = source.row(head, position)
+                let from = source.row(head, row)
                 let to = first + (index &- begin) &* target.tokenStride
                 if from != to { to.copyMemory(from: from, byteCount: run &* rowBytes) }
                 index &+= run

@@ -16,7 +16,7 @@ extension DecodingLayer {
                 throw KVSieveError(.null, "queries or keys are NULL, but layer \(layer.layer) reads them")
             }
             rows = queries.tokens
-            let gains = (0..<rows).map { Float(rule.gain(layer.tokens - rows + $0 + 1)) }
+            let gains = (0..<rows).map { Float(rule.gain(layer.length.seen - rows + $0 + 1)) }
             if work.statistics != .rows { try WindowAttention(layer, gains: gains).forEachHead(work) { _ in } }
             try seedRows(layer, queries, keys, gains, selection, work)
         } else {
@@ -31,7 +31,7 @@ extension DecodingLayer {
         for head in 0..<heads {
             forEachSlot(selection, head) { slot, position in
                 self.head(head).positions[slot] = Int32(truncatingIfNeeded: position)
-                if position >= layer.tokens - self.rule.recent {
+                if position >= layer.length.seen - self.rule.recent {
                     self.head(head).recentSlots[position % self.rule.recent] = Int32(truncatingIfNeeded: slot)
                 }
             }
@@ -79,7 +79,7 @@ extension DecodingLayer {
                 for row in 0..<(group * rows) {
                     // Kept positions ascend: those after the row's own are at the end.
                     var visible = columns
-                    let own = layer.tokens - rows + row % rows
+                    let own = layer.length.seen - rows + row % rows
                     while visible > 0, kept[first + visible - 1] > own { visible -= 1 }
                     let softmax = statistics.pointer + 2 * (index * group * rows + row)
                     let z = logits + row * tile
@@ -118,12 +118,12 @@ extension DecodingLayer {
             for index in first..<Int(selection.offsets[index + 1]) {
                 let position = Int(selection.positions[index])
                 var sum: Float = 0
-                for near in max(0, position - kernel / 2)...min(layer.tokens - 1, position + kernel / 2) {
+                for near in max(0, position - kernel / 2)...min(layer.length.seen - 1, position + kernel / 2) {
                     sum += try norm(near)
                 }
                 head.gamma[index - first] = sum / Float(kernel)
             }
-            for position in max(0, layer.tokens - kernel)..<layer.tokens {
+            for position in max(0, layer.length.seen - kernel)..<layer.length.seen {
                 head.norms[position % kernel] = try norm(position)
             }
         }

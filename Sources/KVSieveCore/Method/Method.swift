@@ -11,9 +11,9 @@ public protocol Method: Sendable {
     /// The layer whose scores this one goes by: itself, or an earlier one.
     func leader(of layer: Int) -> Int
 
-    /// What is kept for certain and the units in which the rest competes; Frame.whole for a prompt that is kept whole.
+    /// What is kept for certain and the units in which the rest competes; Frame.whole for a cache that is kept whole.
     /// Throws .budget when the budget cannot hold what the method must keep.
-    func frame(tokens: Int, layer: Int) throws(KVSieveError) -> Frame
+    func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame
 
     /// Fills scores: (rows, frame.units), higher is kept; rows is H, or 1 when all heads share. Called for leaders whose
     /// frame has units.

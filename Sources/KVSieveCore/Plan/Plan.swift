@@ -23,7 +23,10 @@ public final class Plan {
     private(set) var work: Workspace?
     /// Made from the settings by the first observe of a sequence.
     private var method: (any Method)?
-    private var tokens: Int?
+    /// Of the first layer; nil before it.
+    private var length: CacheLength?
+    /// What the sequence goes on from, once it was extended.
+    private var continuation: Continuation?
     private var table: ScoreTable
     private var layers: [PlannedLayer] = []
     private var finished = false
@@ -51,7 +54,7 @@ public final class Plan {
     deinit { support_lock_destroy(lock) }
 
     public func set(_ parameter: Int32, _ value: Double) throws(KVSieveError) {
-        guard layers.isEmpty else {
+        guard layers.isEmpty, continuation == nil else {
             throw KVSieveError(
                 .state, "parameter \(parameter) was set after the first observe; set parameters before it, or reset")
         }
@@ -86,17 +89,17 @@ public final class Plan {
         let method = try currentMethod()
         let needs = method.needs(layer: layer)
         let view = try LayerView(
-            shape, layer: layer, tokens: tokens, window: method.window, needs: needs,
+            shape, layer: layer, length: continuation?.length(layer) ?? length, window: method.window, needs: needs,
             queries: needs.contains(.queries) ? try queries() : nil,
             keys: needs.contains(.keys) ? try keys() : nil,
             values: needs.contains(.values) ? try values() : nil)
-        let frame = try method.frame(tokens: view.tokens, layer: layer)
+        let frame = try method.frame(view.length, layer: layer)
         let work = currentWorkspace()
         work.statistics = nil
         var next = table
         try next.layers.append(scores(method, view, frame, work))
         var planned = layers
-        planned.append(PlannedLayer(frame, heads: shape.heads))
+        planned.append(PlannedLayer(frame, heads: shape.heads, from: continuation?.origin(layer)))
         if frame.units > 0 {
             let update = try method.budgets(after: layer, frame, next, work)
             for (index, units) in update.units.enumerated() where update.first + index <= layer {
@@ -118,7 +121,7 @@ public final class Plan {
         forget(before: remembered, &next)
         self.method = method
         self.work = work
-        tokens = view.tokens
+        length = view.length
         table = next
         layers = planned
     }
@@ -130,11 +133,31 @@ public final class Plan {
                 .state, "\(layers.count) of \(shape.layers) layers were observed; finish comes after the last")
         }
         var planned = layers
-        for index in planned.indices { try planned[index].select(table.layers[index], currentWorkspace()) }
+        for index in planned.indices { try planned[index].settle(table.layers[index], currentWorkspace()) }
         layers = planned
         forget(before: shape.layers, &table)
-        if let tokens, !decodingLayers.isEmpty { decoding = DecodingSequence(decodingLayers, tokens: tokens) }
+        if let length, !decodingLayers.isEmpty { decoding = DecodingSequence(decodingLayers, tokens: length.seen) }
+        continuation = nil
         finished = true
+    }
+
+    /// The sequence goes on: `tokens` new ones stand behind the rows that each layer kept. Every layer is observed again.
+    public func extend(_ tokens: Int) throws(KVSieveError) {
+        guard finished, let length else { throw KVSieveError(.state, "extend came before finish") }
+        guard decoding == nil else {
+            throw KVSieveError(.state, "extend: this plan decodes; it takes new tokens by step")
+        }
+        var kept: [Selection] = []
+        for layer in 0..<shape.layers { try kept.append(self.kept(layer: layer)) }
+        let longest = kept.reduce(0) { max($0, $1.longest) }
+        let most = min(ModelShape.mostTokens - longest, Int(Int32.max) - length.seen)
+        guard tokens >= 1, tokens <= most else {
+            throw KVSieveError(.shape, "tokens is \(tokens); expected 1 ... \(most)")
+        }
+        continuation = Continuation(kept, seen: length.seen, new: tokens)
+        table.layers = []
+        layers = []
+        finished = false
     }
 
     /// Ready for the next sequence; parameters and memory stay.
@@ -145,7 +168,8 @@ public final class Plan {
         spareDecoding += decodingLayers
         decodingLayers = []
         decoding = nil
-        tokens = nil
+        length = nil
+        continuation = nil
         finished = false
     }
 
@@ -196,7 +220,7 @@ public final class Plan {
         let kept = try kept(layer: layer)
         let first = Int(kept.offsets[head])
         let count = Int(kept.offsets[head + 1]) - first
-        return (UnsafeBufferPointer(start: kept.positions + first, count: count), kept.frame.tokens)
+        return (UnsafeBufferPointer(start: kept.positions + first, count: count), kept.frame.length.seen)
     }
 
     private func currentDecoding(_ call: StaticString) throws(KVSieveError) -> DecodingSequence {

@@ -4,15 +4,17 @@ struct PlannedLayer {
     let frame: Frame
     /// Units each head may keep; they only shrink.
     private(set) var units: [Int]
+    private var origin: Origin?
     private var selection: Selection?
 
     /// Size of the selection's memory, if it was made.
     var resultWords: Int? { selection?.words }
 
     /// A layer whose heads may keep every unit.
-    init(_ frame: Frame, heads: Int) {
+    init(_ frame: Frame, heads: Int, from origin: Origin?) {
         self.frame = frame
-        units = Array(repeating: frame.units, count: heads)
+        self.origin = origin
+        units = (0..<heads).map { frame.of($0).units }
     }
 
     mutating func shrink(to wanted: [Int]) {
@@ -28,8 +30,14 @@ struct PlannedLayer {
     @discardableResult
     mutating func select(_ scores: LayerScores?, _ work: Workspace) throws(KVSieveError) -> Selection {
         if let selection { return selection }
-        let made = try Selection(frame, scores ?? LayerScores(work.account), units: units, work)
+        let made = try Selection(frame, scores ?? LayerScores(work.account), units: units, from: origin, work)
         selection = made
         return made
+    }
+
+    /// The selection is final.
+    mutating func settle(_ scores: LayerScores?, _ work: Workspace) throws(KVSieveError) {
+        try select(scores, work)
+        origin = nil
     }
 }

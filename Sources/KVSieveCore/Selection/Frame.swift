@@ -1,30 +1,38 @@
-// Which tokens are kept for certain, and in what units the rest competes.
+// Which rows of the cache are kept for certain, and in what units the rest competes. For a prompt a row is a position.
 //
-//     positions   0 ..< sinks | candidates, cut into units of `unit` tokens, the last may be short | recent ..< T
+//     rows   0 ..< sinks | candidates, cut into units of `unit` tokens, the last may be short | recent ..< n
 
 public struct Frame: Sendable, Equatable {
-    public let tokens: Int
-    /// First tokens, kept.
+    public let length: CacheLength
+    /// First rows, kept; of a head that has fewer, all.
     public let sinks: Int
-    /// Last tokens, kept.
+    /// Last rows, kept.
     public let recent: Int
     public let unit: Int
 
     /// Everything is kept when sinks and recent meet.
-    public init(tokens: Int, sinks: Int, recent: Int, unit: Int = 1) {
-        self.tokens = tokens
-        self.sinks = min(sinks, tokens)
-        self.recent = min(recent, tokens - min(sinks, tokens))
+    public init(_ length: CacheLength, sinks: Int, recent: Int, unit: Int = 1) {
+        self.length = length
+        self.sinks = min(sinks, length.longest)
+        self.recent = min(recent, length.longest - min(sinks, length.longest))
         self.unit = unit
     }
 
-    /// Keeps all of a short prompt; nothing competes.
-    public static func whole(_ tokens: Int) -> Frame { Frame(tokens: tokens, sinks: tokens, recent: 0) }
+    /// Keeps all of a short cache; nothing competes.
+    public static func whole(_ length: CacheLength) -> Frame { Frame(length, sinks: length.longest, recent: 0) }
 
+    /// Rows of the longest head.
+    public var tokens: Int { length.longest }
     public var candidates: Range<Int> { sinks..<(tokens - recent) }
     public var units: Int { (candidates.count + unit - 1) / unit }
 
-    /// Tokens of the unit `index`, 0 ..< units.
+    /// The frame of one head: heads that have kept more have more candidates.
+    func of(_ head: Int) -> Frame {
+        let own = length.of(head)
+        return own.longest == tokens ? self : Frame(own, sinks: sinks, recent: recent, unit: unit)
+    }
+
+    /// Rows of the unit `index`, 0 ..< units.
     func positions(ofUnit index: Int) -> Range<Int> {
         let first = sinks + index * unit
         return first..<min(first + unit, candidates.upperBound)

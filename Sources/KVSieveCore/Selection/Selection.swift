@@ -1,4 +1,5 @@
-// What one layer keeps: head h keeps positions[offsets[h] ..< offsets[h + 1]], ascending.
+// What one layer keeps: head h keeps the cache's rows[offsets[h] ..< offsets[h + 1]], ascending, and these are of the tokens
+// at positions[offsets[h] ..< offsets[h + 1]]. Of a prompt the two are the same.
 
 public final class Selection: @unchecked Sendable {
     public let frame: Frame
@@ -8,26 +9,32 @@ public final class Selection: @unchecked Sendable {
     /// Size of `memory`.
     let words: Int
     public let offsets: UnsafePointer<Int64>
+    public let rows: UnsafePointer<Int32>
     public let positions: UnsafePointer<Int32>
     public let total: Int
     public let longest: Int
 
     /// The best `units[h]` of each head's ranking, with the protected tokens around them. The top of one ranking: what fewer
     /// units keep is always among what more units keep.
-    /// - Parameter units: clamped to 0 ... frame.units.
+    /// - Parameters:
+    ///   - units: clamped to 0 ... the head's.
+    ///   - origin: where the rows come from; nil for a prompt's.
     init(
-        _ frame: Frame, _ scores: LayerScores, units wanted: [Int], _ work: Workspace
+        _ frame: Frame, _ scores: LayerScores, units wanted: [Int], from origin: Origin? = nil, _ work: Workspace
     ) throws(KVSieveError) {
         let heads = wanted.count
-        let units = wanted.map { min(max($0, 0), frame.units) }
+        let frames = (0..<heads).map { frame.of($0) }
+        let units = zip(wanted, frames).map { min(max($0, 0), $1.units) }
         // The last unit may be short: room for a full one, cut afterwards.
-        let room = units.reduce(0) { $0 + min($1 * frame.unit, frame.candidates.count) + frame.sinks + frame.recent }
+        let rooms = zip(units, frames).map { min($0 * $1.unit, $1.candidates.count) + $1.sinks + $1.recent }
+        let room = rooms.reduce(0, +)
         results = work.results
-        // Offsets, and behind them the positions, two in a word.
-        words = heads + 1 + (room + 1) / 2
+        // Offsets, behind them the rows, two in a word, and the positions where they are others.
+        let half = (room + 1) / 2
+        words = heads + 1 + (origin == nil ? half : 2 * half)
         let memory = try results.take(words)
         let offsets = try memory.reserve(words)
-        let positions = UnsafeMutableRawPointer(offsets + heads + 1).assumingMemoryBound(to: Int32.self)
+        let rows = UnsafeMutableRawPointer(offsets + heads + 1).assumingMemoryBound(to: Int32.self)
         let most = units.max() ?? 0
         for worker in work.workers {
             try worker.ranks.reserve(most)
@@ -36,20 +43,21 @@ public final class Selection: @unchecked Sendable {
         // Heads start where a full last unit would let them; closed up below.
         var starts: [Int] = []
         var next = 0
-        for count in units {
+        for room in rooms {
             starts.append(next)
-            next += min(count * frame.unit, frame.candidates.count) + frame.sinks + frame.recent
+            next += room
         }
         let placed = starts
         // Each head writes from its own place on, and its length into offsets[h + 1].
         let lengths = PointerBox(offsets)
-        let out = PointerBox(positions)
+        let out = PointerBox(rows)
         try work.forEach(heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
             let ranks = try worker.ranks.reserve(units[head])
             let histogram = try worker.histogram.reserve(RankThreshold.histogramSize)
             BestUnits.select(
-                UnsafeBufferPointer(scores.row(head)), count: units[head], histogram: histogram, out: ranks)
-            let length = Self.write(frame, ranks, units[head], out.pointer + placed[head])
+                UnsafeBufferPointer(rebasing: scores.row(head).prefix(frames[head].units)), count: units[head],
+                histogram: histogram, out: ranks)
+            let length = Self.write(frames[head], ranks, units[head], out.pointer + placed[head])
             lengths.pointer[head + 1] = Int64(length)
         }
         offsets[0] = 0
@@ -57,20 +65,33 @@ public final class Selection: @unchecked Sendable {
         for head in 0..<heads {
             let length = Int(offsets[head + 1])
             let target = Int(offsets[head])
-            if target != starts[head] { (positions + target).update(from: positions + starts[head], count: length) }
+            if target != starts[head] { (rows + target).update(from: rows + starts[head], count: length) }
             offsets[head + 1] = Int64(target + length)
             longest = max(longest, length)
+        }
+        var positions = rows
+        if let origin {
+            positions += 2 * half
+            for head in 0..<heads {
+                for index in Int(offsets[head])..<Int(offsets[head + 1]) {
+                    positions[index] = origin.position(head, Int(rows[index]))
+                }
+            }
         }
         self.memory = memory
         self.frame = frame
         self.heads = heads
         self.offsets = UnsafePointer(offsets)
+        self.rows = UnsafePointer(rows)
         self.positions = UnsafePointer(positions)
         total = Int(offsets[heads])
         self.longest = longest
     }
 
     deinit { results.give(memory) }
+
+    /// How many rows a head keeps.
+    func count(_ head: Int) -> Int { Int(offsets[head + 1] - offsets[head]) }
 
     /// Sinks, the chosen units' tokens, recent; returns how many.
     private static func write(

@@ -13,6 +13,8 @@ struct AttentionTiles: Sendable {
     let attention: WindowAttention
     let layout: RowLayout
     let dim: Int
+    /// T, rows of the head's cache.
+    let tokens: Int
     /// Tiles of the sequence.
     let count: Int
     /// Rows of a part, a multiple of the lanes.
@@ -21,14 +23,15 @@ struct AttentionTiles: Sendable {
     let held: Int
 
     /// - Parameter sumRows: rows of T column sums beside the logits.
-    init(_ attention: WindowAttention, _ layout: RowLayout, sumRows: Int) {
+    init(_ attention: WindowAttention, _ layout: RowLayout, sumRows: Int, tokens: Int) {
         let lanes = Int(kernels.lanes)
         self.attention = attention
         self.layout = layout
         dim = attention.layer.shape.headDim
         usesPairs = kernels.pair_columns != nil && attention.queries.type == .bfloat16 && attention.keys.holdsPairs
-        count = (attention.layer.tokens + Self.tile - 1) / Self.tile
-        let most = max(0, Self.mostFloats - sumRows * attention.layer.tokens)
+        self.tokens = tokens
+        count = (tokens + Self.tile - 1) / Self.tile
+        let most = max(0, Self.mostFloats - sumRows * tokens)
         let fitting = most / (count * Self.tile) / lanes * lanes
         partRows = max(lanes, min(layout.padded, fitting))
         held = min(count, most / (partRows * Self.tile))
@@ -53,7 +56,7 @@ struct AttentionTiles: Sendable {
     var usesBLAS: Bool { kernels.lanes == 4 }
 
     func columns(_ tile: Int) -> Range<Int> {
-        tile * Self.tile..<min((tile + 1) * Self.tile, attention.layer.tokens)
+        tile * Self.tile..<min((tile + 1) * Self.tile, tokens)
     }
 
     func reserve(_ work: Workspace) throws(KVSieveError) {

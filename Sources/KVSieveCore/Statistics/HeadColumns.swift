@@ -10,32 +10,37 @@ public struct HeadColumns: @unchecked Sendable {
     let sums: UnsafeMutablePointer<Float>
     let sumRows: Int
 
+    /// T, rows of the head's cache.
+    var tokens: Int { layer.length.rows(head) }
+
     /// G, the query heads of the group.
     public var group: Int { layer.shape.group }
 
     /// Divides every sum.
     public func divide(by count: Int) {
         let factor = 1 / Float(count)
-        for j in 0..<(sumRows * layer.tokens) { sums[j] *= factor }
+        for j in 0..<(sumRows * tokens) { sums[j] *= factor }
     }
 
     /// total[head] += the columns, from the first token on.
     func add(to total: LayerScores) {
         guard let out = total.row(head).baseAddress else { return }
-        kernels.add_scaled(sums, 1, Int64(layer.tokens), out)
+        kernels.add_scaled(sums, 1, Int64(tokens), out)
     }
 
     /// scores[head] = the candidates' columns. Sinks and recent positions are cut off before anything is pooled.
     public func store(_ frame: Frame, into scores: LayerScores) {
         guard let out = scores.row(head).baseAddress else { return }
-        out.update(from: sums + frame.candidates.lowerBound, count: frame.candidates.count)
+        let range = frame.of(head).candidates
+        out.update(from: sums + range.lowerBound, count: range.count)
     }
 
     /// scores[head] = pooled columns of the candidates.
     public func store(_ frame: Frame, pooled pool: Pool, kernel: Int, into scores: LayerScores) {
         guard let out = scores.row(head).baseAddress else { return }
-        let candidates = sums + frame.candidates.lowerBound
-        let count = Int64(frame.candidates.count)
+        let range = frame.of(head).candidates
+        let candidates = sums + range.lowerBound
+        let count = Int64(range.count)
         switch pool {
         case .mean: kernels.pool_mean(candidates, count, Int64(kernel), out)
         case .max: kernels.pool_max(candidates, count, Int64(kernel), out)

@@ -17,7 +17,7 @@ public final class SemanticVectors {
         self.values = values
         shape = layer.shape
         self.layer = layer.layer
-        self.best = min(best, layer.tokens)
+        self.best = min(best, layer.length.longest)
         try work.intermediate.reserve(rows: layer.shape.heads, units: values.dim)
         guard let vectors = work.intermediate.row(0).baseAddress else {
             throw KVSieveError(.memory, "out of memory: no room for semantic vectors")
@@ -26,15 +26,16 @@ public final class SemanticVectors {
         worker = work.caller
     }
 
-    /// The vector of one head; its columns are one row over all T tokens.
+    /// The vector of one head; its columns are one row over all its tokens.
     public func add(_ columns: HeadColumns) throws(KVSieveError) {
+        let best = min(best, columns.tokens)
         let ranks = try worker.ranks.reserve(best)
         let row = try worker.keyTile.reserve(values.dim)
         let histogram = try worker.histogram.reserve(RankThreshold.histogramSize)
         let vector = vectors + columns.head * values.dim
         vector.update(repeating: 0, count: values.dim)
         BestUnits.select(
-            UnsafeBufferPointer(start: columns.sums, count: values.tokens), count: best, histogram: histogram,
+            UnsafeBufferPointer(start: columns.sums, count: columns.tokens), count: best, histogram: histogram,
             out: ranks)
         for r in 0..<best {
             let token = Int(ranks[r])

@@ -10,14 +10,16 @@ public enum ValueNorms {
             throw KVSieveError(.null, "values are NULL, but layer \(layer.layer) reads them")
         }
         for worker in work.workers {
-            try worker.row.reserve(2 * values.tokens)
+            try worker.row.reserve(2 * layer.length.longest)
             try worker.keyTile.reserve(values.dim)
         }
         try work.forEach(layer.shape.heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
-            let norms = try worker.row.reserve(2 * values.tokens)
-            let pooled = norms + values.tokens
+            let tokens = layer.length.rows(head)
+            let frame = frame.of(head)
+            let norms = try worker.row.reserve(2 * tokens)
+            let pooled = norms + tokens
             let row = try worker.keyTile.reserve(values.dim)
-            for token in 0..<values.tokens {
+            for token in 0..<tokens {
                 let source = values.row(head, token)
                 if values.type == .float32 {
                     norms[token] = kernels.squared_norm(
@@ -33,7 +35,7 @@ public enum ValueNorms {
                             + " squared norm that overflows")
                 }
             }
-            kernels.pool_mean(norms, Int64(values.tokens), Int64(kernel), pooled)
+            kernels.pool_mean(norms, Int64(tokens), Int64(kernel), pooled)
             var highest: Float = 0
             for token in frame.candidates { highest = max(highest, pooled[token]) }
             guard highest.isFinite else {
@@ -45,7 +47,7 @@ public enum ValueNorms {
             let out = scores.row(head)
             // Divided, not multiplied by an inverse, which overflows for norms near the smallest float.
             let divisor = highest > 0 ? highest : 1
-            for j in 0..<out.count { out[j] *= pooled[frame.sinks &+ j] / divisor }
+            for j in 0..<frame.units { out[j] *= pooled[frame.sinks &+ j] / divisor }
         }
     }
 }

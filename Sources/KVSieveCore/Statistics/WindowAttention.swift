@@ -19,8 +19,8 @@ public struct WindowAttention: Sendable {
     let layer: LayerView
     let queries: TensorView
     let keys: TensorView
-    /// W.
-    let rows: Int
+    /// W, or as many as there are new tokens.
+    public let rows: Int
     /// g_i of the W rows; empty: all 1.
     let gains: [Float]
 
@@ -44,12 +44,12 @@ public struct WindowAttention: Sendable {
     ) throws(KVSieveError) {
         let sumRows = perQueryHead ? layer.shape.group : 1
         let rowLayout = RowLayout(group: layer.shape.group, window: rows, padEachHead: perQueryHead)
-        let tiles = AttentionTiles(self, rowLayout, sumRows: sumRows)
-        try tiles.reserve(work)
-        let sums = try work.columns.reserve(sumRows * layer.tokens)
+        let sums = try work.columns.reserve(sumRows * layer.length.longest)
         try work.rowStatistics.reserve(2 * layer.shape.queryHeads * rows)
         for head in 0..<layer.shape.heads {
-            sums.update(repeating: 0, count: sumRows * layer.tokens)
+            let tiles = AttentionTiles(self, rowLayout, sumRows: sumRows, tokens: layer.length.rows(head))
+            try tiles.reserve(work)
+            sums.update(repeating: 0, count: sumRows * tiles.tokens)
             try tiles.addColumns(head, work, sums)
             try body(HeadColumns(layer: layer, head: head, sums: sums, sumRows: sumRows))
         }

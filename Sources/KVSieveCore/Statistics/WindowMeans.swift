@@ -11,12 +11,13 @@ public enum WindowStatistic: Sendable {
 extension HeadColumns {
     /// partial[head, w] = sum over this key/value head's query heads of the statistic of window w.
     public func addWindows(_ frame: Frame, _ statistic: WindowStatistic, into partial: LayerScores) {
+        let frame = frame.of(head)
         let out = partial.row(head)
-        for window in 0..<out.count {
+        for window in 0..<frame.units {
             let positions = frame.positions(ofUnit: window)
             var sum: Float = 0
             for row in 0..<sumRows {
-                let columns = sums + row * layer.tokens + positions.lowerBound
+                let columns = sums + row * tokens + positions.lowerBound
                 switch statistic {
                 case .mean: sum += Self.sum(columns, positions.count) / Float(positions.count)
                 case .largest(let count):

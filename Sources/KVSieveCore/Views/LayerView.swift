@@ -1,4 +1,6 @@
-// What a method reads of one layer. Queries (Hq, rows, D), keys (H, T, D), values (H, T, Dv); rows = min(W, T), or T.
+// What a method reads of one layer. Queries (Hq, rows, D), keys (H, n, D), values (H, n, Dv); rows = min(W, m), or m. Of a
+// prompt n = m = T; of a sequence that goes on n are the rows of its longest head, m the new tokens, each head's own end at
+// its own last row.
 // A tensor the layer does not need is nil and was never looked at.
 
 /// Which tensors a layer reads. The raw values are the C API's KVSIEVE_NEEDS_*.
@@ -8,24 +10,23 @@ public struct Needs: OptionSet, Sendable {
     public static let queries = Needs(rawValue: 1)
     public static let keys = Needs(rawValue: 2)
     public static let values = Needs(rawValue: 4)
-    /// The queries are those of all T tokens.
+    /// The queries are those of all T tokens (of all new ones when the sequence goes on).
     public static let allQueries = Needs(rawValue: 8)
 }
 
 public struct LayerView: Sendable {
     public let shape: ModelShape
     public let layer: Int
-    /// T, the same in every layer of a sequence.
-    public let tokens: Int
+    public let length: CacheLength
     let queries: TensorView?
     let keys: TensorView?
     let values: TensorView?
 
     /// - Parameters:
-    ///   - tokens: T as earlier layers had it; nil in the first.
-    ///   - window: W; the queries have min(W, T) rows.
+    ///   - length: of this layer's cache; nil in a prompt's first layer.
+    ///   - window: W; the queries have min(W, m) rows.
     public init(
-        _ shape: ModelShape, layer: Int, tokens: Int?, window: Int, needs: Needs, queries: TensorView?,
+        _ shape: ModelShape, layer: Int, length: CacheLength?, window: Int, needs: Needs, queries: TensorView?,
         keys: TensorView?, values: TensorView?
     ) throws(KVSieveError) {
         self.shape = shape
@@ -34,33 +35,41 @@ public struct LayerView: Sendable {
         let queries = try Self.required(queries, needs.contains(.queries), "queries", layer)
         let values = try Self.required(values, needs.contains(.values), "values", layer)
         // Only a first layer that reads neither would leave T unknown; no method has one.
-        guard let tokens = tokens ?? keys?.tokens ?? values?.tokens else {
+        let prompt = (keys?.tokens ?? values?.tokens).map {
+            CacheLength(prompt: $0, caches: shape.layers * shape.heads)
+        }
+        guard let length = length ?? prompt else {
             throw KVSieveError(.state, "layer \(layer) takes over the choice of a layer that was not observed")
         }
-        let rows = needs.contains(.allQueries) ? tokens : min(window, tokens)
-        self.tokens = tokens
+        let rows = needs.contains(.allQueries) ? length.new : min(window, length.new)
+        self.length = length
         self.queries = queries
         self.keys = keys
         self.values = values
         for tensor in [keys, values].compactMap({ $0 }) {
             try Self.check(tensor, "heads", tensor.heads, shape.heads, "the model's kv_heads")
-            try Self.check(tensor, "tokens", tensor.tokens, tokens, "what the sequence has in other tensors and layers")
+            try Self.check(
+                tensor, "tokens", tensor.tokens, length.longest,
+                length.new == length.seen
+                    ? "what the sequence has in other tensors and layers"
+                    : "the most rows that a head of layer \(layer) kept and \(length.new) new ones")
         }
         if let keys { try Self.check(keys, "dim", keys.dim, shape.headDim, "the model's head_dim") }
         if let queries {
             try Self.check(queries, "heads", queries.heads, shape.queryHeads, "the model's query_heads")
             try Self.check(queries, "dim", queries.dim, shape.headDim, "the model's head_dim")
+            let tokens = length.new == length.seen ? "tokens" : "new tokens"
             try Self.check(
                 queries, "tokens", queries.tokens, rows,
-                needs.contains(.allQueries) ? "all tokens" : "min(window \(window), tokens \(tokens))")
+                needs.contains(.allQueries) ? "all \(tokens)" : "min(window \(window), \(tokens) \(length.new))")
         }
     }
 
-    /// Some rows of a layer: its first tokens, and queries of the last of them.
-    init(_ layer: LayerView, queries: TensorView, keys: TensorView) {
+    /// A layer as it was `tokens` new tokens earlier, with queries of the last before them.
+    init(_ layer: LayerView, before tokens: Int, queries: TensorView, keys: TensorView) {
         shape = layer.shape
         self.layer = layer.layer
-        tokens = keys.tokens
+        length = layer.length.before(tokens)
         self.queries = queries
         self.keys = keys
         values = nil

@@ -1,0 +1,47 @@
+// How long the caches are when a layer is observed. A prompt's have T rows everywhere. When a sequence goes on they have what
+// its last selection left and the new tokens behind that: by layer and head, n rows for more tokens than that seen.
+
+public struct CacheLength: Sendable, Equatable {
+    /// Tokens seen so far, the new ones and those that left included.
+    public let seen: Int
+    /// Tokens that came since the last selection; all of a prompt.
+    public let new: Int
+    /// Rows of the longest head of the layer.
+    public let longest: Int
+    /// Rows of all heads of all layers.
+    public let ofModel: Int
+    /// Rows of each head; empty where all have `longest`.
+    private let heads: [Int]
+
+    /// A prompt of `tokens` tokens, for `caches` heads of all layers.
+    public init(prompt tokens: Int, caches: Int = 1) {
+        seen = tokens
+        new = tokens
+        longest = tokens
+        ofModel = tokens * caches
+        heads = []
+    }
+
+    /// - Parameter heads: rows of each of the layer's heads.
+    init(seen: Int, new: Int, heads: [Int], ofModel: Int) {
+        self.seen = seen
+        self.new = new
+        self.ofModel = ofModel
+        longest = heads.max() ?? 0
+        self.heads = heads.allSatisfy { $0 == heads.first } ? [] : heads
+    }
+
+    public func rows(_ head: Int) -> Int { heads.indices.contains(head) ? heads[head] : longest }
+
+    /// As if the layer had this head alone.
+    func of(_ head: Int) -> CacheLength {
+        heads.isEmpty ? self : CacheLength(seen: seen, new: new, heads: [rows(head)], ofModel: ofModel)
+    }
+
+    /// As it was `tokens` new tokens earlier.
+    func before(_ tokens: Int) -> CacheLength {
+        CacheLength(
+            seen: seen - tokens, new: new - tokens, heads: (heads.isEmpty ? [longest] : heads).map { $0 - tokens },
+            ofModel: ofModel)
+    }
+}
