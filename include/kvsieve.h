@@ -271,15 +271,17 @@ KVSIEVE_API kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t 
  *  @param plan     from kvsieve_plan_create()
  *  @param layer    the next one; its sentence says which if it is not
  *  @param queries  (Hq, min(W, T), D): the last queries, rotary embedding applied; (Hq, T, D) where
- *                  kvsieve_plan_needs() has KVSIEVE_NEEDS_ALL_QUERIES
+ *                  kvsieve_plan_needs() has KVSIEVE_NEEDS_ALL_QUERIES. (After kvsieve_plan_extend() shapes
+ *                  are others: see there.)
  *  @param keys     (H, T, D): all keys, rotary embedding applied; T is the same in every layer
  *  @param values   (H, T, Dv)
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL for a tensor that the layer needs (or its data);
  *          KVSIEVE_ERR_SHAPE, KVSIEVE_ERR_LAYOUT, KVSIEVE_ERR_DTYPE; KVSIEVE_ERR_STATE out of order,
- *          twice, or after finish(); KVSIEVE_ERR_BUDGET for a budget that cannot hold what the method must
- *          keep, with the smallest that would do; KVSIEVE_ERR_PARAMETER as in kvsieve_plan_needs();
- *          KVSIEVE_ERR_NONFINITE for NaN or infinity in what is read, and for numbers so large that a
- *          logit, or KVSIEVE_AHAKV's squared norm of a value row, overflows float32; KVSIEVE_ERR_MEMORY */
+ *          twice, or after finish() without extend(); KVSIEVE_ERR_BUDGET for a budget that cannot hold
+ *          what the method must keep, with the smallest that would do; KVSIEVE_ERR_PARAMETER as in
+ *          kvsieve_plan_needs(); KVSIEVE_ERR_NONFINITE for NaN or infinity in what is read, and for
+ *          numbers so large that a logit, or KVSIEVE_AHAKV's squared norm of a value row, overflows
+ *          float32; KVSIEVE_ERR_MEMORY */
 KVSIEVE_API kvsieve_status kvsieve_plan_observe(kvsieve_plan *plan, int32_t layer,
                                                 const kvsieve_tensor *queries, const kvsieve_tensor *keys,
                                                 const kvsieve_tensor *values);
@@ -289,6 +291,24 @@ KVSIEVE_API kvsieve_status kvsieve_plan_observe(kvsieve_plan *plan, int32_t laye
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE unless every layer was observed, or when called
  *          twice; KVSIEVE_ERR_MEMORY */
 KVSIEVE_API kvsieve_status kvsieve_plan_finish(kvsieve_plan *plan);
+
+/** The sequence goes on, after finish() and the gathers: a follow-up question, an answer that was
+ *  generated. `tokens` new tokens stand behind the rows that each head kept; then every layer is observed
+ *  again, in order, and finish() brings the caches back to the budget. Parameters stay as they were set.
+ *  As often as wanted.
+ *  What observe() is given then: keys and values (H, n, D), n the longest head's rows,
+ *  kvsieve_kept.longest + `tokens`. Head h's own come first: those it kept, ascending, then its new ones;
+ *  rows behind them are not looked at. Queries (Hq, min(W, tokens), D), or (Hq, tokens, D): the last of
+ *  the new tokens, rotated by their true positions, which go on from kvsieve_kept.tokens. gather() takes
+ *  sources of that shape. kvsieve_kept tells positions as ever, and in `rows` where in the cache they
+ *  stood.
+ *  What is scored is the cache as it is: pooling, windows of tokens and protected tokens count its rows;
+ *  KVSIEVE_RATIO and KVSIEVE_AHAKV's gain count all tokens seen. What left stays away.
+ *  @param plan    finished. One with KVSIEVE_DECODING 1 takes new tokens by kvsieve_plan_step() instead
+ *  @param tokens  1 or more; rows of a head stay below 2^24, tokens seen below 2^31
+ *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE before finish(), and for a plan that decodes;
+ *          KVSIEVE_ERR_SHAPE for tokens out of bounds */
+KVSIEVE_API kvsieve_status kvsieve_plan_extend(kvsieve_plan *plan, int64_t tokens);
 
 /** Forgets the sequence, keeps parameters and memory: ready for the next one, whatever state the plan is
  *  in.
@@ -302,7 +322,8 @@ KVSIEVE_API void kvsieve_plan_destroy(kvsieve_plan *plan);
 
 /* == Result ================================================================ */
 
-/** What one layer keeps. Head h keeps positions[offsets[h]] ... positions[offsets[h+1] - 1], ascending.
+/** What one layer keeps. Head h keeps positions[offsets[h]] ... positions[offsets[h+1] - 1], ascending,
+ *  absolute.
  *  offsets is what variable-length attention kernels call cu_seqlens_k. */
 typedef struct kvsieve_kept {
     uint32_t       struct_size;  /**< in: sizeof(kvsieve_kept); out: how much of it was written */
@@ -312,13 +333,15 @@ typedef struct kvsieve_kept {
     const int64_t *offsets;      /**< heads + 1 of them, owned by the plan */
     const int32_t *positions;    /**< total of them, owned by the plan */
     int64_t        tokens;       /**< logical length: tokens seen, T */
+    const int32_t *rows;         /**< total of them, owned by the plan: where each stood in the cache that
+                                      was observed; positions, unless after kvsieve_plan_extend() */
 } kvsieve_kept;
 
 /** What one layer keeps: after observe() of the layer what may still shrink, after finish() final.
  *  @param plan   from kvsieve_plan_create()
  *  @param layer  one that was observed
  *  @param kept   struct_size set by the caller; filled on success only. Its pointers are the plan's, valid
- *                until the next observe, finish, reset or destroy
+ *                until the next observe, finish, extend, reset or destroy
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_SHAPE for a layer out of range; KVSIEVE_ERR_STATE
  *          before its observe(); KVSIEVE_ERR_PARAMETER for a struct_size below the first published one;
  *          KVSIEVE_ERR_MEMORY, as a layer that may still shrink is chosen when it is asked for */
@@ -331,7 +354,8 @@ KVSIEVE_API kvsieve_status kvsieve_plan_kept(const kvsieve_plan *plan, int32_t l
  *  strides: in place.
  *  @param plan    from kvsieve_plan_create()
  *  @param layer   0 ... layers - 1
- *  @param source  (H, T, D): keys or values of the layer, or anything else with a row a token
+ *  @param source  (H, T, D): keys or values of the layer, or anything else with a row a token; (H, n, D)
+ *                 as observed after extend()
  *  @param target  dim and dtype of the source; no row of it on another or, unless in place, on one of the
  *                 source
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE before finish(); KVSIEVE_ERR_SHAPE,

@@ -165,7 +165,8 @@ enum {
 
 /* == Result ================================================================ */
 
-/** What one layer keeps. Head h keeps positions[offsets[h]] ... positions[offsets[h+1] - 1], ascending.
+/** What one layer keeps. Head h keeps positions[offsets[h]] ... positions[offsets[h+1] - 1], ascending,
+ *  absolute.
  *  offsets is what variable-length attention kernels call cu_seqlens_k. */
 typedef struct kvsieve_kept {
     uint32_t       struct_size;  /**< in: sizeof(kvsieve_kept); out: how much of it was written */
@@ -175,8 +176,8 @@ typedef struct kvsieve_kept {
     const int64_t *offsets;      /**< heads + 1 of them, owned by the plan */
     const int32_t *positions;    /**< total of them, owned by the plan */
     int64_t        tokens;       /**< logical length: tokens seen, T */
-    const int32_t *rows;         /**< where each stands in the cache that was observed: the same as positions until
-                                      kvsieve_plan_extend(); owned by the plan */
+    const int32_t *rows;         /**< total of them, owned by the plan: where each stood in the cache that
+                                      was observed; positions, unless after kvsieve_plan_extend() */
 } kvsieve_kept;
 
 /*@functions Result*/

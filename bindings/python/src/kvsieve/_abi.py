@@ -55,7 +55,7 @@ class kvsieve_model(ctypes.Structure):
 
 
 class kvsieve_kept(ctypes.Structure):
-    """What one layer keeps; offsets and positions belong to the plan."""
+    """What one layer keeps; offsets, positions and rows belong to the plan."""
 
     _fields_ = [
         ("struct_size", ctypes.c_uint32),
@@ -65,6 +65,7 @@ class kvsieve_kept(ctypes.Structure):
         ("offsets", ctypes.POINTER(ctypes.c_int64)),
         ("positions", ctypes.POINTER(ctypes.c_int32)),
         ("tokens", ctypes.c_int64),
+        ("rows", ctypes.POINTER(ctypes.c_int32)),
     ]
 
 

@@ -20,7 +20,9 @@ class Kept:
     offsets: np.ndarray[Any, np.dtype[np.int64]]
     """(H+1,): head h keeps positions[offsets[h]:offsets[h+1]]. Attention kernels call it cu_seqlens_k."""
     positions: np.ndarray[Any, np.dtype[np.int32]]
-    """(total,): positions in the prompt, ascending within a head."""
+    """(total,): absolute positions, ascending within a head."""
+    rows: np.ndarray[Any, np.dtype[np.int32]]
+    """(total,): where each stood in the cache that was observed; the same as positions until Plan.extend."""
     tokens: int
     """Logical length: tokens seen, T. The next token's position, however few rows are kept."""
 
@@ -66,6 +68,11 @@ def copied(kept: kvsieve_kept) -> Kept:
     """A copy of what the plan still owns; to be made before anybody else may use the plan."""
     return Kept(
         offsets=np.ctypeslib.as_array(kept.offsets, (kept.heads + 1,)).copy(),
-        positions=np.ctypeslib.as_array(kept.positions, (kept.total,)).copy() if kept.total else np.empty(0, np.int32),
+        positions=_copy(kept.positions, kept.total),
+        rows=_copy(kept.rows, kept.total),
         tokens=kept.tokens,
     )
+
+
+def _copy(numbers: Any, count: int) -> np.ndarray[Any, np.dtype[np.int32]]:
+    return np.ctypeslib.as_array(numbers, (count,)).copy() if count else np.empty(0, np.int32)

@@ -9,6 +9,7 @@ PROTOTYPES = {
     "kvsieve_parameter_at": ("kvsieve_status", [("int32_t", "method"), ("int32_t", "index"), ("kvsieve_parameter_info *", "info")]),
     "kvsieve_plan_create": ("kvsieve_status", [("int32_t", "method"), ("const kvsieve_model *", "model"), ("kvsieve_plan **", "out")]),
     "kvsieve_plan_destroy": ("void", [("kvsieve_plan *", "plan")]),
+    "kvsieve_plan_extend": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int64_t", "tokens")]),
     "kvsieve_plan_finish": ("kvsieve_status", [("kvsieve_plan *", "plan")]),
     "kvsieve_plan_gather": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "layer"), ("const kvsieve_tensor *", "source"), ("const kvsieve_tensor *", "target")]),
     "kvsieve_plan_get": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "parameter"), ("double *", "value")]),

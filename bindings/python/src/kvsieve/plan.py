@@ -149,6 +149,20 @@ class Plan:
             check(library().kvsieve_plan_gather(handle, number, view.pointer, target.pointer))
         return result
 
+    def extend(self, tokens: int) -> None:
+        """The sequence goes on, after finish and the gathers: `tokens` new tokens stand behind the rows that are kept.
+
+        Every layer is observed again and finish brings the caches back to the budget; as often as wanted. With m =
+        `tokens` and n = kept(layer).longest + m, arrays are then
+        queries  (Hq, min(W, m), D)  the last of the new tokens, or (Hq, m, D) for "all_queries"
+        keys     (H, n, D)           of head h first the rows it kept, then its m new ones; what lies behind is not read
+        values   (H, n, any)         likewise, and so are the sources of gather
+        Positions go on from kept(layer).tokens and stay absolute; Kept.rows tells where in these arrays they stood.
+        A plan made with decoding=1 takes new tokens by step instead.
+        """
+        with self._use() as handle:
+            check(library().kvsieve_plan_extend(handle, whole("tokens", tokens, 64)))
+
     def step(self, layer: int, queries: Any = None, keys: Any = None, values: Any = None, *, logits: Any = None) -> Any:
         """New tokens of one layer arrive; for each one slot leaves once the budget is full. Returns (H, m) int32.
 
