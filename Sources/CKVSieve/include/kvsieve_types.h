@@ -40,7 +40,7 @@
  *           must be NULL or point to what they say: that alone is not checked.
  * Memory    The caller owns every tensor; the library reads it during the call
  *           only. A plan owns what it hands out through kvsieve_kept, until the
- *           next observe, finish, reset or destroy.
+ *           next observe, finish, extend, reset or destroy.
  * Threads   A function that takes `const kvsieve_plan *` may run beside others
  *           that do; one that takes `kvsieve_plan *` needs the plan to itself.
  *           Different plans are independent. There is no global state but the
@@ -194,9 +194,10 @@ typedef struct kvsieve_kept {
  *         if (evict[h] >= 0) move_row(h, n - 1, evict[h]);             // keys and values
  *
  * Memory a layer and head, in 4-byte words: KVSIEVE_AHAKV (W + 3) C, KVSIEVE_H2O 3 C, and for
- * each token of the longest step, so that it can be taken back, C + W or 2 C. Nothing is
- * allocated from the second step on. Methods that only append need none of this: their caches
- * grow by a row a token. */
+ * each token of the longest step, so that it can be taken back, C + W or 2 C. From the second
+ * step on nothing is allocated (with more than one thread: some hundred bytes during a call).
+ * Methods that only append need none of this: their caches grow by a row a token, and
+ * kvsieve_plan_extend() brings them back to the budget. */
 
 /** What stands in the slots of one head. */
 typedef struct kvsieve_slots {

@@ -1,6 +1,5 @@
 // What a layer is worked on with: the plan's threads, and buffers that the calling thread reserves before the others begin,
 // kept and used again for the next layer.
-import CSupport
 
 /// The buffers of one worker.
 final class WorkerBuffers: Sendable {
@@ -47,7 +46,7 @@ public final class Workspace: @unchecked Sendable {
     let rowStatistics: Buffer<Float>
     /// Whose they are: what a decoding sequence begins with need not be computed twice.
     var statistics: Statistics?
-    private var pool: OpaquePointer?
+    private var pool: ThreadPool?
 
     public init(threads: Int, account: MemoryAccount = MemoryAccount()) {
         self.account = account
@@ -66,8 +65,6 @@ public final class Workspace: @unchecked Sendable {
         rowStatistics = Buffer(account)
     }
 
-    deinit { support_pool_destroy(pool) }
-
     /// Work on each of 0 ..< items once, on the plan's threads. When several fail, the lowest item's error is thrown:
     /// which thread was faster does not show.
     func forEach(
@@ -78,53 +75,11 @@ public final class Workspace: @unchecked Sendable {
             return
         }
         if pool == nil {
-            pool = support_pool_create(Int32(truncatingIfNeeded: threads))
-            if pool == nil { throw KVSieveError(.memory, "out of memory: no room for \(threads) threads") }
+            guard let made = ThreadPool(threads) else {
+                throw KVSieveError(.memory, "out of memory: no room for \(threads) threads")
+            }
+            pool = made
         }
-        guard let pool else { return }
-        try withoutActuallyEscaping(body) { (body) throws(KVSieveError) in
-            let job = Job(items: items, workers: workers, body: body)
-            support_pool_run(
-                pool, Int32(truncatingIfNeeded: items),
-                { context, item, worker in
-                    Unmanaged<Job>.fromOpaque(context).takeUnretainedValue().run(Int(item), Int(worker))
-                }, Unmanaged.passUnretained(job).toOpaque())
-            if let error = job.lowestError { throw error }
-        }
-    }
-}
-
-/// One run over the items; errors wait in a place of their own each.
-private final class Job: @unchecked Sendable {
-    private let items: Int
-    private let workers: [WorkerBuffers]
-    private let body: @Sendable (Int, WorkerBuffers) throws(KVSieveError) -> Void
-    private let errors: UnsafeMutablePointer<KVSieveError?>
-
-    init(
-        items: Int, workers: [WorkerBuffers],
-        body: @escaping @Sendable (Int, WorkerBuffers) throws(KVSieveError) -> Void
-    ) {
-        self.items = items
-        self.workers = workers
-        self.body = body
-        errors = .allocate(capacity: items)
-        errors.initialize(repeating: nil, count: items)
-    }
-
-    deinit {
-        errors.deinitialize(count: items)
-        errors.deallocate()
-    }
-
-    func run(_ item: Int, _ worker: Int) {
-        do throws(KVSieveError) { try body(item, workers[worker]) } catch { errors[item] = error }
-    }
-
-    var lowestError: KVSieveError? {
-        for item in 0..<items {
-            if let error = errors[item] { return error }
-        }
-        return nil
+        try pool?.run(items, workers, body)
     }
 }
