@@ -2,10 +2,12 @@
 //
 //     kvsieve-bench                three minutes at most
 //     kvsieve-bench --quick        fewer sizes and repetitions, twenty seconds at most
-//     kvsieve-bench --only N       one section, 1 ... 7
+//     kvsieve-bench --only N       one section, 1 ... 8
 import KVSieveCore
 
-let sections: [(Options) throws -> Void] = [machine, oneLayer, stages, growth, threads, methods, gatherRates]
+let sections: [(Options) throws -> Void] = [
+    machine, oneLayer, stages, growth, threads, methods, gatherRates, steps,
+]
 
 func parse(_ arguments: [String], sections: Int) -> Options {
     var options = Options()

@@ -25,6 +25,8 @@ struct DecodingHead: @unchecked Sendable {
         var oldRecentSlot: Int32 = 0
         var oldGamma: Float = 0
         var oldNorm: Float = 0
+        /// RollingScores.taken of the row that was replaced.
+        var oldTaken: Int32 = -1
     }
 
     private var kernel: Int { rule.valueKernel ?? 0 }
@@ -43,18 +45,31 @@ struct DecodingHead: @unchecked Sendable {
         if final >= 0, final < position { gamma[Int(recentSlots[final % rule.recent])] = pooled(around: final) }
     }
 
-    /// Slot of 0 ..< count that leaves when `newest` joins.
-    func worst<Score: BinaryFloatingPoint>(_ totals: UnsafePointer<Score>, _ count: Int, newest: Int) -> Int {
+    /// Slot of 0 ..< count that leaves when `newest` joins. Scores are compared in double; which are worth it, in float:
+    /// rounding may make two scores equal, but never changes places.
+    /// - Parameters:
+    ///   - rounded: the totals in float.
+    ///   - minima: scratch, a float for each 32 slots.
+    func worst<Score: BinaryFloatingPoint>(
+        _ totals: UnsafePointer<Score>, rounded: UnsafePointer<Float>, _ count: Int, newest: Int,
+        minima: UnsafeMutablePointer<Float>
+    ) -> Int {
         let firstRecent = newest - rule.recent + 1
         let weighs = rule.valueKernel != nil
+        kernels.candidate_minima(
+            rounded, weighs ? UnsafePointer(gamma) : nil, positions, Int64(count),
+            Int32(truncatingIfNeeded: rule.sinks), Int32(truncatingIfNeeded: firstRecent), minima)
+        let blocks = (count + 31) / 32
+        var least = Float.infinity
+        for block in 0..<blocks { least = min(least, minima[block]) }
         var (slot, lowest, latest) = (0, Double.infinity, -1)
-        for s in 0..<count {
-            let score = Double(totals[s]) * (weighs ? Double(gamma[s]) : 1)
-            // Most slots go by here: positions are looked at last.
-            if score > lowest { continue }
-            let position = Int(positions[s])
-            if position >= firstRecent || position < rule.sinks { continue }
-            if score < lowest || position > latest { (slot, lowest, latest) = (s, score, position) }
+        for block in 0..<blocks where minima[block] == least {
+            for s in (block * 32)..<min(block * 32 + 32, count) {
+                let score = Double(totals[s]) * (weighs ? Double(gamma[s]) : 1)
+                let position = Int(positions[s])
+                if score > lowest || position >= firstRecent || position < rule.sinks { continue }
+                if score < lowest || position > latest { (slot, lowest, latest) = (s, score, position) }
+            }
         }
         return slot
     }

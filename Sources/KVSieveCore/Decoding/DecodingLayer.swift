@@ -1,7 +1,7 @@
 // One layer while its sequence is decoded: its heads, which all have the same number of slots, and a journal of the last call.
 //
-// Memory a head: C positions, `recent` slots; by the last r rows (r + 1) C floats, by all rows C doubles; with value norms
-// C + kernel floats. The journal holds, for each token of the longest call so far, C + r floats or C doubles.
+// Memory a head: C positions, `recent` slots; by the last r rows (r + 1) C floats and r slots, by all rows C doubles; with value norms
+// C + kernel floats. The journal holds, for each token of the longest call so far, C floats or C doubles.
 
 final class DecodingLayer: @unchecked Sendable {
     private(set) var rule: DecodeRule
@@ -22,9 +22,9 @@ final class DecodingLayer: @unchecked Sendable {
     private var all: [DecodingHead] = []
 
     private var width: Int { rule.budget }
-    private var journalFloats: Int {
-        rule.rows > 0 ? RollingScores.journalFloats(rows: rule.rows, width: width) : 0
-    }
+    private var journalFloats: Int { rule.rows > 0 ? width : 0 }
+    /// Positions, `recent` slots, slots of the ring's rows.
+    private var integersOfHead: Int { width + rule.recent + rule.rows }
 
     init(_ rule: DecodeRule, heads: Int, _ account: MemoryAccount) throws(KVSieveError) {
         self.rule = rule
@@ -35,7 +35,7 @@ final class DecodingLayer: @unchecked Sendable {
         entries = Buffer(account)
         rowJournal = Buffer(account)
         sumJournal = Buffer(account)
-        try integers.reserve(heads * (width + rule.recent))
+        try integers.reserve(heads * integersOfHead)
         try floats.reserve(heads * floatsOfHead)
         try doubles.reserve(rule.rows > 0 ? 1 : heads * width)
         try clear(rule)
@@ -55,23 +55,29 @@ final class DecodingLayer: @unchecked Sendable {
     /// As new, for a rule that suits.
     func clear(_ rule: DecodeRule) throws(KVSieveError) {
         self.rule = rule
-        let (width, rows, floatsOfHead) = (width, rule.rows, floatsOfHead)
-        let integers = try integers.reserve(heads * (width + rule.recent))
+        let (width, rows, floatsOfHead, integersOfHead) = (width, rule.rows, floatsOfHead, integersOfHead)
+        let integers = try integers.reserve(heads * integersOfHead)
         let floats = try floats.reserve(heads * floatsOfHead)
         let doubles = try doubles.reserve(rows > 0 ? 1 : heads * width)
         all = (0..<heads).map { head in
             let memory = floats + head * floatsOfHead
             let scores = rows > 0 ? RollingScores.floats(rows: rows, width: width) : 0
             return DecodingHead(
-                rule: rule, positions: integers + head * (width + rule.recent),
-                recentSlots: integers + head * (width + rule.recent) + width, gamma: memory + scores,
+                rule: rule, positions: integers + head * integersOfHead,
+                recentSlots: integers + head * integersOfHead + width, gamma: memory + scores,
                 norms: memory + scores + width,
-                rolling: rows > 0 ? RollingScores(rows: rows, width: width, memory) : nil,
+                rolling: rows > 0
+                    ? RollingScores(
+                        rows: rows, width: width, memory,
+                        taken: integers + head * integersOfHead + width + rule.recent) : nil,
                 running: rows > 0 ? nil : RunningScores(width: width, sums: doubles + head * width))
         }
-        integers.update(repeating: 0, count: heads * (width + rule.recent))
+        integers.update(repeating: 0, count: heads * integersOfHead)
         floats.update(repeating: 0, count: heads * floatsOfHead)
-        for head in all { head.running?.clear() }
+        for head in all {
+            head.rolling?.clear()
+            head.running?.clear()
+        }
         living = 0
         undoable = 0
         place = RollingScores.Place()
@@ -198,11 +204,17 @@ final class DecodingLayer: @unchecked Sendable {
             var slot = count
             if let rolling = head.rolling {
                 let at = rolling.total(newest, count + 1, place, into: totals)
-                if count == width { slot = head.worst(UnsafePointer(totals), count, newest: position) }
-                rolling.push(newest, living: count, slot: slot, at, journal: rowJournal + i * journalFloats)
+                if count == width {
+                    slot = head.worst(
+                        UnsafePointer(totals), rounded: totals, count, newest: position, minima: row)
+                }
+                entry.oldTaken = rolling.push(
+                    newest, living: count, slot: slot, at, journal: rowJournal + i * journalFloats)
             } else if let running = head.running {
-                running.total(newest, count + 1, into: sums)
-                if count == width { slot = head.worst(UnsafePointer(sums), count, newest: position) }
+                running.total(newest, count + 1, into: sums, rounded: totals)
+                if count == width {
+                    slot = head.worst(UnsafePointer(sums), rounded: totals, count, newest: position, minima: row)
+                }
                 running.push(sums, living: count, slot: slot, journal: sumJournal + (index * tokens + i) * width)
             }
             head.place(position, slot, &entry)
@@ -227,8 +239,8 @@ final class DecodingLayer: @unchecked Sendable {
                 let entry = entries[index * tokens + i]
                 if let rolling = head.rolling {
                     rolling.pop(
-                        slot: Int(entry.slot), rolling.placed(before[i].place),
-                        journal: rowJournal + (index * tokens + i) * journalFloats)
+                        rolling.placed(before[i].place), journal: rowJournal + (index * tokens + i) * journalFloats,
+                        taken: entry.oldTaken)
                 }
                 head.running?.pop(journal: sumJournal + (index * tokens + i) * width)
                 head.takeBack(last - back, entry)

@@ -10,7 +10,8 @@
 // Row i of the running block is stored where suffix[i] stood. While a call may still be undone, the block before is left as
 // it came and summed each time (`raw`); settle() makes it sums when the next call begins.
 //
-// A token that takes over a slot was not there when the rows before it were made: its column is cleared.
+// A token that takes over a slot was not there when the rows before it were made: in these its slot counts as 0. `taken` says
+// which slot the token of each row took; rows are cleared there when they become sums, until then the slots are added anew.
 
 struct RollingScores: @unchecked Sendable {
     /// r.
@@ -21,6 +22,8 @@ struct RollingScores: @unchecked Sendable {
     let ring: UnsafeMutablePointer<Float>
     /// (width).
     let prefix: UnsafeMutablePointer<Float>
+    /// (rows): slot of the token that a row came with; -1 for the prompt's.
+    let taken: UnsafeMutablePointer<Int32>
 
     /// Where the head is in its blocks; the same for all heads of a layer.
     struct Place: Sendable {
@@ -40,17 +43,19 @@ struct RollingScores: @unchecked Sendable {
     }
 
     static func floats(rows: Int, width: Int) -> Int { (rows + 1) * width }
-    /// A row and a column.
-    static func journalFloats(rows: Int, width: Int) -> Int { width + rows }
 
-    init(rows: Int, width: Int, _ memory: UnsafeMutablePointer<Float>) {
+    init(rows: Int, width: Int, _ memory: UnsafeMutablePointer<Float>, taken: UnsafeMutablePointer<Int32>) {
         self.rows = rows
         self.width = width
         ring = memory
         prefix = memory + rows * width
+        self.taken = taken
     }
 
-    func clear() { ring.update(repeating: 0, count: Self.floats(rows: rows, width: width)) }
+    func clear() {
+        ring.update(repeating: 0, count: Self.floats(rows: rows, width: width))
+        taken.update(repeating: -1, count: rows)
+    }
 
     private func row(_ index: Int) -> UnsafeMutablePointer<Float> { ring + index &* width }
 
@@ -62,6 +67,9 @@ struct RollingScores: @unchecked Sendable {
     func settle(_ place: Place) -> Place {
         let first = place.index == rows ? 0 : place.index
         if place.index == rows || place.raw {
+            for (later, slot) in newcomers(first..<rows) {
+                for index in first..<later { row(index)[slot] = 0 }
+            }
             var index = rows - 2
             while index >= first {
                 add(row(index + 1), to: row(index))
@@ -88,35 +96,53 @@ struct RollingScores: @unchecked Sendable {
             if !place.raw { break }
             index += 1
         }
+        // The rows of the block before, where it is not sums yet, and then the sums, where a token of this block came in.
+        if place.raw {
+            for (first, slot) in newcomers((place.index + 1)..<rows) {
+                totals[slot] = newest[slot] + prefix[slot]
+                for index in first..<rows { totals[slot] += row(index)[slot] }
+            }
+        }
+        for (_, slot) in newcomers(0..<place.index) { totals[slot] = newest[slot] + prefix[slot] }
         return place
+    }
+
+    /// Row and slot of the tokens that came with these rows, the earlier first.
+    private func newcomers(_ rows: Range<Int>) -> LazyFilterSequence<LazyMapSequence<Range<Int>, (Int, Int)>> {
+        let taken = taken
+        return rows.lazy.map { ($0, Int(taken[$0])) }.filter { $0.1 >= 0 }
     }
 
     /// Puts the newest row at `place`. The token that it came with is its last number; it goes to `slot`, which is the slot
     /// after the others or one that it takes over.
+    /// - Returns: what `taken` said of the row that it replaces, which goes to `journal`.
     func push(
         _ newest: UnsafePointer<Float>, living: Int, slot: Int, _ place: Place, journal: UnsafeMutablePointer<Float>
-    ) {
+    ) -> Int32 {
         let target = row(place.index)
         journal.update(from: target, count: width)
-        for index in 0..<rows {
-            journal[width + index] = row(index)[slot]
-            row(index)[slot] = 0
-        }
+        let takenBefore = taken[place.index]
+        taken[place.index] = Int32(truncatingIfNeeded: slot)
         prefix[slot] = 0
         target.update(from: newest, count: living)
         if living < width { (target + living).update(repeating: 0, count: width - living) }
         target[slot] = newest[living]
         add(target, to: prefix)
+        return takenBefore
     }
 
     /// Takes the newest row, which push() put at `place`, out again. prefix is right after restorePrefix() only.
-    func pop(slot: Int, _ place: Place, journal: UnsafePointer<Float>) {
+    func pop(_ place: Place, journal: UnsafePointer<Float>, taken takenBefore: Int32) {
         row(place.index).update(from: journal, count: width)
-        for index in 0..<rows { row(index)[slot] = journal[width + index] }
+        taken[place.index] = takenBefore
     }
 
     func restorePrefix(_ place: Place) {
         prefix.update(repeating: 0, count: width)
         for index in 0..<place.index { add(row(index), to: prefix) }
+        for (first, slot) in newcomers(0..<place.index) {
+            prefix[slot] = 0
+            for index in first..<place.index { prefix[slot] += row(index)[slot] }
+        }
     }
 }

@@ -10,11 +10,21 @@ struct RunningScores: @unchecked Sendable {
 
     func clear() { sums.update(repeating: 0, count: width) }
 
-    /// totals[s] = sum of all rows, `newest` among them, s < count.
-    func total(_ newest: UnsafePointer<Float>, _ count: Int, into totals: UnsafeMutablePointer<Double>) {
+    /// totals[s] = sum of all rows, `newest` among them, s < count; and once more in float.
+    func total(
+        _ newest: UnsafePointer<Float>, _ count: Int, into totals: UnsafeMutablePointer<Double>,
+        rounded: UnsafeMutablePointer<Float>
+    ) {
         let known = min(count, width)
-        for slot in 0..<known { totals[slot] = sums[slot] + Double(newest[slot]) }
-        if count > known { totals[known] = Double(newest[known]) }
+        for slot in 0..<known {
+            let total = sums[slot] + Double(newest[slot])
+            totals[slot] = total
+            rounded[slot] = Float(total)
+        }
+        if count > known {
+            totals[known] = Double(newest[known])
+            rounded[known] = newest[known]
+        }
     }
 
     /// Takes over the totals; the token that came last of them goes to `slot`.
