@@ -112,8 +112,7 @@ class SinksAndRecent:
     def leaves(self, layer: int, cache: SlotCache) -> np.ndarray:
         if cache.length < self.budget:
             return np.full(len(cache.keys), -1)
-        oldest: np.ndarray = cache.positions[:, SINKS : cache.length].argmin(axis=1)
-        return SINKS + oldest
+        return np.asarray(SINKS + cache.positions[:, SINKS : cache.length].argmin(axis=1))
 
     def agrees(self, caches: Sequence[SlotCache], tokens: int) -> bool:
         return True
@@ -138,8 +137,7 @@ class ByPlan:
 
     def leaves(self, layer: int, cache: SlotCache) -> np.ndarray:
         queries = cache.queries.reshape(-1, 1, cache.queries.shape[2])  # (Hq, 1, D)
-        slots: np.ndarray = self.plan.step(layer, queries, *cache.rows())[:, 0]
-        return slots
+        return np.asarray(self.plan.step(layer, queries, *cache.rows())[:, 0])
 
     def agrees(self, caches: Sequence[SlotCache], tokens: int) -> bool:
         for number, cache in enumerate(caches):
