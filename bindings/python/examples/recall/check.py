@@ -1,6 +1,7 @@
 """The demo on a few prompts, as a test: with the answers right, and wrong where nothing looked at attention.
 
 Bounds are far from what was measured (32 prompts of each task, README): they catch a wrong eviction, not a bad day.
+Streams, where the cache is held at its budget, must be right wherever the full cache is: of these prompts, they are.
 """
 
 from __future__ import annotations
@@ -8,15 +9,52 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 
-from demo import examine_all, summarize
+import numpy as np
+import stream
+from demo import examine_all, stream_all, summarize
+from prompts import TOKENS
+from sieve import SINKS
 
-PROMPTS = 6
+PROMPTS, STREAMS, SEED = 6, 3, 0
 SHARE = 0.12
+
+
+def check_streams() -> dict[str, bool]:
+    """What a cache does that is held at its budget while a prompt comes token by token."""
+    streams = {(one.cache, one.index): one for one in stream_all(STREAMS, SEED)}
+    unasked = list(stream_all(1, SEED, ()))
+    full, sliding, evicting = ([streams[cache, index] for index in range(STREAMS)] for cache in stream.CACHES)
+    counts = [sum(sum(one.right.values()) for one in several) for several in (full, sliding, evicting)]
+    print(f"streams, seed {SEED}, prompts 0 to {STREAMS - 1}: {counts} right of {sum(len(one.right) for one in full)}")
+
+    seen, budget = TOKENS - 1, stream.BUDGET
+    recent = np.r_[:SINKS, seen - budget + SINKS : seen]
+    share = (budget + 1) / TOKENS  # of the full cache's arrays, which have a spare row as well
+    pairs = list(zip(full, evicting))
+    return {
+        "a stream's full cache holds all": all((one.positions == np.arange(seen)).all() for one in full),
+        "sinks and recent tokens are what their cache holds": all(
+            (np.sort(one.positions) == recent).all() for one in sliding
+        ),
+        "the full cache answers from first to last": all(all(one.right.values()) for one in full),
+        "the evicting cache answers wherever the full one does": all(
+            one.right[at] for whole, one in pairs for at, right in whole.right.items() if right
+        ),
+        "the evicting cache answers more often than sinks and recent tokens": counts[2] > counts[1],
+        "the evicting cache never holds more rows than its budget": all(one.most == budget for one in evicting),
+        "its memory is that of the budget and one row": all(
+            one.kilobytes == share * whole.kilobytes for whole, one in pairs
+        ),
+        "the plan's slots are the cache's": all(one.agrees for one in evicting),
+        "asking leaves no trace": all(
+            not one.right and np.array_equal(one.positions, streams[one.cache, 0].positions) for one in unasked
+        ),
+    }
 
 
 def main() -> int:
     outcomes = defaultdict(list)
-    for examined in examine_all(PROMPTS, 0, (SHARE, 0.003)):
+    for examined in examine_all(PROMPTS, SEED, (SHARE, 0.003)):
         for row, outcome in examined.items():
             outcomes[row].append(outcome)
     rows = {row: summarize(row[0], answered, PROMPTS) for row, answered in outcomes.items()}
@@ -40,6 +78,7 @@ def main() -> int:
         checks[f"{method} refuses a budget below its window, and runs at the one it names"] = bool(
             at(method, 0.003).refusal
         )
+    checks |= check_streams()
     for name, holds in checks.items():
         if not holds:
             print(f"not so: {name}")

@@ -1,7 +1,8 @@
-"""Does a compressed KV cache still answer? A small trained Llama, two tasks, four methods, one table.
+"""Does a compressed KV cache still answer? A small trained Llama, two tasks, four methods, two tables.
 
 Every prompt is prefilled once. It is then answered from its whole cache and, for each share and method, from what the
-method keeps; the answer is right or wrong. `make demo` runs this file; --help lists its options.
+method keeps; the answer is right or wrong. The second table is of caches that are held at their size while tokens come
+(stream.py). `make demo` runs this file; --help lists its options.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import kvsieve
+import stream
 from model import Llama
 from prompts import AGGREGATION, RECALL, TOKENS, PromptMaker
 from sieve import (
@@ -120,6 +123,10 @@ class Examiner:
                 outcomes[method, share] = judge(keep_by_method(method, self.model, prefilled, share, task))
         return outcomes
 
+    def follow(self, cache: str, index: int, asked_at: tuple[int, ...]) -> stream.Streamed:
+        """Prompt `index`, token by token, through one of stream.CACHES."""
+        return stream.stream(cache, self.llama, self.model, self.maker, index, asked_at)
+
 
 _examiner: Examiner  # of a worker process
 
@@ -129,19 +136,30 @@ def _start_worker(seed: int) -> None:
     _examiner = Examiner(seed)
 
 
-def _work(task: str, index: int, shares: tuple[float, ...]) -> dict[tuple[str, float], Outcome]:
-    return _examiner.examine(task, index, shares)
+def _work(method: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    return method(_examiner, *arguments)
+
+
+def _work_all(seed: int, method: Callable[..., Any], calls: list[tuple[Any, ...]]) -> Iterator[Any]:
+    """Calls of an Examiner's method, a process a core; yields results as they are done."""
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # the cores are taken by processes
+        os.environ[variable] = "1"
+    workers = min(len(os.sched_getaffinity(0)), len(calls))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (seed,)) as pool:
+        for job in as_completed([pool.submit(_work, method, arguments) for arguments in calls]):
+            yield job.result()
 
 
 def examine_all(prompts: int, seed: int, shares: tuple[float, ...]) -> Iterator[dict[tuple[str, float], Outcome]]:
-    """`prompts` of each task, a process a core; yields as they are done."""
-    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # the cores are taken by processes
-        os.environ[variable] = "1"
-    workers = min(len(os.sched_getaffinity(0)), 2 * prompts)
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (seed,)) as pool:
-        jobs = [pool.submit(_work, task, index, shares) for index in range(prompts) for task in (RECALL, AGGREGATION)]
-        for job in as_completed(jobs):
-            yield job.result()
+    """`prompts` of each task, from every cache of the table."""
+    calls = [(task, index, shares) for index in range(prompts) for task in (RECALL, AGGREGATION)]
+    return _work_all(seed, Examiner.examine, calls)
+
+
+def stream_all(prompts: int, seed: int, asked_at: tuple[int, ...] = stream.ASKED_AT) -> Iterator[stream.Streamed]:
+    """`prompts` of the aggregation task, each token by token through every cache of stream.CACHES."""
+    calls = [(cache, index, asked_at) for index in range(prompts) for cache in stream.CACHES]
+    return _work_all(seed, Examiner.follow, calls)
 
 
 def summarize(method: str, outcomes: list[Outcome], prompts: int) -> Row:
@@ -188,30 +206,44 @@ def table(rows: list[Row]) -> str:
     return "\n".join([*lines, "", *refused, EXPLANATION])
 
 
+def watched(results: Iterable[Any], total: int, what: str) -> Iterator[Any]:
+    """The results as they come; how many of `total` there are, and the seconds they took, go to stderr."""
+    start = time.perf_counter()
+    for done, result in enumerate(results, 1):
+        if sys.stderr.isatty() or done == total:
+            print(f"\r{done} of {total} {what}", end="", file=sys.stderr, flush=True)
+        yield result
+    print(f", {time.perf_counter() - start:.0f} s", file=sys.stderr)
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--prompts", type=int, default=32, help="of each task (default 32)")
     options.add_argument("--seed", type=int, default=0, help="of the prompts (default 0)")
     options.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of the cache, 0 .. 1")
-    options.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
+    options.add_argument("--streams", type=int, default=8, help="prompts token by token, 0 for none (default 8)")
+    options.add_argument("--json", type=Path, metavar="FILE", help="also write the first table's rows there")
     chosen = options.parse_args()
     if chosen.prompts < 1:
         options.error("--prompts must be at least 1")
+    if chosen.streams < 0:
+        options.error("--streams must be at least 0")
     if not all(SINKS < int(share * TOKENS) <= TOKENS for share in chosen.shares):
         options.error(f"--shares must keep more than {SINKS} of {TOKENS} tokens, and no more than all")
 
-    start, outcomes = time.perf_counter(), defaultdict(list)
-    for done, examined in enumerate(examine_all(chosen.prompts, chosen.seed, tuple(chosen.shares)), 1):
-        if sys.stderr.isatty() or done == 2 * chosen.prompts:
-            print(f"\r{done} of {2 * chosen.prompts} prompts of {TOKENS} tokens", end="", file=sys.stderr, flush=True)
+    outcomes = defaultdict(list)
+    every = examine_all(chosen.prompts, chosen.seed, tuple(chosen.shares))
+    for examined in watched(every, 2 * chosen.prompts, f"prompts of {TOKENS} tokens"):
         for row, outcome in examined.items():
             outcomes[row].append(outcome)
-    print(f", {time.perf_counter() - start:.0f} s", file=sys.stderr)
-
     rows = [summarize(method, answered, chosen.prompts) for (method, _), answered in outcomes.items()]
     print(table(rows))
     if chosen.json:
         chosen.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    if chosen.streams:
+        total = chosen.streams * len(stream.CACHES)
+        streams = list(watched(stream_all(chosen.streams, chosen.seed), total, f"streams of {TOKENS} tokens"))
+        print("\n" + stream.table(streams, chosen.seed))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A small Llama in numpy: prefill once, then answer from whatever rows of the cache were kept.
 
 Here: weights, the blocks, blocked causal attention over a prompt, ragged attention over packed rows.
-Not here: what to keep (sieve.py), what to ask (prompts.py).
+Not here: what to keep (sieve.py, stream.py), what to ask (prompts.py).
 Letters: L layers, Hq query heads, H key/value heads, G = Hq / H, D head size, T prompt tokens, W last queries,
 E hidden size, N rows that a layer keeps over all its heads. Everything is float32.
 """
@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -27,6 +28,16 @@ class PrefilledLayer:
     values: np.ndarray  # (H, T, D)
 
 
+class Cache(Protocol):
+    """A layer's rows, as a token that comes needs them."""
+
+    def append(self, keys: np.ndarray, values: np.ndarray) -> None:
+        """Adds one row to every head: keys (H, D) and values (H, D)."""
+
+    def attend(self, queries: np.ndarray) -> np.ndarray:
+        """One token's attention: queries (H, G, D) -> (H, G, D)."""
+
+
 class RaggedCache:
     """A layer's rows, head after head without gaps: head h owns rows offsets[h] .. offsets[h+1] - 1."""
 
@@ -34,10 +45,12 @@ class RaggedCache:
         """Owns keys (N, D), values (N, D) and offsets (H+1,) from now on."""
         self.keys, self.values, self.offsets = keys, values, offsets
 
-    def replace_last(self, keys: np.ndarray, values: np.ndarray) -> None:
-        """Overwrites every head's last row by keys (H, D) and values (H, D)."""
-        self.keys[self.offsets[1:] - 1] = keys
-        self.values[self.offsets[1:] - 1] = values
+    def drop_last(self) -> None:
+        """Removes every head's last row."""
+        lasts = self.offsets[1:] - 1
+        self.keys = np.delete(self.keys, lasts, axis=0)
+        self.values = np.delete(self.values, lasts, axis=0)
+        self.offsets = self.offsets - np.arange(len(self.offsets))
 
     def append(self, keys: np.ndarray, values: np.ndarray) -> None:
         """Adds one row, keys (H, D) and values (H, D), at the end of every head."""
@@ -47,12 +60,10 @@ class RaggedCache:
         self.offsets = self.offsets + np.arange(len(self.offsets))
 
     def attend(self, queries: np.ndarray) -> np.ndarray:
-        """One token's attention: scaled queries (H, G, D) -> (H, G, D)."""
+        """One token's attention: queries (H, G, D) -> (H, G, D)."""
         mixed = np.empty_like(queries)
         for head, (first, end) in enumerate(zip(self.offsets, self.offsets[1:])):
-            logits = queries[head] @ self.keys[first:end].T
-            weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-            mixed[head] = weights @ self.values[first:end] / weights.sum(axis=1, keepdims=True)
+            mixed[head] = attention(queries[head], self.keys[first:end], self.values[first:end])
         return mixed
 
 
@@ -84,7 +95,7 @@ class Llama:
             queries, keys, values = self._project(block, hidden, cosine, sine)
             prefilled.append(PrefilledLayer(queries[:, -window:].copy(), keys, values))
             if block is not self.blocks[-1]:  # the last layer's output: see answer()
-                mixed = _causal_attention(self._scaled(queries), keys, values)
+                mixed = _causal_attention(_scaled(queries), keys, values)
                 hidden = self._finish_block(block, hidden, mixed)
         return prefilled
 
@@ -95,19 +106,24 @@ class Llama:
         are replaced: those of the prefill have seen the whole prompt, and would hand the answer on past the sieve.
         Positions stay true: the next token is at T.
         """
+        for cache in caches:
+            cache.drop_last()
         token, answer = last_token, []
         for step in range(length):
-            cosine, sine = self._angles(np.array([position + step]))
-            hidden = self.embedding[[token]]  # (1, E)
-            for block, cache in zip(self.blocks, caches):
-                queries, keys, values = self._project(block, hidden, cosine, sine)
-                keep = cache.append if step else cache.replace_last
-                keep(keys[:, 0], values[:, 0])
-                grouped = self._scaled(queries).reshape(self.kv_heads, -1, self.head_dim)
-                hidden = self._finish_block(block, hidden, cache.attend(grouped).reshape(1, -1))
-            token = int(np.argmax(self._normalize(hidden, self.final_norm) @ self.output))
+            token = self.next_token(token, position + step, caches)
             answer.append(token)
         return answer
+
+    def next_token(self, token: int, position: int, caches: Sequence[Cache]) -> int:
+        """Runs `token` at `position` over `caches` (one a layer), which get its rows; the likeliest token after it."""
+        cosine, sine = self._angles(np.array([position]))
+        hidden = self.embedding[[token]]  # (1, E)
+        for block, cache in zip(self.blocks, caches):
+            queries, keys, values = self._project(block, hidden, cosine, sine)
+            cache.append(keys[:, 0], values[:, 0])
+            grouped = queries.reshape(self.kv_heads, -1, self.head_dim)
+            hidden = self._finish_block(block, hidden, cache.attend(grouped).reshape(1, -1))
+        return int(np.argmax(self._normalize(hidden, self.final_norm) @ self.output))
 
     def _project(
         self, block: _Block, hidden: np.ndarray, cosine: np.ndarray, sine: np.ndarray
@@ -115,14 +131,15 @@ class Llama:
         """hidden (T, E) -> queries (Hq, T, D) and keys (H, T, D), both rotated, and values (H, T, D)."""
         rows = self._normalize(hidden, block.attention_norm) @ block.query_key_value
         heads = rows.reshape(len(hidden), -1, self.head_dim).transpose(1, 0, 2)
-        rotated, values = np.split(heads, [self.query_heads + self.kv_heads])
-        queries, keys = np.split(_rotate(rotated, cosine, sine), [self.query_heads])
-        return queries, keys, np.ascontiguousarray(values)
+        rotated = _rotate(heads[: -self.kv_heads], cosine, sine)
+        values = np.ascontiguousarray(heads[-self.kv_heads :])
+        return rotated[: self.query_heads], rotated[self.query_heads :], values
 
     def _finish_block(self, block: _Block, hidden: np.ndarray, mixed: np.ndarray) -> np.ndarray:
         """hidden (T, E) and what attention mixed (T, Hq * D) -> the block's output (T, E)."""
         hidden = hidden + mixed @ block.attention_output
-        gate, up = np.split(self._normalize(hidden, block.mlp_norm) @ block.gate_up, 2, axis=1)
+        gate_up = self._normalize(hidden, block.mlp_norm) @ block.gate_up
+        gate, up = gate_up[:, : len(block.down)], gate_up[:, len(block.down) :]
         finished: np.ndarray = hidden + (gate / (1 + np.exp(-gate)) * up) @ block.down
         return finished
 
@@ -131,9 +148,6 @@ class Llama:
         mean_square = np.mean(hidden * hidden, axis=-1, keepdims=True)
         normalized: np.ndarray = hidden / np.sqrt(mean_square + np.float32(self.epsilon)) * weight
         return normalized
-
-    def _scaled(self, queries: np.ndarray) -> np.ndarray:
-        return queries * np.float32(self.head_dim**-0.5)
 
     def _angles(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cosine and sine of positions (T,): two arrays (T, D / 2)."""
@@ -169,9 +183,22 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     return tensors
 
 
+def attention(queries: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """One token over n rows: queries (..., G, D), keys and values (..., n, D) -> (..., G, D)."""
+    logits = _scaled(queries) @ keys.swapaxes(-1, -2)
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    mixed: np.ndarray = weights @ values / weights.sum(axis=-1, keepdims=True)
+    return mixed
+
+
+def _scaled(queries: np.ndarray) -> np.ndarray:
+    return queries * np.float32(queries.shape[-1] ** -0.5)
+
+
 def _rotate(rows: np.ndarray, cosine: np.ndarray, sine: np.ndarray) -> np.ndarray:
     """RoPE, half-split as in transformers: rows (heads, T, D), angles (T, D / 2) -> (heads, T, D)."""
-    low, high = np.split(rows, 2, axis=2)
+    half = rows.shape[2] // 2
+    low, high = rows[:, :, :half], rows[:, :, half:]
     return np.concatenate([low * cosine - high * sine, high * cosine + low * sine], axis=2)
 
 

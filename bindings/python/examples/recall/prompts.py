@@ -55,6 +55,11 @@ class PromptMaker:
         context = self._strew(random, facts + [[marker] for marker in markers], TOKENS - 1 - len(question))
         return Prompt(task, np.array([self.special["BOS"], *context, *question]), answer)
 
+    def majority(self, tokens: np.ndarray) -> int | None:
+        """The marker that more than half of the markers in `tokens` are: what MOST asks for. None if there is none."""
+        counts = np.bincount(tokens[np.isin(tokens, self.markers)], minlength=1)
+        return int(counts.argmax()) if 2 * counts.max() > counts.sum() else None
+
     def _facts(self, random: np.random.Generator) -> list[list[int]]:
         """FACTS times FACT key value1 value2; keys differ, values need not."""
         keys = random.choice(self.keys, FACTS, replace=False)

@@ -2,7 +2,7 @@
 
 Here: each method's parameters for a share of the cache, and the walk through a plan: observe, finish, gather.
 Not here: the model's arithmetic (model.py), judging and the table (demo.py).
-AhaKV's paper goes on evicting while it decodes; an answer here has two tokens at most, so its rows are only appended.
+AhaKV goes on evicting while it decodes (stream.py); an answer here has two tokens at most: its rows are only appended.
 Letters: L layers, Hq query heads, H key/value heads, D head size, T prompt tokens, W last queries, C budget in tokens.
 """
 
