@@ -35,7 +35,7 @@ public func kernelTable() -> support_kernels {
         row_dots: { rowDots($0, Int($1), $2, Int($3), Int($4), Int($5), $6, Int($7)) },
         row_maximum: { rowMaximum($0, Int($1)) },
         row_exponentials: { rowExponentials($0, Int($1), $2, $3, $4) },
-        candidate_minima: { candidateMinima($0, $1, $2, Int($3), $4, $5, $6) },
+        candidate_minima: { candidateMinima($0, $1, Int($2), $3) },
         add_scaled: { addScaled($0, $1, Int($2), $3) },
         pool_mean: { poolMean($0, Int($1), Int($2), $3) },
         pool_max: { poolMax($0, Int($1), Int($2), $3) },

@@ -131,7 +131,7 @@ private func kind(_ body: () throws -> Void) -> KVSieveError.Kind? {
         var with = try Decoded(row, budget: budget, tokens: 1100, window: window, seed: 1)
         try with.round()
         let words = row.id == 1 ? (window + 3) * budget : 3 * budget
-        let journal = row.id == 1 ? budget + window : 2 * budget
+        let journal = row.id == 1 ? budget : 2 * budget
         // Beside these: `recent` slots, a kernel of norms, a few words a token.
         let rest = max(window, budget / 4) + 64
         let most = 4 * 4 * (words + journal + rest)

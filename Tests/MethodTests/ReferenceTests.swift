@@ -56,7 +56,7 @@ let drawn: [ReferenceCase] = ["ahakv", "taskkv", "windowkv", "dynamickv", "h2o"]
         for parameter in row.parameters where parameters["\(parameter.name)"] == nil {
             parameters["\(parameter.name)"] = parameter.initial
         }
-        var sequence = try Sequence(
+        var sequence = Sequence(
             shape, tokens: test.tokens, window: Int(parameters["window"] ?? Double(test.tokens)), seed: test.seed)
         // Short numbers are exact in every dtype; four times as large, queries make peaks.
         for layer in 0..<shape.layers {

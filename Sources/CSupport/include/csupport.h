@@ -95,8 +95,7 @@ typedef struct support_kernels {
                      float *out, int64_t out_stride);
     float (*row_maximum)(const float *row, int64_t count);
     float (*row_exponentials)(const float *row, int64_t count, float maximum, float factor, float *out); /* out may be row */
-    void (*candidate_minima)(const float *totals, const float *_Nullable weights, const int32_t *positions, int64_t count,
-                             int32_t from, int32_t below, float *minima);
+    void (*candidate_minima)(const float *totals, const float *_Nullable weights, int64_t count, float *minima);
     void (*add_scaled)(const float *row, float weight, int64_t count, float *sum);
     void (*pool_mean)(const float *source, int64_t count, int64_t kernel, float *target);
     void (*pool_max)(const float *source, int64_t count, int64_t kernel, float *target);

@@ -4,6 +4,8 @@
 // its slot. Who leaves: of the slots that hold neither one of the last `recent` positions nor one of the first `sinks`, that
 // with the lowest score (times its pooled value norm); of equals the highest position.
 
+import CSupport
+
 struct DecodingHead: @unchecked Sendable {
     let rule: DecodeRule
     /// (C).
@@ -29,6 +31,14 @@ struct DecodingHead: @unchecked Sendable {
         var oldTaken: Int32 = -1
     }
 
+    /// What the next step reads, asked for ahead.
+    func prefetch(_ place: RollingScores.Place) {
+        rolling?.prefetch(place)
+        if let running { prefetchLines(running.sums, rule.budget) }
+        if rule.valueKernel != nil { prefetchLines(gamma, rule.budget) }
+        prefetchLines(recentSlots, rule.recent)
+    }
+
     private var kernel: Int { rule.valueKernel ?? 0 }
 
     /// gamma of `position`, whose last neighbour has just come; the ring holds all of them.
@@ -48,26 +58,28 @@ struct DecodingHead: @unchecked Sendable {
     /// Slot of 0 ..< count that leaves when `newest` joins. Scores are compared in double; which are worth it, in float:
     /// rounding may make two scores equal, but never changes places.
     /// - Parameters:
-    ///   - rounded: the totals in float.
+    ///   - rounded: the totals in float; those of slots that are kept become NaN.
     ///   - minima: scratch, a float for each 32 slots.
     func worst<Score: BinaryFloatingPoint>(
-        _ totals: UnsafePointer<Score>, rounded: UnsafePointer<Float>, _ count: Int, newest: Int,
+        _ totals: UnsafePointer<Score>, rounded: UnsafeMutablePointer<Float>, _ count: Int, newest: Int,
         minima: UnsafeMutablePointer<Float>
     ) -> Int {
-        let firstRecent = newest - rule.recent + 1
         let weighs = rule.valueKernel != nil
-        kernels.candidate_minima(
-            rounded, weighs ? UnsafePointer(gamma) : nil, positions, Int64(count),
-            Int32(truncatingIfNeeded: rule.sinks), Int32(truncatingIfNeeded: firstRecent), minima)
+        // Where the newest will stand is the one that is no longer recent. First tokens have never moved.
+        let leaving = newest % rule.recent
+        for index in 0..<leaving { rounded[Int(recentSlots[index])] = .nan }
+        for index in (leaving + 1)..<max(rule.recent, leaving + 1) { rounded[Int(recentSlots[index])] = .nan }
+        for slot in 0..<min(rule.sinks, count) { rounded[slot] = .nan }
+        kernels.candidate_minima(rounded, weighs ? UnsafePointer(gamma) : nil, Int64(count), minima)
         let blocks = (count + 31) / 32
         var least = Float.infinity
         for block in 0..<blocks { least = min(least, minima[block]) }
         var (slot, lowest, latest) = (0, Double.infinity, -1)
         for block in 0..<blocks where minima[block] == least {
-            for s in (block * 32)..<min(block * 32 + 32, count) {
+            for s in (block * 32)..<min(block * 32 + 32, count) where !rounded[s].isNaN {
                 let score = Double(totals[s]) * (weighs ? Double(gamma[s]) : 1)
+                if score > lowest { continue }
                 let position = Int(positions[s])
-                if score > lowest || position >= firstRecent || position < rule.sinks { continue }
                 if score < lowest || position > latest { (slot, lowest, latest) = (s, score, position) }
             }
         }
@@ -98,4 +110,10 @@ struct DecodingHead: @unchecked Sendable {
     }
 
     func norm(at position: Int) -> Float { kernel > 0 ? norms[position % kernel] : 0 }
+}
+
+/// Asks for the lines of `count` elements.
+func prefetchLines<Element>(_ start: UnsafePointer<Element>, _ count: Int) {
+    let bytes = UnsafeRawPointer(start)
+    for offset in stride(from: 0, to: count * MemoryLayout<Element>.stride, by: 64) { support_prefetch(bytes + offset) }
 }

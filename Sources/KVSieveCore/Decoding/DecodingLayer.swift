@@ -1,7 +1,7 @@
 // One layer while its sequence is decoded: its heads, which all have the same number of slots, and a journal of the last call.
 //
-// Memory a head: C positions, `recent` slots; by the last r rows (r + 1) C floats and r slots, by all rows C doubles; with value norms
-// C + kernel floats. The journal holds, for each token of the longest call so far, C floats or C doubles.
+// Memory a head: C positions, `recent` slots; by the last r rows (r + 1) C floats and r slots, by all rows C doubles; with
+// value norms C + kernel floats. For each token of the longest call so far a spare row, C floats or C doubles.
 
 final class DecodingLayer: @unchecked Sendable {
     private(set) var rule: DecodeRule
@@ -15,14 +15,12 @@ final class DecodingLayer: @unchecked Sendable {
     private var before: [(living: Int, place: RollingScores.Place)] = []
     private let integers: Buffer<Int32>
     private let floats: Buffer<Float>
-    private let doubles: Buffer<Double>
     private let entries: Buffer<DecodingHead.Entry>
-    private let rowJournal: Buffer<Float>
-    private let sumJournal: Buffer<Double>
+    private let rows: JournaledRows<Float>?
+    private let sums: JournaledRows<Double>?
     private var all: [DecodingHead] = []
 
     private var width: Int { rule.budget }
-    private var journalFloats: Int { rule.rows > 0 ? width : 0 }
     /// Positions, `recent` slots, slots of the ring's rows.
     private var integersOfHead: Int { width + rule.recent + rule.rows }
 
@@ -31,20 +29,16 @@ final class DecodingLayer: @unchecked Sendable {
         self.heads = heads
         integers = Buffer(account)
         floats = Buffer(account)
-        doubles = Buffer(account)
         entries = Buffer(account)
-        rowJournal = Buffer(account)
-        sumJournal = Buffer(account)
-        try integers.reserve(heads * integersOfHead)
-        try floats.reserve(heads * floatsOfHead)
-        try doubles.reserve(rule.rows > 0 ? 1 : heads * width)
+        let byRows = rule.rows > 0
+        rows = byRows ? try JournaledRows(heads: heads, rows: rule.rows, width: rule.budget, account) : nil
+        // A total more: that of the token that comes.
+        sums = byRows ? nil : try JournaledRows(heads: heads, rows: 1, width: rule.budget + 1, account)
         try clear(rule)
     }
 
-    private var floatsOfHead: Int {
-        let scores = rule.rows > 0 ? RollingScores.floats(rows: rule.rows, width: width) : 0
-        return scores + (rule.valueKernel.map { width + $0 } ?? 0)
-    }
+    /// The prefix, gamma and norms.
+    private var floatsOfHead: Int { (rule.rows > 0 ? width : 0) + (rule.valueKernel.map { width + $0 } ?? 0) }
 
     /// Does a sequence by this rule need exactly this memory?
     func suits(_ other: DecodeRule) -> Bool {
@@ -55,28 +49,24 @@ final class DecodingLayer: @unchecked Sendable {
     /// As new, for a rule that suits.
     func clear(_ rule: DecodeRule) throws(KVSieveError) {
         self.rule = rule
-        let (width, rows, floatsOfHead, integersOfHead) = (width, rule.rows, floatsOfHead, integersOfHead)
+        let (width, floatsOfHead, integersOfHead) = (width, floatsOfHead, integersOfHead)
         let integers = try integers.reserve(heads * integersOfHead)
-        let floats = try floats.reserve(heads * floatsOfHead)
-        let doubles = try doubles.reserve(rows > 0 ? 1 : heads * width)
-        all = (0..<heads).map { head in
-            let memory = floats + head * floatsOfHead
-            let scores = rows > 0 ? RollingScores.floats(rows: rows, width: width) : 0
-            return DecodingHead(
-                rule: rule, positions: integers + head * integersOfHead,
-                recentSlots: integers + head * integersOfHead + width, gamma: memory + scores,
-                norms: memory + scores + width,
-                rolling: rows > 0
-                    ? RollingScores(
-                        rows: rows, width: width, memory,
-                        taken: integers + head * integersOfHead + width + rule.recent) : nil,
-                running: rows > 0 ? nil : RunningScores(width: width, sums: doubles + head * width))
-        }
+        let floats = try floats.reserve(max(1, heads * floatsOfHead))
+        try rows?.clear()
+        try sums?.clear()
         integers.update(repeating: 0, count: heads * integersOfHead)
         floats.update(repeating: 0, count: heads * floatsOfHead)
-        for head in all {
-            head.rolling?.clear()
-            head.running?.clear()
+        all = (0..<heads).map { head in
+            let numbers = integers + head * integersOfHead
+            let prefix = floats + head * floatsOfHead
+            let gamma = rule.rows > 0 ? prefix + width : prefix
+            let taken = numbers + width + rule.recent
+            taken.update(repeating: -1, count: rule.rows)
+            return DecodingHead(
+                rule: rule, positions: numbers, recentSlots: numbers + width, gamma: gamma, norms: gamma + width,
+                rolling: rows.map {
+                    RollingScores(rows: rule.rows, width: width, ring: $0.of(head), prefix: prefix, taken: taken)
+                }, running: sums.map { RunningScores(place: $0.of(head)) })
         }
         living = 0
         undoable = 0
@@ -113,15 +103,15 @@ final class DecodingLayer: @unchecked Sendable {
         }
         // What the last call wrote stays until nothing can fail: it may still be taken back.
         try entries.grow(heads * tokens)
-        try rowJournal.grow(heads * tokens * journalFloats)
-        try sumJournal.grow(rule.rows > 0 ? 1 : heads * tokens * width)
+        try rows?.prepare(tokens)
+        try sums?.prepare(tokens)
         for worker in work.workers {
             try worker.row.reserve(3 * (input.rows + 1))
-            try worker.totals.reserve(input.rows + 1)
             try worker.ranks.reserve(width + 1)
         }
         // From here on nothing fails.
         var places = place
+        prefetch(0, places)
         for head in all { if let rolling = head.rolling { places = rolling.settle(place) } }
         place = places
         before.removeAll(keepingCapacity: true)
@@ -138,6 +128,15 @@ final class DecodingLayer: @unchecked Sendable {
         place = places
         living = min(living + tokens, width)
         undoable = tokens
+    }
+
+    /// Sequences are many and layers too: by its next token a head's numbers are back in memory, in pieces so short that the
+    /// processor does not foresee them. So the next head's are asked for while one is worked on.
+    private func prefetch(_ index: Int, _ place: RollingScores.Place) {
+        guard index < all.count else { return }
+        all[index].prefetch(place)
+        if let rows { prefetchLines(rows.spare(index, 0).pointee, width) }
+        if let sums { prefetchLines(sums.spare(index, 0).pointee, width) }
     }
 
     /// Logits of a head, all finite where they are looked at; squared norms of the new values.
@@ -173,25 +172,23 @@ final class DecodingLayer: @unchecked Sendable {
         _ norms: UnsafePointer<Float>, _ evict: UnsafeMutablePointer<Int32>
     ) throws(KVSieveError) {
         let head = all[index]
+        prefetch(index + 1, before[0].place)
         let (tokens, group) = (input.tokens, input.shape.group)
         let scratch = try worker.row.reserve(3 * (input.rows + 1))
-        let sums = try worker.totals.reserve(input.rows + 1)
         // Where a slot's row is while the caller has not moved any.
-        let rows = try worker.ranks.reserve(width + 1)
+        let standing = try worker.ranks.reserve(width + 1)
         let entries = try entries.reserve(heads * tokens) + index * tokens
-        let rowJournal = try rowJournal.reserve(heads * tokens * journalFloats) + index * tokens * journalFloats
-        let sumJournal = try sumJournal.reserve(rule.rows > 0 ? 1 : heads * tokens * width)
         let (newest, row, totals) = (scratch, scratch + input.rows + 1, scratch + 2 * (input.rows + 1))
-        if tokens > 1 { for slot in 0..<living { rows[slot] = Int32(truncatingIfNeeded: slot) } }
+        if tokens > 1 { for slot in 0..<living { standing[slot] = Int32(truncatingIfNeeded: slot) } }
         for i in 0..<tokens {
             let (count, place) = before[i]
             let position = first + i
-            rows[count] = Int32(truncatingIfNeeded: living + i)
+            standing[count] = Int32(truncatingIfNeeded: living + i)
             newest.update(repeating: 0, count: count + 1)
             for g in 0..<group {
                 var z = logits[g * tokens + i]
                 if tokens > 1 {
-                    for slot in 0...count { row[slot] = z[Int(rows[slot])] }
+                    for slot in 0...count { row[slot] = z[Int(standing[slot])] }
                     z = UnsafePointer(row)
                 }
                 let sum = kernels.row_exponentials(
@@ -202,23 +199,25 @@ final class DecodingLayer: @unchecked Sendable {
             entry.oldNorm = head.norm(at: position)
             if rule.valueKernel != nil { head.addNorm(norms[i], position: position) }
             var slot = count
-            if let rolling = head.rolling {
+            if let rolling = head.rolling, let rows {
                 let at = rolling.total(newest, count + 1, place, into: totals)
                 if count == width {
                     slot = head.worst(
                         UnsafePointer(totals), rounded: totals, count, newest: position, minima: row)
                 }
                 entry.oldTaken = rolling.push(
-                    newest, living: count, slot: slot, at, journal: rowJournal + i * journalFloats)
-            } else if let running = head.running {
-                running.total(newest, count + 1, into: sums, rounded: totals)
+                    newest, living: count, slot: slot, at, rows.spare(index, i))
+            } else if let running = head.running, let sums {
+                let spare = sums.spare(index, i)
+                running.total(newest, living: count, into: spare.pointee, rounded: totals)
                 if count == width {
-                    slot = head.worst(UnsafePointer(sums), rounded: totals, count, newest: position, minima: row)
+                    slot = head.worst(
+                        UnsafePointer(spare.pointee), rounded: totals, count, newest: position, minima: row)
                 }
-                running.push(sums, living: count, slot: slot, journal: sumJournal + (index * tokens + i) * width)
+                running.push(living: count, slot: slot, spare)
             }
             head.place(position, slot, &entry)
-            rows[slot] = Int32(truncatingIfNeeded: living + i)
+            standing[slot] = Int32(truncatingIfNeeded: living + i)
             entry.moves = slot != living + i
             entries[i] = entry
             evict[i] = entry.moves ? entry.slot : -1
@@ -229,20 +228,16 @@ final class DecodingLayer: @unchecked Sendable {
     func undo(_ count: Int, last: Int) throws(KVSieveError) {
         let tokens = before.count
         let entries = try entries.reserve(heads * tokens)
-        let rowJournal = try rowJournal.reserve(heads * tokens * journalFloats)
-        let sumJournal = try sumJournal.reserve(rule.rows > 0 ? 1 : heads * tokens * width)
         let remaining = undoable - count
         let (livingBefore, placeBefore) = before[remaining]
         for (index, head) in all.enumerated() {
             for back in 0..<count {
                 let i = undoable - 1 - back
                 let entry = entries[index * tokens + i]
-                if let rolling = head.rolling {
-                    rolling.pop(
-                        rolling.placed(before[i].place), journal: rowJournal + (index * tokens + i) * journalFloats,
-                        taken: entry.oldTaken)
+                if let rolling = head.rolling, let rows {
+                    rolling.pop(rolling.placed(before[i].place), rows.spare(index, i), taken: entry.oldTaken)
                 }
-                head.running?.pop(journal: sumJournal + (index * tokens + i) * width)
+                if let sums { head.running?.pop(sums.spare(index, i)) }
                 head.takeBack(last - back, entry)
             }
             head.rolling?.restorePrefix(placeBefore)

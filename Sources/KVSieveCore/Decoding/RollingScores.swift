@@ -18,8 +18,8 @@ struct RollingScores: @unchecked Sendable {
     let rows: Int
     /// Slots of a row.
     let width: Int
-    /// (rows, width).
-    let ring: UnsafeMutablePointer<Float>
+    /// The rows, (rows) of (width).
+    let ring: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
     /// (width).
     let prefix: UnsafeMutablePointer<Float>
     /// (rows): slot of the token that a row came with; -1 for the prompt's.
@@ -42,25 +42,17 @@ struct RollingScores: @unchecked Sendable {
         return Place(index: placed.index + 1, raw: placed.raw)
     }
 
-    static func floats(rows: Int, width: Int) -> Int { (rows + 1) * width }
-
-    init(rows: Int, width: Int, _ memory: UnsafeMutablePointer<Float>, taken: UnsafeMutablePointer<Int32>) {
-        self.rows = rows
-        self.width = width
-        ring = memory
-        prefix = memory + rows * width
-        self.taken = taken
-    }
-
-    func clear() {
-        ring.update(repeating: 0, count: Self.floats(rows: rows, width: width))
-        taken.update(repeating: -1, count: rows)
-    }
-
-    private func row(_ index: Int) -> UnsafeMutablePointer<Float> { ring + index &* width }
+    func row(_ index: Int) -> UnsafeMutablePointer<Float> { ring[index] }
 
     private func add(_ source: UnsafeMutablePointer<Float>, to target: UnsafeMutablePointer<Float>) {
         kernels.add_scaled(source, 1, Int64(width), target)
+    }
+
+    /// What the next step reads, asked for ahead.
+    func prefetch(_ place: Place) {
+        let index = place.index == rows ? 0 : place.index
+        prefetchLines(row(min(index + 1, rows - 1)), width)
+        prefetchLines(prefix, width)
     }
 
     /// Nothing before can be undone any more.
@@ -115,12 +107,14 @@ struct RollingScores: @unchecked Sendable {
 
     /// Puts the newest row at `place`. The token that it came with is its last number; it goes to `slot`, which is the slot
     /// after the others or one that it takes over.
-    /// - Returns: what `taken` said of the row that it replaces, which goes to `journal`.
+    /// - Parameter spare: where it is written; the row that it replaces is there afterwards.
+    /// - Returns: what `taken` said of that.
     func push(
-        _ newest: UnsafePointer<Float>, living: Int, slot: Int, _ place: Place, journal: UnsafeMutablePointer<Float>
+        _ newest: UnsafePointer<Float>, living: Int, slot: Int, _ place: Place,
+        _ spare: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
     ) -> Int32 {
+        swap(&ring[place.index], &spare.pointee)
         let target = row(place.index)
-        journal.update(from: target, count: width)
         let takenBefore = taken[place.index]
         taken[place.index] = Int32(truncatingIfNeeded: slot)
         prefix[slot] = 0
@@ -132,8 +126,8 @@ struct RollingScores: @unchecked Sendable {
     }
 
     /// Takes the newest row, which push() put at `place`, out again. prefix is right after restorePrefix() only.
-    func pop(_ place: Place, journal: UnsafePointer<Float>, taken takenBefore: Int32) {
-        row(place.index).update(from: journal, count: width)
+    func pop(_ place: Place, _ spare: UnsafeMutablePointer<UnsafeMutablePointer<Float>>, taken takenBefore: Int32) {
+        swap(&ring[place.index], &spare.pointee)
         taken[place.index] = takenBefore
     }
 

@@ -1,38 +1,32 @@
 // Sums of all score rows over a head's slots (H2O). In double: after 100,000 rows a float no longer notices one of 1e-3.
 
 struct RunningScores: @unchecked Sendable {
-    let width: Int
-    /// (width).
-    let sums: UnsafeMutablePointer<Double>
+    /// The one row of the head, (width + 1).
+    let place: UnsafeMutablePointer<UnsafeMutablePointer<Double>>
 
-    /// In floats, as all memory of a head is counted.
-    static func floats(width: Int) -> Int { 2 * width }
+    var sums: UnsafeMutablePointer<Double> { place.pointee }
 
-    func clear() { sums.update(repeating: 0, count: width) }
-
-    /// totals[s] = sum of all rows, `newest` among them, s < count; and once more in float.
+    /// totals[s] = sum of all rows, `newest` among them, s <= living: the last of them is the token's that comes. Once more in
+    /// float.
     func total(
-        _ newest: UnsafePointer<Float>, _ count: Int, into totals: UnsafeMutablePointer<Double>,
+        _ newest: UnsafePointer<Float>, living: Int, into totals: UnsafeMutablePointer<Double>,
         rounded: UnsafeMutablePointer<Float>
     ) {
-        let known = min(count, width)
-        for slot in 0..<known {
+        let sums = sums
+        for slot in 0..<living {
             let total = sums[slot] + Double(newest[slot])
             totals[slot] = total
             rounded[slot] = Float(total)
         }
-        if count > known {
-            totals[known] = Double(newest[known])
-            rounded[known] = newest[known]
-        }
+        totals[living] = Double(newest[living])
+        rounded[living] = newest[living]
     }
 
-    /// Takes over the totals; the token that came last of them goes to `slot`.
-    func push(_ totals: UnsafePointer<Double>, living: Int, slot: Int, journal: UnsafeMutablePointer<Double>) {
-        journal.update(from: sums, count: width)
-        sums.update(from: totals, count: living)
-        sums[slot] = totals[living]
+    /// Takes over the totals in `spare`; the token that came last of them goes to `slot`.
+    func push(living: Int, slot: Int, _ spare: UnsafeMutablePointer<UnsafeMutablePointer<Double>>) {
+        swap(&place.pointee, &spare.pointee)
+        sums[slot] = sums[living]
     }
 
-    func pop(journal: UnsafePointer<Double>) { sums.update(from: journal, count: width) }
+    func pop(_ spare: UnsafeMutablePointer<UnsafeMutablePointer<Double>>) { swap(&place.pointee, &spare.pointee) }
 }

@@ -86,7 +86,7 @@ extension DecodingLayer {
                     _ = kernels.row_exponentials(z, Int64(visible), softmax[0], 1, z)
                     kernels.add_scaled(
                         z, softmax[1] / Float(group), Int64(visible),
-                        rolling.ring + (row % rows * rolling.width + first))
+                        rolling.row(row % rows) + first)
                 }
                 first += columns
             }

@@ -13,8 +13,6 @@ final class WorkerBuffers: Sendable {
     let matrices = AddressSpace()
     let ranks: Buffer<Int32>
     let histogram: Buffer<Int>
-    /// One number a slot.
-    let totals: Buffer<Double>
 
     init(_ account: MemoryAccount) {
         keyTile = Buffer(account)
@@ -22,7 +20,6 @@ final class WorkerBuffers: Sendable {
         row = Buffer(account)
         ranks = Buffer(account)
         histogram = Buffer(account)
-        totals = Buffer(account)
     }
 }
 
