@@ -8,6 +8,7 @@ here, because a kvsieve_tensor cannot say otherwise. All other checks are the li
 from __future__ import annotations
 
 import ctypes
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,13 +95,18 @@ def _exported(argument: str, array: Any) -> Memory:
     return _of_numpy(np.asarray(buffer))
 
 
+@functools.lru_cache(maxsize=64)
+def _name(dtype: Any) -> str:
+    """`str(dtype)` and not `dtype.name`: big-endian numbers are ">f4" to the first, "float32" to the second. Slow to make."""
+    return str(dtype)
+
+
 def _of_numpy(array: Any) -> Memory:
-    """`str(dtype)` and not `dtype.name`: big-endian numbers are ">f4" to the first, "float32" to the second."""
     return Memory(
         address=array.ctypes.data,
         shape=array.shape,
         strides=array.strides,
-        dtype=str(array.dtype),
+        dtype=_name(array.dtype),
         itemsize=array.dtype.itemsize,
         readonly=not array.flags.writeable,
         owner=array,
