@@ -16,7 +16,8 @@ struct support_pool {
     int32_t started;
     pid_t owner;             /* process that started the threads */
     uint64_t round;          /* counts runs; a thread that sees a new one begins */
-    int32_t busy;            /* threads that have not finished the round */
+    int open;                /* the round has items left, as far as the caller knows */
+    int32_t busy;            /* threads that are in the round: one that wakes up after it closed is not waited for */
     int stop;
     support_job job;
     void *context;
@@ -48,6 +49,8 @@ static void *serve(void *argument) {
         while (pool->round == seen && !pool->stop) pthread_cond_wait(&pool->begin, &pool->lock);
         if (pool->stop) break;
         seen = pool->round;
+        if (!pool->open) continue;
+        pool->busy++;
         pthread_mutex_unlock(&pool->lock);
         work(pool, seat.worker);
         pthread_mutex_lock(&pool->lock);
@@ -101,12 +104,13 @@ void support_pool_run(support_pool *pool, int32_t items, support_job job, void *
         return;
     }
     pthread_mutex_lock(&pool->lock);
-    pool->busy = pool->started;
+    pool->open = 1;
     pool->round++;
     pthread_cond_broadcast(&pool->begin);
     pthread_mutex_unlock(&pool->lock);
     work(pool, 0);
     pthread_mutex_lock(&pool->lock);
+    pool->open = 0;
     while (pool->busy > 0) pthread_cond_wait(&pool->done, &pool->lock);
     pthread_mutex_unlock(&pool->lock);
 }
