@@ -112,7 +112,8 @@ def dynamickv_by_hand() -> None:
     for new in (1, 2):
         b0, b1 = [8, 8, 8, 8, 1, 1, 1, 1, 1, 8, 1], [1] * 11
         n = 9 + new
-        first, second = play("dynamickv", 9, [[(a0 + [1, 1])[:n]], [(a1 + [1, 1])[:n]]], [[b0[:n]], [b1[:n]]], **{**given, "cap": 1.5})
+        a, b = [[(a0 + [1, 1])[:n]], [(a1 + [1, 1])[:n]]], [[b0[:n]], [b1[:n]]]
+        first, second = play("dynamickv", 9, a, b, **{**given, "cap": 1.5})
         same(first, [[[0, 1, 2, 3, 4, 5, 8]], [[8]]])
         same(second, [[[0, 1, 2, 3, 4, 5, 8, 9]], [[8, 9]]] if new == 1 else [[[0, 1, 2, 3, 4, 9, 10]], [[8, 9, 10]]])
 
