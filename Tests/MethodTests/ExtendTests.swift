@@ -14,9 +14,9 @@ private func kind(_ body: () throws -> Void) -> KVSieveError.Kind? {
 }
 
 @Suite struct ExtendTests {
-    private func finished(_ row: MethodRow, threads: Int = 1) throws -> Story {
+    private func finished(_ row: MethodRow, _ prompt: Int = 120, threads: Int = 1) throws -> Story {
         var story = try Story(row, threads: threads)
-        try story.go(120)
+        try story.go(prompt)
         return story
     }
 
@@ -25,7 +25,8 @@ private func kind(_ body: () throws -> Void) -> KVSieveError.Kind? {
     @Test(arguments: Registry.rows, [1, 3]) func eachRefusedAllocationChangesNothing(_ row: MethodRow, _ threads: Int)
         throws
     {
-        var (poor, rich) = try (finished(row, threads: threads), finished(row))
+        // The prompt is short and leaves no memory to be used again.
+        var (poor, rich) = try (finished(row, 20, threads: threads), finished(row, 20))
         var refused = 0
         /// Lets more through each time, from nothing on.
         func insist(_ call: () throws -> Void, _ unchanged: () throws -> Void) throws {
@@ -47,7 +48,7 @@ private func kind(_ body: () throws -> Void) -> KVSieveError.Kind? {
                 return (0..<kept.heads).map { kept.copy($0) }
             }
         }
-        for count in rounds {
+        for count in [90, 3, 200] {
             try poor.extend(count)
             try rich.extend(count)
             for layer in 0..<4 {
@@ -68,7 +69,8 @@ private func kind(_ body: () throws -> Void) -> KVSieveError.Kind? {
             try rich.finish()
             #expect(poor.books == rich.books)
         }
-        #expect(refused > 3)
+        print("\(row.name), \(threads) threads: \(refused) allocations refused")
+        #expect(refused > 8)
     }
 
     @Test(arguments: Registry.rows, [2, 4]) func threadsChangeNothing(_ row: MethodRow, _ threads: Int) throws {
