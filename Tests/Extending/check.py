@@ -48,11 +48,11 @@ def drawn(method: str, large: int, rng: np.random.Generator) -> tuple[kvsieve.Mo
         window = p["window"] = max(window, kernel // 2, 1)
         p.update(pool_kernel=kernel, gain_floor=float(rng.choice([0, 0.5, 1])), sinks=int(rng.integers(0, 4)))
     elif method == "h2o":
-        p = {"budget": p["budget"], "recent_ratio": float(rng.choice([0.125, 0.25, 0.5]))}
+        p = {"budget": p["budget"], "recent_ratio": float(rng.choice([0, 0.125, 0.25, 0.5, 1]))}
     elif method == "taskkv":
         heads = 1 if one else int(rng.choice([2, 4, 5]))
-        p = {"window": window, "pool_kernel": kernel, "ratio": float(rng.choice([0.5, 0.6, 0.75]))}
-        p.update(beta=float(rng.choice([0.25, 0.5, 0.6])), top=int(rng.integers(0, 3)), sinks=int(rng.integers(0, 4)))
+        p = {"window": window, "pool_kernel": kernel, "ratio": float(rng.choice([0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 1]))}
+        p.update(beta=float(rng.choice([0.25, 0.4, 0.5, 0.6, 1])), top=int(rng.integers(0, 3)), sinks=int(rng.integers(0, 4)))
         p.update(recent=int(rng.integers(1, 9)), tokens=large * int(rng.integers(4, 40)))
         return kvsieve.Model(layers, heads * group, heads, 16, scale), p, max(p["sinks"] + p["recent"], window)
     elif method == "windowkv":
@@ -63,6 +63,8 @@ def drawn(method: str, large: int, rng: np.random.Generator) -> tuple[kvsieve.Mo
         layers = int(rng.integers(1, 8))
         p.update(pool_kernel=kernel, pool=int(rng.integers(0, 2)), every=int(rng.integers(2, 5)))
         p["cap"] = float(rng.choice([1, 1.3, 2, 10]))
+    if rng.integers(0, 8) == 0:  # the least that the method must keep, or next to it
+        p["budget"] = (0 if method == "h2o" else window) + p.get("sinks", 0) + int(rng.integers(method == "h2o", 3))
     return kvsieve.Model(layers, heads * group, heads, 16, scale), p, p["budget"]
 
 

@@ -63,6 +63,16 @@ def test_tokens_out_of_bounds(tokens: int, engine: Engine) -> None:
     assert engine.go_on(3) == undisturbed(engine, 3)
 
 
+def test_the_most_tokens(engine: Engine) -> None:
+    """A head has at most 2^24 rows, as any tensor."""
+    most = 2**24 - max(kept.longest for kept in engine.kept())
+    assert str(most) in refused("KVSIEVE_ERR_SHAPE", engine.plan.extend, most + 1).message
+    engine.plan.extend(most)
+    engine.plan.reset()
+    engine.begin()
+    assert engine.go_on(3) == undisturbed(engine, 3)
+
+
 @pytest.mark.parametrize(
     ("tokens", "kind"), [(1.5, TypeError), ("1", TypeError), (None, TypeError), (2**63, ValueError)]
 )
