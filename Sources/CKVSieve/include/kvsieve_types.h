@@ -40,7 +40,7 @@
  *           must be NULL or point to what they say: that alone is not checked.
  * Memory    The caller owns every tensor; the library reads it during the call
  *           only. A plan owns what it hands out through kvsieve_kept, until the
- *           next observe, finish, reset or destroy.
+ *           next observe, finish, extend, reset or destroy.
  * Threads   A function that takes `const kvsieve_plan *` may run beside others
  *           that do; one that takes `kvsieve_plan *` needs the plan to itself.
  *           Different plans are independent. There is no global state but the
