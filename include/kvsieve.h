@@ -305,7 +305,7 @@ KVSIEVE_API kvsieve_status kvsieve_plan_finish(kvsieve_plan *plan);
  *  What is scored is the cache as it is: pooling, windows of tokens and protected tokens count its rows;
  *  KVSIEVE_RATIO and KVSIEVE_AHAKV's gain count all tokens seen. What left stays away.
  *  @param plan    finished. One with KVSIEVE_DECODING 1 takes new tokens by kvsieve_plan_step() instead
- *  @param tokens  1 or more; rows of a head stay below 2^24, tokens seen below 2^31
+ *  @param tokens  1 or more; a head has at most 2^24 rows, and fewer than 2^31 tokens are seen
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE before finish(), and for a plan that decodes;
  *          KVSIEVE_ERR_SHAPE for tokens out of bounds */
 KVSIEVE_API kvsieve_status kvsieve_plan_extend(kvsieve_plan *plan, int64_t tokens);
@@ -443,7 +443,7 @@ KVSIEVE_API kvsieve_status kvsieve_plan_trim(kvsieve_plan *plan, int64_t tokens)
  *  @param layer  0 ... layers - 1
  *  @param head   key/value head, 0 ... H - 1
  *  @param slots  struct_size set by the caller; filled on success only. Its pointer is the plan's, valid
- *                until the next step, trim, reset or destroy
+ *                until the next step, trim, extend, reset or destroy
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_SHAPE for a layer or head out of range;
  *          KVSIEVE_ERR_STATE before finish(); KVSIEVE_ERR_PARAMETER for a struct_size below the first
  *          published one */

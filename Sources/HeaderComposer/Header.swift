@@ -12,7 +12,7 @@ public struct Composer {
         functions = try HeaderComposer.functions(
             inCompilerHeader: compilerHeader, declared: Self.typeNames(typesHeader)
         )
-        .sorted { ($0.comment.order, $0.name) < ($1.comment.order, $1.name) }
+        .sorted { ($0.comment.section, $0.comment.order, $0.name) < ($1.comment.section, $1.comment.order, $1.name) }
         for pair in zip(functions, functions.dropFirst())
         where pair.0.comment.section == pair.1.comment.section && pair.0.comment.order == pair.1.comment.order {
             throw HeaderError(

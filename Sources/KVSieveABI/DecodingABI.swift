@@ -88,7 +88,7 @@ public func kvsieve_plan_trim(_ plan: UnsafeMutablePointer<kvsieve_plan>?, _ tok
 ///   - layer: 0 ... layers - 1
 ///   - head: key/value head, 0 ... H - 1
 ///   - slots: struct_size set by the caller; filled on success only. Its pointer is the plan's, valid until the next step,
-///     trim, reset or destroy
+///     trim, extend, reset or destroy
 /// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_SHAPE for a layer or head out of range; KVSIEVE_ERR_STATE before
 ///   finish(); KVSIEVE_ERR_PARAMETER for a struct_size below the first published one
 @_cdecl("kvsieve_plan_slots")

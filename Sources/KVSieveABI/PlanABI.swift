@@ -139,7 +139,7 @@ public func kvsieve_plan_finish(_ plan: UnsafeMutablePointer<kvsieve_plan>?) -> 
 /// Section: Plan 7
 /// - Parameters:
 ///   - plan: finished. One with KVSIEVE_DECODING 1 takes new tokens by kvsieve_plan_step() instead
-///   - tokens: 1 or more; rows of a head stay below 2^24, tokens seen below 2^31
+///   - tokens: 1 or more; a head has at most 2^24 rows, and fewer than 2^31 tokens are seen
 /// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE before finish(), and for a plan that decodes;
 ///   KVSIEVE_ERR_SHAPE for tokens out of bounds
 @_cdecl("kvsieve_plan_extend")

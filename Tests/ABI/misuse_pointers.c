@@ -53,11 +53,24 @@ static void functions_with_a_null_plan(void) {
     REFUSES_NULL_PLAN(kvsieve_plan_needs(NULL, 0, &needs));
     REFUSES_NULL_PLAN(observe(NULL, 0, s));
     REFUSES_NULL_PLAN(kvsieve_plan_finish(NULL));
+    REFUSES_NULL_PLAN(kvsieve_plan_extend(NULL, 1));
     REFUSES_NULL_PLAN(kvsieve_plan_reset(NULL));
     REFUSES_NULL_PLAN(kvsieve_plan_kept(NULL, 0, &kept));
     REFUSES_NULL_PLAN(kvsieve_plan_gather(NULL, 0, &s->keys[0], &s->values[0]));
     EXPECT(value == -7 && needs == -7 && memcmp(&kept, &before, sizeof kept) == 0, "an output was written");
     sequence_free(s);
+}
+
+/* Memory of zeros or of other bytes where a plan should be; extend, as it looks at more of a plan's life than others. */
+static void memory_that_is_no_plan(void) {
+    uint64_t memory[8];
+    for (int byte = 0; byte < 256; byte += 51)
+        for (int64_t tokens = -1; tokens < 3; ++tokens) {
+            memset(memory, byte, sizeof memory);
+            if (EXPECT_STATUS(kvsieve_plan_extend((kvsieve_plan *)(void *)memory, tokens), KVSIEVE_ERR_NULL))
+                EXPECT(error_names("plan"), "\"%s\"", kvsieve_last_error());
+            for (size_t i = 0; i < sizeof memory; ++i) EXPECT(((unsigned char *)memory)[i] == byte, "byte %d was written", (int)i);
+        }
 }
 
 static void introspection_with_null_and_unknown(void) {
@@ -195,6 +208,7 @@ int main(void) {
     RUN(create_with_unknown_methods);
     RUN(destroy_of_null_is_fine);
     RUN(functions_with_a_null_plan);
+    RUN(memory_that_is_no_plan);
     RUN(introspection_with_null_and_unknown);
     RUN(status_name_of_any_value);
     pointers_of_a_plan();

@@ -1,8 +1,10 @@
 /* Macros of the header = functions of the library. With an argument: the constants that the library knows, one a line, which
  * run.sh compares with the enums of the header. */
+#include "fixture.h"
 #include "harness.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void the_running_version_is_the_headers(void) {
@@ -66,6 +68,50 @@ static void a_new_plan_has_the_documented_defaults(void) {
     }
 }
 
+/* kvsieve_kept as it was before `rows`: 48 bytes. What a caller of that age owns ends there. */
+static void expect_kept_of_old(const kvsieve_plan *plan, int32_t layer) {
+    enum { OLD = 48 };
+    const kvsieve_kept full = kept_of(plan, layer);
+    unsigned char *alone = take(OLD), guarded[OLD + 64];
+    const uint32_t size = OLD;
+    EXPECT(full.struct_size == sizeof full && offsetof(kvsieve_kept, rows) == OLD, "rows at %d", (int)offsetof(kvsieve_kept, rows));
+    memset(guarded, 0x5a, sizeof guarded);
+    memcpy(guarded, &size, sizeof size);
+    memcpy(alone, &size, sizeof size);
+    EXPECT_OK(kvsieve_plan_kept(plan, layer, (kvsieve_kept *)(void *)alone));
+    EXPECT_OK(kvsieve_plan_kept(plan, layer, (kvsieve_kept *)(void *)guarded));
+    EXPECT(memcmp(alone, guarded, OLD) == 0 && memcmp(alone, &size, sizeof size) == 0, "layer %d: struct_size", (int)layer);
+    EXPECT(memcmp(alone + 4, (const char *)&full + 4, OLD - 4) == 0, "layer %d: other fields", (int)layer);
+    for (size_t i = OLD; i < sizeof guarded; ++i)
+        if (!EXPECT(guarded[i] == 0x5a, "layer %d: byte %d was written", (int)layer, (int)i)) break;
+    free(alone);
+}
+
+static void kept_of_a_caller_without_rows(void) {
+    kvsieve_tensor queries = tensor_new(QUERY_HEADS, WINDOW, DIM, KVSIEVE_F32);
+    for (int m = 0; m < METHODS; ++m) {
+        kvsieve_plan *plan = plan_new(methods[m]);
+        kvsieve_tensor keys = tensor_new(HEADS, TOKENS + 2 * WINDOW, DIM, KVSIEVE_F32);
+        int64_t rows[LAYERS] = { TOKENS, TOKENS, TOKENS, TOKENS };
+        for (int round = 0; round < 3; ++round) {
+            if (round) EXPECT_OK(kvsieve_plan_extend(plan, WINDOW));
+            for (int32_t layer = 0; layer < LAYERS; ++layer) {
+                keys.tokens = rows[layer];
+                EXPECT_OK(kvsieve_plan_observe(plan, layer, &queries, &keys, &keys));
+                expect_kept_of_old(plan, layer);
+            }
+            EXPECT_OK(kvsieve_plan_finish(plan));
+            for (int32_t layer = 0; layer < LAYERS; ++layer) {
+                expect_kept_of_old(plan, layer);
+                rows[layer] = kept_of(plan, layer).longest + WINDOW;
+            }
+        }
+        kvsieve_plan_destroy(plan);
+        free(keys.data);
+    }
+    free(queries.data);
+}
+
 /* "pool_kernel" of every method: KVSIEVE_POOL_KERNEL; "size" of windowkv alone: KVSIEVE_WINDOWKV_SIZE. */
 static void print_constant(const char *method, const char *parameter, int32_t id) {
     const char *parts[] = { method, parameter };
@@ -102,5 +148,6 @@ int main(int count, char **arguments) {
     RUN(build_info_is_one_line_with_the_version);
     RUN(infos_are_complete);
     RUN(a_new_plan_has_the_documented_defaults);
+    RUN(kept_of_a_caller_without_rows);
     return harness_end();
 }

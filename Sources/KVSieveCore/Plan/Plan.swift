@@ -81,7 +81,7 @@ public final class Plan {
             throw KVSieveError(
                 .state,
                 finished
-                    ? "layer \(layer) was observed after finish; reset begins the next sequence"
+                    ? "layer \(layer) was observed after finish; extend goes on with the sequence, reset begins the next"
                     : layer < layers.count
                         ? "layer \(layer) was observed twice; layers are observed once, in order"
                         : "layer \(layer) was observed before layer \(layers.count); layers are observed in order")

@@ -1,0 +1,300 @@
+/* kvsieve_plan_extend at the wrong time, by the wrong count, and what observe, kept, gather and reset refuse until the next
+ * finish: a status, a sentence, and a round that goes on as one that nobody disturbed. */
+#include "decoder.h"
+#include "harness.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NEW = 12, STRANGER = 77 };
+
+/* What a finished plan is given after it was extended by NEW tokens: of each head the rows of `s` that it kept, and new ones
+ * behind them; NaN behind a head that is shorter. */
+static sequence *continued(const kvsieve_plan *plan, const sequence *s) {
+    sequence *c = take(sizeof *c), *fresh = sequence_new(NEW, KVSIEVE_F32, STRANGER);
+    memset(c, 0, sizeof *c);
+    c->window = WINDOW;
+    for (int32_t layer = 0; layer < LAYERS; ++layer) {
+        kvsieve_kept kept = kept_of(plan, layer);
+        const int64_t row = DIM * 4;
+        c->queries[layer] = tensor_new(QUERY_HEADS, WINDOW, DIM, KVSIEVE_F32);
+        memcpy(c->queries[layer].data, fresh->queries[layer].data, (size_t)(QUERY_HEADS * WINDOW * row));
+        for (int i = 0; i < 2; ++i) {
+            const kvsieve_tensor *old = i ? &s->values[layer] : &s->keys[layer], *new = i ? &fresh->values[layer] : &fresh->keys[layer];
+            kvsieve_tensor *to = i ? &c->values[layer] : &c->keys[layer];
+            *to = tensor_new(HEADS, kept.longest + NEW, DIM, KVSIEVE_F32);
+            memset(to->data, 0xff, (size_t)(HEADS * to->head_stride));
+            for (int64_t head = 0; head < HEADS; ++head) {
+                char *at = (char *)to->data + head * to->head_stride;
+                for (int64_t j = kept.offsets[head]; j < kept.offsets[head + 1]; ++j, at += row)
+                    memcpy(at, (char *)old->data + head * old->head_stride + kept.positions[j] * row, (size_t)row);
+                memcpy(at, (char *)new->data + head * new->head_stride, (size_t)(NEW * row));
+            }
+        }
+    }
+    sequence_free(fresh);
+    return c;
+}
+
+/* The prompt, finished. */
+static kvsieve_plan *prompted(int32_t method, const sequence *s) {
+    kvsieve_plan *plan = plan_new(method);
+    observe_range(plan, 0, LAYERS, s);
+    EXPECT_OK(kvsieve_plan_finish(plan));
+    return plan;
+}
+
+/* All that a finished plan says, rows and all; c is what it was given. */
+static uint64_t all_hash(const kvsieve_plan *plan, const sequence *c) {
+    uint64_t hash = plan_hash(plan, c, 1);
+    for (int32_t layer = 0; layer < LAYERS; ++layer) {
+        kvsieve_kept kept = kept_of(plan, layer);
+        hash = bytes_hash(kept.rows, sizeof *kept.rows * (size_t)kept.total, hash);
+        hash = bytes_hash(&kept.tokens, sizeof kept.tokens, hash);
+    }
+    return hash;
+}
+
+/* A round after the prompt s: all that the plan says then. */
+static uint64_t round_hash(kvsieve_plan *plan, const sequence *s) {
+    sequence *c = continued(plan, s);
+    uint64_t hash;
+    EXPECT_OK(kvsieve_plan_extend(plan, NEW));
+    observe_range(plan, 0, LAYERS, c);
+    EXPECT_OK(kvsieve_plan_finish(plan));
+    hash = all_hash(plan, c);
+    sequence_free(c);
+    return hash;
+}
+
+/* Of a plan that nobody disturbed; computed once. */
+static uint64_t undisturbed_round(int32_t method) {
+    static uint64_t known[METHODS + 1];
+    if (known[method] == 0) {
+        sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
+        kvsieve_plan *plan = prompted(method, s);
+        known[method] = round_hash(plan, s);
+        kvsieve_plan_destroy(plan);
+        sequence_free(s);
+    }
+    return known[method];
+}
+
+/* `wrong` is called when the plan was extended and so many layers observed again; FINISHED: before extend. */
+static void refused_amid(int32_t method, int stage, misuse wrong, const void *context, kvsieve_status status, const char *words) {
+    sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1), *c;
+    kvsieve_plan *plan = prompted(method, s);
+    uint64_t before;
+    int observed = stage == FINISHED ? 0 : stage;
+    c = continued(plan, s);
+    before = sequence_hash(c);
+    if (stage != FINISHED) {
+        EXPECT_OK(kvsieve_plan_extend(plan, NEW));
+        observe_range(plan, 0, observed, c);
+    }
+    if (EXPECT_STATUS(wrong(plan, c, context), status))
+        EXPECT(error_names(words), "looked for \"%s\" in \"%s\"", words, kvsieve_last_error());
+    EXPECT(sequence_hash(c) == before, "a tensor of the caller was written");
+    if (stage == FINISHED) EXPECT_OK(kvsieve_plan_extend(plan, NEW));
+    observe_range(plan, observed, LAYERS, c);
+    EXPECT_OK(kvsieve_plan_finish(plan));
+    EXPECT(all_hash(plan, c) == undisturbed_round(method), "another result than an undisturbed round of %s", method_name(method));
+    kvsieve_plan_destroy(plan);
+    sequence_free(s), sequence_free(c);
+}
+
+/* -- extend ------------------------------------------------------------------------------------------------------------ */
+
+static const int64_t counts[] = { 0, -1, INT64_MIN, INT64_MAX, 1 << 24, INT64_C(1) << 31, INT64_C(1) << 32, INT64_MIN + 1 };
+
+static kvsieve_status extend(kvsieve_plan *plan, sequence *s, const void *context) {
+    (void)s;
+    return kvsieve_plan_extend(plan, *(const int64_t *)context);
+}
+
+static void extend_by_counts_that_cannot_be(void) {
+    static const int64_t one = 1;
+    for (int m = 0; m < METHODS; ++m) {
+        harness_case("%s: tokens out of bounds", method_name(methods[m]));
+        for (size_t i = 0; i < sizeof counts / sizeof *counts; ++i) {
+            char words[48];
+            snprintf(words, sizeof words, "tokens|%lld", (long long)counts[i]);
+            refused_amid(methods[m], FINISHED, extend, &counts[i], KVSIEVE_ERR_SHAPE, words);
+        }
+        harness_case("%s: extend before finish", method_name(methods[m]));
+        for (int stage = BEFORE; stage <= AFTER_ALL; ++stage) {
+            expect_refused(methods[m], stage, extend, &one, KVSIEVE_ERR_STATE, "extend|finish");
+            expect_refused(methods[m], stage, extend, &counts[3], KVSIEVE_ERR_STATE, "finish");
+            refused_amid(methods[m], stage, extend, &one, KVSIEVE_ERR_STATE, "finish");
+            refused_amid(methods[m], stage, extend, &counts[0], KVSIEVE_ERR_STATE, "finish");
+        }
+    }
+    harness_case("");
+}
+
+static kvsieve_status extend_a_decoder(decoder *d, step_call *call, const void *context) {
+    (void)call;
+    return kvsieve_plan_extend(d->plan, *(const int64_t *)context);
+}
+
+static void extend_a_plan_that_decodes(void) {
+    static const int64_t few[] = { 1, 0, INT64_MAX };
+    for (int i = 0; i < DECODERS; ++i) {
+        harness_case("%s: decodes", decoder_name(decoders[i]));
+        for (int k = 0; k < 3; ++k) {
+            refused_at(first, decoders[i], 0, extend_a_decoder, &few[k], KVSIEVE_ERR_STATE, "decodes|step");
+            refused_at(amid, decoders[i], 0, extend_a_decoder, &few[k], KVSIEVE_ERR_STATE, "decodes|step");
+        }
+    }
+    harness_case("");
+}
+
+/* -- what waits for the next finish -------------------------------------------------------------------------------------- */
+
+static kvsieve_status set(kvsieve_plan *plan, sequence *s, const void *context) {
+    (void)s, (void)context;
+    return kvsieve_plan_set(plan, KVSIEVE_THREADS, 2);
+}
+
+static kvsieve_status finish(kvsieve_plan *plan, sequence *s, const void *context) {
+    (void)s, (void)context;
+    return kvsieve_plan_finish(plan);
+}
+
+static kvsieve_status gather(kvsieve_plan *plan, sequence *s, const void *context) {
+    kvsieve_tensor target = tensor_new(HEADS, TOKENS + NEW, DIM, KVSIEVE_F32);
+    uint64_t before = bytes_hash(target.data, (size_t)(HEADS * target.head_stride), 0);
+    kvsieve_status status = kvsieve_plan_gather(plan, *(const int32_t *)context, &s->keys[*(const int32_t *)context], &target);
+    EXPECT(bytes_hash(target.data, (size_t)(HEADS * target.head_stride), 0) == before, "the target was written");
+    free(target.data);
+    return status;
+}
+
+static kvsieve_status kept(kvsieve_plan *plan, sequence *s, const void *context) {
+    kvsieve_kept kept, before;
+    kvsieve_status status;
+    (void)s;
+    memset(&kept, 0x5a, sizeof kept);
+    kept.struct_size = sizeof kept;
+    before = kept;
+    status = kvsieve_plan_kept(plan, *(const int32_t *)context, &kept);
+    EXPECT(memcmp(&kept, &before, sizeof kept) == 0, "kept was written");
+    return status;
+}
+
+static kvsieve_status slots(kvsieve_plan *plan, sequence *s, const void *context) {
+    kvsieve_slots slots = { sizeof slots, 0, 0, 0, NULL };
+    (void)s;
+    return kvsieve_plan_slots(plan, *(const int32_t *)context, 0, &slots);
+}
+
+static kvsieve_status observe_layer(kvsieve_plan *plan, sequence *s, const void *context) {
+    const int32_t layer = *(const int32_t *)context, known = layer >= 0 && layer < LAYERS ? layer : 0;
+    return kvsieve_plan_observe(plan, layer, &s->queries[known], &s->keys[known], &s->values[known]);
+}
+
+static void calls_between_extend_and_finish(void) {
+    static const int32_t outside[] = { -1, LAYERS, INT32_MAX, INT32_MIN };
+    for (int m = 0; m < METHODS; ++m)
+        for (int stage = BEFORE; stage <= AFTER_ALL; stage += 1 + slow()) {
+            harness_case("%s: extended, %d layers observed again", method_name(methods[m]), stage);
+            refused_amid(methods[m], stage, set, NULL, KVSIEVE_ERR_STATE, "parameter");
+            if (stage < AFTER_ALL) refused_amid(methods[m], stage, finish, NULL, KVSIEVE_ERR_STATE, "layers");
+            for (int32_t layer = 0; layer < LAYERS; ++layer) {
+                refused_amid(methods[m], stage, gather, &layer, KVSIEVE_ERR_STATE, "gather|finish");
+                refused_amid(methods[m], stage, slots, &layer, KVSIEVE_ERR_STATE, "finish");
+                if (layer >= stage) refused_amid(methods[m], stage, kept, &layer, KVSIEVE_ERR_STATE, "layer");
+                if (layer != stage) refused_amid(methods[m], stage, observe_layer, &layer, KVSIEVE_ERR_STATE, "layer");
+            }
+            for (int i = 0; i < 4; ++i) {
+                refused_amid(methods[m], stage, observe_layer, &outside[i], KVSIEVE_ERR_SHAPE, "layer");
+                refused_amid(methods[m], stage, kept, &outside[i], KVSIEVE_ERR_SHAPE, "layer");
+            }
+        }
+    harness_case("");
+}
+
+/* -- what observe is given ----------------------------------------------------------------------------------------------- */
+
+/* Tensor 'q', 'k' or 'v' of that layer with other sizes, without memory of their own; or NULL, or a NaN in a row. */
+struct spoiled { int32_t layer; char which; int64_t heads, tokens; int32_t dim; int nan, null; };
+
+static kvsieve_status observe_spoiled(kvsieve_plan *plan, sequence *s, const void *context) {
+    const struct spoiled *spoiled = context;
+    kvsieve_tensor t[3] = { s->queries[spoiled->layer], s->keys[spoiled->layer], s->values[spoiled->layer] };
+    const kvsieve_tensor *p[3] = { &t[0], &t[1], &t[2] };
+    const int i = spoiled->which == 'q' ? 0 : spoiled->which == 'k' ? 1 : 2;
+    const float before = element(&t[i], 0, 3, 5);
+    kvsieve_status status;
+    t[i].heads += spoiled->heads, t[i].tokens += spoiled->tokens, t[i].dim += spoiled->dim;
+    if (spoiled->tokens > 0) t[i].head_stride += spoiled->tokens * t[i].token_stride; /* refused unread */
+    if (spoiled->null) p[i] = NULL;
+    if (spoiled->nan) element_set(&t[i], 0, 3, 5, NAN);
+    status = kvsieve_plan_observe(plan, spoiled->layer, p[0], p[1], p[2]);
+    element_set(&t[i], 0, 3, 5, before);
+    return status;
+}
+
+static void tensors_of_a_round(void) {
+    static const char *const words[] = { "queries", "keys", "values" };
+    for (int m = 0; m < METHODS; ++m)
+        for (int32_t layer = 0; layer < LAYERS; layer += 1 + 2 * slow()) {
+            kvsieve_plan *plan = plan_new(methods[m]);
+            int32_t needs = 0;
+            kvsieve_plan_needs(plan, layer, &needs);
+            kvsieve_plan_destroy(plan);
+            harness_case("%s: tensors of layer %d", method_name(methods[m]), (int)layer);
+            for (int i = 0; i < 3; ++i) {
+                const char which = "qkv"[i];
+                const struct spoiled sizes[] = {
+                    { layer, which, 0, -1, 0, 0, 0 },  { layer, which, 0, 1, 0, 0, 0 }, { layer, which, 0, NEW, 0, 0, 0 },
+                    { layer, which, 0, TOKENS, 0, 0, 0 }, { layer, which, -1, 0, 0, 0, 0 },
+                };
+                const struct spoiled narrow = { layer, which, 0, 0, -1, 0, 0 }, nan = { layer, which, 0, 0, 0, 1, 0 };
+                const struct spoiled null = { layer, which, 0, 0, 0, 0, 1 };
+                if (!(needs >> i & 1)) continue;
+                for (size_t k = 0; k < sizeof sizes / sizeof *sizes; ++k)
+                    refused_amid(methods[m], layer, observe_spoiled, &sizes[k], KVSIEVE_ERR_SHAPE, words[i]);
+                if (which != 'v') refused_amid(methods[m], layer, observe_spoiled, &narrow, KVSIEVE_ERR_SHAPE, words[i]);
+                refused_amid(methods[m], layer, observe_spoiled, &null, KVSIEVE_ERR_NULL, words[i]);
+                if (which != 'v') refused_amid(methods[m], layer, observe_spoiled, &nan, KVSIEVE_ERR_NONFINITE, words[i]);
+            }
+        }
+    harness_case("");
+}
+
+/* -- reset ----------------------------------------------------------------------------------------------------------------- */
+
+static void reset_in_a_round(void) {
+    for (int m = 0; m < METHODS; ++m)
+        for (int stage = BEFORE; stage <= FINISHED; ++stage) {
+            sequence *other = sequence_new(TOKENS, KVSIEVE_F32, 2), *s = sequence_new(TOKENS, KVSIEVE_F32, 1), *c;
+            kvsieve_plan *plan = prompted(methods[m], other);
+            harness_case("%s: reset at %d of a round", method_name(methods[m]), stage);
+            c = continued(plan, other);
+            EXPECT_OK(kvsieve_plan_extend(plan, NEW));
+            observe_range(plan, 0, stage < LAYERS ? stage : LAYERS, c);
+            if (stage == FINISHED) EXPECT_OK(kvsieve_plan_finish(plan));
+            EXPECT_OK(kvsieve_plan_reset(plan));
+            EXPECT_STATUS(kvsieve_plan_extend(plan, 1), KVSIEVE_ERR_STATE);
+            EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_WINDOW, WINDOW));
+            observe_range(plan, 0, LAYERS, s);
+            EXPECT_OK(kvsieve_plan_finish(plan));
+            EXPECT(plan_hash(plan, s, 1) == reference_hash(methods[m], s), "%s remembers", method_name(methods[m]));
+            EXPECT(round_hash(plan, s) == undisturbed_round(methods[m]), "%s remembers", method_name(methods[m]));
+            kvsieve_plan_destroy(plan);
+            sequence_free(other), sequence_free(s), sequence_free(c);
+        }
+    harness_case("");
+}
+
+int main(void) {
+    extend_by_counts_that_cannot_be();
+    extend_a_plan_that_decodes();
+    calls_between_extend_and_finish();
+    tensors_of_a_round();
+    reset_in_a_round();
+    return harness_end();
+}
