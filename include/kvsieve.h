@@ -303,7 +303,9 @@ KVSIEVE_API kvsieve_status kvsieve_plan_finish(kvsieve_plan *plan);
  *  sources of that shape. kvsieve_kept tells positions as ever, and in `rows` where in the cache they
  *  stood.
  *  What is scored is the cache as it is: pooling, windows of tokens and protected tokens count its rows;
- *  KVSIEVE_RATIO and KVSIEVE_AHAKV's gain count all tokens seen. What left stays away.
+ *  KVSIEVE_RATIO and KVSIEVE_AHAKV's gain count all tokens seen. What left stays away. (A share of the
+ *  tokens seen that cannot hold KVSIEVE_TASKKV's first and last tokens, an error of a prompt, keeps these
+ *  here.)
  *  @param plan    finished. One with KVSIEVE_DECODING 1 takes new tokens by kvsieve_plan_step() instead
  *  @param tokens  1 or more; a head has at most 2^24 rows, and fewer than 2^31 tokens are seen
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_STATE before finish(), and for a plan that decodes;

@@ -134,7 +134,8 @@ public func kvsieve_plan_finish(_ plan: UnsafeMutablePointer<kvsieve_plan>?) -> 
 /// cache they stood.
 ///
 /// What is scored is the cache as it is: pooling, windows of tokens and protected tokens count its rows; KVSIEVE_RATIO and
-/// KVSIEVE_AHAKV's gain count all tokens seen. What left stays away.
+/// KVSIEVE_AHAKV's gain count all tokens seen. What left stays away. (A share of the tokens seen that cannot hold
+/// KVSIEVE_TASKKV's first and last tokens, an error of a prompt, keeps these here.)
 ///
 /// Section: Plan 7
 /// - Parameters:

@@ -6,7 +6,7 @@
 //     others   s1 first tokens, s2 last tokens, and the best k of the rest by pooled Cm,
 //              k = floor((B - N f) / (H - f)) - s1 - s2, B = floor(rho H N)
 //
-// Decisions T1 ... T9: README.md.
+// Decisions T1 ... T9, and E3, E5, E8 for a sequence that goes on: README.md.
 import KVSieveCore
 
 struct TaskKV: Method {
@@ -58,7 +58,8 @@ struct TaskKV: Method {
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
         let tokens = length.seen
         if tokens <= max(sinks + recent, window) { return .whole(length) }
-        guard slots(tokens) >= heads * (sinks + recent) else {
+        // E8: of a sequence that grew into this, the protected tokens alone are kept.
+        guard slots(tokens) >= heads * (sinks + recent) || length.new < tokens else {
             throw KVSieveError(
                 .budget,
                 "ratio \(ratio) of \(tokens) tokens cannot hold the \(sinks) first and \(recent) last tokens of each of"

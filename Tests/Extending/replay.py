@@ -58,6 +58,8 @@ class Round(NamedTuple):
     layers: list[list[Head]]
     seen: int
     """N: tokens of the sequence so far, whether they are there or not."""
+    extended: bool
+    """Has an earlier choice been made?"""
     scale: float
     p: Parameters
     gaps: Gaps
@@ -108,7 +110,9 @@ def taskkv(r: Round) -> Kept:
     if r.seen <= max(first + last, int(r.p["window"])):  # E3: a cut cache of so few rows is not short
         return [r.everything(layer) for layer in range(len(r.layers))]
     if slots < len(r.layers[0]) * (first + last):
-        raise OverBudget
+        if not r.extended:
+            raise OverBudget  # T4
+        return [[protected(head.n, first, last) for head in heads] for heads in r.layers]  # E8
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
         means = [head.attention(r.scale).mean(axis=(0, 1)) for head in heads]
@@ -126,6 +130,10 @@ def taskkv(r: Round) -> Kept:
             chosen = r.gaps.best(pool(mean[first : head.n - last], int(r.p["pool_kernel"])), middle) + first
             kept[-1].append([*range(first), *map(int, chosen), *range(head.n - last, head.n)])
     return kept
+
+
+def protected(rows: int, first: int, last: int) -> list[int]:
+    return sorted({*range(min(first, rows)), *range(max(0, rows - last), rows)})
 
 
 def distances(vectors: np.ndarray) -> np.ndarray:
@@ -204,6 +212,7 @@ class Replay:
     def __init__(self, method: str, layers: int, heads: int, scale: float, parameters: Parameters) -> None:
         self.method, self.scale, self.p = method, scale, parameters
         self.tokens = 0
+        self.choices = 0
         self.positions: Kept = [[[] for _ in range(heads)] for _ in range(layers)]
         self.keys: list[np.ndarray] = []
         """[layer] (H, N, D): all that ever came."""
@@ -228,10 +237,11 @@ class Replay:
             caches.append([
                 Head(grouped[h], self.keys[layer][h, there], self.values[layer][h, there]) for h, there in enumerate(heads)])
         gaps = Gaps()
-        kept = METHODS[self.method](Round(caches, self.tokens, self.scale, self.p, gaps))
+        kept = METHODS[self.method](Round(caches, self.tokens, self.choices > 0, self.scale, self.p, gaps))
         self.gap = gaps.smallest
         return kept
 
     def keep(self, rows: Kept) -> None:
+        self.choices += 1
         self.positions = [
             [[there[row] for row in chosen] for there, chosen in zip(*pair)] for pair in zip(self.positions, rows)]

@@ -72,7 +72,7 @@ extension ExtendTests {
     @Test func E3_theShareIsOfTokensSeen() throws {
         var story = try Story(
             "taskkv", prompt: 8, [[[1, 4, 3, 1, 2, 1, 1, 1]]], [[[9, 6, 5, 9, 4, 9, 9, 1, 3, 2, 1, 1]]],
-            ["ratio": 0.5, "beta": 0, "sinks": 0, "recent": 1, "tokens": 1])
+            ["ratio": 0.5, "beta": 0, "top": 0, "sinks": 0, "recent": 1, "tokens": 1])
         #expect(story.books == [[[1, 2, 4, 7]]])
         #expect(try story.go(4) == [[[1, 2, 4, 8, 9, 11]]])
     }
@@ -81,7 +81,7 @@ extension ExtendTests {
     @Test func E3_aCacheOfFewRowsIsNotShort() throws {
         var story = try Story(
             "taskkv", prompt: 8, [[[1, 4, 3, 1, 2, 1, 1, 1]]], [[[9, 1, 3, 9, 4, 9, 9, 2, 1]]],
-            ["ratio": 0.5, "beta": 0, "sinks": 0, "recent": 1, "tokens": 1, "window": 6])
+            ["ratio": 0.5, "beta": 0, "top": 0, "sinks": 0, "recent": 1, "tokens": 1, "window": 6])
         #expect(story.books == [[[1, 2, 4, 7]]])
         #expect(try story.go(1) == [[[2, 4, 7, 8]]])
     }
@@ -174,5 +174,18 @@ extension ExtendTests {
         let error = #expect(throws: KVSieveError.self) { try story.plan.extend(1) }
         #expect(error?.kind == .state && error?.message.contains("step") == true)
         #expect(try positions(story.plan) == story.books)
+    }
+
+    /// Ratio 1/2, one first and two last tokens, W 1. N 3 is short; N 4 has B 2, too little for the three: a prompt is refused, a
+    /// sequence keeps them. N 7: B 3, these alone. N 9: B 4, and the best of the others, 6.
+    @Test func E8_aSequenceThatOutgrowsItsBudgetKeepsTheProtected() throws {
+        let settings = ["ratio": 0.5, "beta": 0, "top": 0, "sinks": 1, "recent": 2, "tokens": 1]
+        let weights = [[[Double]]](repeating: [[1, 1, 1, 9, 1, 1, 5, 1, 1]], count: 2)
+        #expect(throws: KVSieveError.self) { try Story("taskkv", prompt: 4, weights, weights, settings) }
+        var story = try Story("taskkv", prompt: 3, weights, weights, settings)
+        #expect(story.books[1] == [[0, 1, 2]])
+        #expect(try story.go(1) == [[[0, 2, 3]], [[0, 2, 3]]])
+        #expect(try story.go(3) == [[[0, 5, 6]], [[0, 5, 6]]])
+        #expect(try story.go(2) == [[[0, 6, 7, 8]], [[0, 6, 7, 8]]])
     }
 }
