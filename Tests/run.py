@@ -33,6 +33,7 @@ KINDS: dict[str, list[str]] = {
     "golden": [PYTHON, "Tests/Golden/make_golden.py", "--check"],
     "replay": [PYTHON, "Tests/Decoding/selfcheck.py"],
     "decoding": [PYTHON, "Tests/Decoding/check.py"],
+    "endless": [PYTHON, "Tests/Decoding/check.py", "--long"],
     "extending": [PYTHON, "Tests/Extending/check.py"],
     "abi": ["bash", "Tests/ABI/run.sh", str(LIBRARY), str(ROOT)],
     "c gcc": ["make", "--no-print-directory", "-C", "bindings/c", "clean", "check", "CC=gcc", "CXX=g++"],
