@@ -1,4 +1,5 @@
 /* A few threads that belong to one plan: they wait on a condition, the caller takes part, nothing is shared between plans.
+ * An item has a worker that it goes to, the same in every run, whose cache may still have it; who is done helps the others.
  * Threads block every signal, so that the host's handlers never run on them. A forked child has none of the threads; it
  * works through the items alone. */
 #include "csupport.h"
@@ -8,6 +9,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+/* How many of a worker's items were begun: worker w has the items w, w + workers, w + 2 workers, ... */
+struct begun {
+    _Alignas(64) atomic_int count;
+};
 
 struct support_pool {
     pthread_mutex_t lock;
@@ -22,7 +28,7 @@ struct support_pool {
     support_job job;
     void *context;
     int32_t items;
-    atomic_int next;
+    struct begun *begun;     /* of each worker */
     pthread_t threads[];
 };
 
@@ -32,10 +38,14 @@ struct seat {
 };
 
 static void work(support_pool *pool, int32_t worker) {
-    for (;;) {
-        int32_t item = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-        if (item >= pool->items) return;
-        pool->job(pool->context, item, worker);
+    const int64_t workers = (int64_t)pool->wanted + 1;
+    for (int64_t turn = 0; turn < workers; turn++) {
+        const int64_t owner = (worker + turn) % workers;
+        for (;;) {
+            int64_t item = owner + workers * atomic_fetch_add_explicit(&pool->begun[owner].count, 1, memory_order_relaxed);
+            if (item >= pool->items) break;
+            pool->job(pool->context, (int32_t)item, worker);
+        }
     }
 }
 
@@ -64,6 +74,11 @@ support_pool *support_pool_create(int32_t workers) {
     int32_t wanted = workers > 1 ? workers - 1 : 0;
     support_pool *pool = calloc(1, sizeof *pool + (size_t)wanted * sizeof(pthread_t));
     if (!pool) return NULL;
+    pool->begun = aligned_alloc(_Alignof(struct begun), ((size_t)wanted + 1) * sizeof *pool->begun);
+    if (!pool->begun) {
+        free(pool);
+        return NULL;
+    }
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->begin, NULL);
     pthread_cond_init(&pool->done, NULL);
@@ -98,7 +113,7 @@ void support_pool_run(support_pool *pool, int32_t items, support_job job, void *
     pool->job = job;
     pool->context = context;
     pool->items = items;
-    atomic_store(&pool->next, 0);
+    for (int32_t worker = 0; worker <= pool->wanted; worker++) atomic_store(&pool->begun[worker].count, 0);
     if (items < 2 || pool->started == 0 || pool->owner != getpid()) {
         work(pool, 0);
         return;
@@ -127,5 +142,6 @@ void support_pool_destroy(support_pool *pool) {
         pthread_cond_destroy(&pool->begin);
         pthread_mutex_destroy(&pool->lock);
     }
+    free(pool->begun);
     free(pool);
 }

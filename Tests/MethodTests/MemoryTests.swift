@@ -32,7 +32,7 @@ private let readersOfAWindow = Registry.rows.filter { $0.parameters.contains { $
 
 @Suite struct MemoryTests {
     /// 32 query heads, 8 KV heads, D 128, W 32, 1,024 kept; threads bring little of their own.
-    @Test(arguments: readersOfAWindow, [(4096, 1), (32_768, 2), (131_072, 1)])
+    @Test(arguments: readersOfAWindow, [(4096, 1), (16_384, 2), (32_768, 2), (131_072, 1)])
     func theWorkspaceIsBounded(_ row: MethodRow, _ size: (tokens: Int, threads: Int)) throws {
         let account = MemoryAccount()
         let layers = 2
@@ -60,5 +60,24 @@ private let readersOfAWindow = Registry.rows.filter { $0.parameters.contains { $
         let workspace = account.highest - remembered - kept * 4 - layers * 8 * 16 + packed
         print("\(row.name), \(size.tokens) tokens: workspace \(workspace) bytes")
         #expect(workspace <= 32 << 20)
+    }
+
+    /// Threads that have heads of their own and threads that share one need memory in different places: never both.
+    @Test func theWorkspaceIsBoundedWhateverCameBefore() throws {
+        let account = MemoryAccount()
+        let shape = try ModelShape(layers: 1, queryHeads: 32, heads: 8, headDim: 128)
+        let plan = try Plan(method("ahakv"), shape, Shared.plan, account: account)
+        for parameter in plan.row.parameters where "\(parameter.name)" == "threads" { try plan.set(parameter.id, 2) }
+        let queries = try Zeros(32, 32)
+        for tokens in [131_072, 16_384, 65_536, 4096, 24_576, 131_072, 2048] {
+            let keys = try Zeros(8, tokens)
+            try plan.observe(
+                layer: 0, queries: { () throws(KVSieveError) in try queries.view("queries") },
+                keys: { () throws(KVSieveError) in try keys.view("keys") },
+                values: { () throws(KVSieveError) in try keys.view("values") })
+            try plan.finish()
+            plan.reset()
+            #expect(account.highest <= 32 << 20, "\(tokens) tokens")
+        }
     }
 }

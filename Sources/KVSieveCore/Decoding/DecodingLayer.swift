@@ -96,7 +96,7 @@ final class DecodingLayer: @unchecked Sendable {
     ) throws(KVSieveError) {
         let tokens = input.tokens
         try input.reserve(work)
-        let norms = PointerBox(try work.tileSums.reserve(heads * tokens))
+        let norms = PointerBox(try work.head.tileSums.reserve(heads * tokens))
         try work.forEach(heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
             try input.make(head, work, worker)
             try check(input, head, work, worker, norms.pointer + head * tokens)

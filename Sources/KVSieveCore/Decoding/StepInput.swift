@@ -56,7 +56,7 @@ public struct StepInput: Sendable {
     static let tile = 64
 
     func reserve(_ work: Workspace) throws(KVSieveError) {
-        try work.logits.reserve(shape.queryHeads * tokens * rows)
+        try work.head.logits.reserve(shape.queryHeads * tokens * rows)
         for worker in work.workers {
             try worker.keyTile.reserve(max(Self.tile * shape.headDim, values?.dim ?? 0))
             try worker.row.reserve(max(shape.group * tokens * shape.headDim, 2 * (rows + 1)))
@@ -66,7 +66,7 @@ public struct StepInput: Sendable {
     /// Makes the logits of key/value head `head`; those that are there as float32 stay where the caller has them.
     func make(_ head: Int, _ work: Workspace, _ worker: WorkerBuffers) throws(KVSieveError) {
         let count = shape.group * tokens
-        let out = try work.logits.reserve(shape.queryHeads * tokens * rows) + head * count * rows
+        let out = try work.head.logits.reserve(shape.queryHeads * tokens * rows) + head * count * rows
         switch source {
         case .logits(let tensor):
             if tensor.type == .float32 { return }
@@ -86,7 +86,7 @@ public struct StepInput: Sendable {
                 start: tensor.row(head * shape.group, 0), tokens: tokens, headStride: tensor.headStride,
                 rowStride: tensor.tokenStride)
         }
-        let out = try work.logits.reserve(shape.queryHeads * tokens * rows) + head * shape.group * tokens * rows
+        let out = try work.head.logits.reserve(shape.queryHeads * tokens * rows) + head * shape.group * tokens * rows
         return LogitRows(start: out, tokens: tokens, headStride: tokens * rows * 4, rowStride: rows * 4)
     }
 

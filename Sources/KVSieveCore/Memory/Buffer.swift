@@ -59,6 +59,14 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
         return fresh.assumingMemoryBound(to: Element.self)
     }
 
+    /// reserve() that gives the old memory back before it asks for more, so that the two are never held together; on failure
+    /// the buffer is empty.
+    @discardableResult
+    func renew(_ count: Int) throws(KVSieveError) -> UnsafeMutablePointer<Element> {
+        if count > capacity { release() }
+        return try reserve(count)
+    }
+
     /// Room for `count` elements; what was there stays. On failure the buffer is as it was.
     @discardableResult
     func grow(_ count: Int) throws(KVSieveError) -> UnsafeMutablePointer<Element> {
@@ -71,7 +79,8 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
         return fresh
     }
 
-    private func release() {
+    /// Gives the memory back.
+    func release() {
         if let memory { account.give(memory, capacity * MemoryLayout<Element>.stride) }
         memory = nil
         capacity = 0

@@ -1,8 +1,27 @@
 // What a layer is worked on with: the plan's threads, and buffers that the calling thread reserves before the others begin,
 // kept and used again for the next layer.
 
+/// What one key/value head is worked on with: see AttentionTiles.
+final class HeadBuffers: Sendable {
+    let queryRows: Buffer<Float>
+    let logits: Buffer<Float>
+    let tileMaxima: Buffer<Float>
+    let tileSums: Buffer<Float>
+    let tileWeights: Buffer<Float>
+
+    init(_ account: MemoryAccount) {
+        queryRows = Buffer(account)
+        logits = Buffer(account)
+        tileMaxima = Buffer(account)
+        tileSums = Buffer(account)
+        tileWeights = Buffer(account)
+    }
+}
+
 /// The buffers of one worker.
 final class WorkerBuffers: Sendable {
+    /// For a head that is this worker's alone.
+    let head: HeadBuffers
     /// A tile of keys as floats, or one row of values.
     let keyTile: Buffer<Float>
     /// Logits of a tile that is not held for the second reading.
@@ -15,6 +34,7 @@ final class WorkerBuffers: Sendable {
     let histogram: Buffer<Int>
 
     init(_ account: MemoryAccount) {
+        head = HeadBuffers(account)
         keyTile = Buffer(account)
         logitTile = Buffer(account)
         row = Buffer(account)
@@ -32,12 +52,8 @@ public final class Workspace: @unchecked Sendable {
     /// A layer's intermediate numbers, (H, n): semantic vectors, window sums.
     public let intermediate: LayerScores
     let results: ResultMemory
-    /// What the workers share while they are on one head: see AttentionTiles.
-    let queryRows: Buffer<Float>
-    let logits: Buffer<Float>
-    let tileMaxima: Buffer<Float>
-    let tileSums: Buffer<Float>
-    let tileWeights: Buffer<Float>
+    /// What the workers share while they are on one head: the caller's.
+    var head: HeadBuffers { caller.head }
     let columns: Buffer<Float>
     /// Maximum and 1/sum of every row of the softmax that WindowAttention made last, (Hq, W, 2).
     let rowStatistics: Buffer<Float>
@@ -53,11 +69,6 @@ public final class Workspace: @unchecked Sendable {
         workers = (0..<threads).map { $0 == 0 ? caller : WorkerBuffers(account) }
         intermediate = LayerScores(account)
         results = ResultMemory(account)
-        queryRows = Buffer(account)
-        logits = Buffer(account)
-        tileMaxima = Buffer(account)
-        tileSums = Buffer(account)
-        tileWeights = Buffer(account)
         columns = Buffer(account)
         rowStatistics = Buffer(account)
     }

@@ -48,7 +48,7 @@ public enum RankShare {
             won.append(better)
         }
         // The bucket's scores, in order of (layer, head, position). One more float: the last copy may be of none.
-        let collected = try work.logits.reserve(inside + 1)
+        let collected = try work.head.logits.reserve(inside + 1)
         var ends: [Int] = []
         var count = 0
         for scores in layers {

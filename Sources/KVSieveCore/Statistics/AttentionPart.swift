@@ -15,16 +15,19 @@ struct AttentionPart: @unchecked Sendable {
     private let weights: UnsafeMutablePointer<Float>
     private let statistics: UnsafeMutablePointer<Float>
 
-    init(_ tiles: AttentionTiles, head: Int, rows: Range<Int>, _ work: Workspace) throws(KVSieveError) {
+    /// - Parameter buffers: reserved.
+    init(
+        _ tiles: AttentionTiles, head: Int, rows: Range<Int>, _ buffers: HeadBuffers, _ work: Workspace
+    ) throws(KVSieveError) {
         self.tiles = tiles
         self.head = head
         self.rows = rows
-        packed = try work.queryRows.reserve(tiles.packedFloats)
+        packed = try buffers.queryRows.reserve(tiles.packedFloats)
         factors = packed + tiles.packedFloats - tiles.partRows
-        logits = try work.logits.reserve(tiles.held * AttentionTiles.tile * tiles.partRows)
-        maxima = try work.tileMaxima.reserve((tiles.count + 1) * tiles.partRows)
-        sums = try work.tileSums.reserve((tiles.count + 1) * tiles.partRows)
-        weights = try work.tileWeights.reserve(tiles.count * tiles.partRows)
+        logits = try buffers.logits.reserve(tiles.held * AttentionTiles.tile * tiles.partRows)
+        maxima = try buffers.tileMaxima.reserve((tiles.count + 1) * tiles.partRows)
+        sums = try buffers.tileSums.reserve((tiles.count + 1) * tiles.partRows)
+        weights = try buffers.tileWeights.reserve(tiles.count * tiles.partRows)
         statistics = try work.rowStatistics.reserve(2 * tiles.attention.layer.shape.queryHeads * tiles.attention.rows)
     }
 

@@ -12,6 +12,8 @@ struct AttentionTiles: Sendable {
 
     let attention: WindowAttention
     let layout: RowLayout
+    /// Rows of column sums.
+    let sumRows: Int
     let dim: Int
     /// T, rows of the head's cache.
     let tokens: Int
@@ -22,11 +24,11 @@ struct AttentionTiles: Sendable {
     /// Tiles whose logits are kept from the first reading to the second.
     let held: Int
 
-    /// - Parameter sumRows: rows of T column sums beside the logits.
     init(_ attention: WindowAttention, _ layout: RowLayout, sumRows: Int, tokens: Int) {
         let lanes = Int(kernels.lanes)
         self.attention = attention
         self.layout = layout
+        self.sumRows = sumRows
         dim = attention.layer.shape.headDim
         usesPairs = kernels.pair_columns != nil && attention.queries.type == .bfloat16 && attention.keys.holdsPairs
         self.tokens = tokens
@@ -59,12 +61,30 @@ struct AttentionTiles: Sendable {
         tile * Self.tile..<min((tile + 1) * Self.tile, tokens)
     }
 
-    func reserve(_ work: Workspace) throws(KVSieveError) {
-        try work.queryRows.reserve(packedFloats)
-        try work.logits.reserve(held * Self.tile * partRows)
-        try work.tileMaxima.reserve((count + 1) * partRows)
-        try work.tileSums.reserve((count + 1) * partRows)
-        try work.tileWeights.reserve(count * partRows)
+    /// May each thread have heads of its own, which meet once, instead of tiles of one head, which meet twice a head? Only where
+    /// the logits of all of them are held at once, so that heads are divided into tiles and parts as they are with one thread.
+    func headsGoSideBySide(_ work: Workspace) -> Bool {
+        let heads = attention.layer.shape.heads
+        let floats = work.threads * count * Self.tile * partRows + heads * sumRows * tokens
+        return work.threads > 1 && heads % work.threads == 0 && attention.layer.length.isEven && held == count
+            && partRows == layout.padded && floats <= Self.mostFloats
+    }
+
+    /// - Parameter sideBySide: as headsGoSideBySide() says. Memory of the other way is given back: both are too much.
+    func reserve(_ work: Workspace, sideBySide: Bool = false) throws(KVSieveError) {
+        let others = work.workers.dropFirst()
+        if sideBySide {
+            if work.head.logits.capacity > Self.mostFloats / work.threads { work.head.logits.release() }
+        } else {
+            for worker in others { worker.head.logits.release() }
+        }
+        for buffers in [work.head] + (sideBySide ? others.map { $0.head } : []) {
+            try buffers.queryRows.reserve(packedFloats)
+            try buffers.logits.renew(held * Self.tile * partRows)
+            try buffers.tileMaxima.reserve((count + 1) * partRows)
+            try buffers.tileSums.reserve((count + 1) * partRows)
+            try buffers.tileWeights.reserve(count * partRows)
+        }
         for worker in work.workers {
             if usesBLAS { try worker.matrices.reserve(MatrixProduct.bufferBytes) }
             if !keysAreReadInPlace { try worker.keyTile.reserve(Self.tile * dim) }
@@ -73,18 +93,27 @@ struct AttentionTiles: Sendable {
     }
 
     /// sums[j] += the columns of all rows of one key/value head; a row of sums a query head when the layout pads each.
-    func addColumns(_ head: Int, _ work: Workspace, _ sums: UnsafeMutablePointer<Float>) throws(KVSieveError) {
+    /// - Parameter worker: the one whose head it is; nil: all threads share it.
+    func addColumns(
+        _ head: Int, _ work: Workspace, by worker: WorkerBuffers? = nil, _ sums: UnsafeMutablePointer<Float>
+    ) throws(KVSieveError) {
+        func forEachTile(
+            _ body: @Sendable (_ tile: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Void
+        ) throws(KVSieveError) {
+            guard let worker else { return try work.forEach(count, body) }
+            for tile in 0..<count { try body(tile, worker) }
+        }
         let out = PointerBox(sums)
         var first = 0
         while first < layout.padded {
             let part = try AttentionPart(
-                self, head: head, rows: first..<min(first + partRows, layout.padded), work)
+                self, head: head, rows: first..<min(first + partRows, layout.padded), worker?.head ?? work.head, work)
             part.pack()
-            try work.forEach(count) { (tile: Int, worker: WorkerBuffers) throws(KVSieveError) in
+            try forEachTile { (tile: Int, worker: WorkerBuffers) throws(KVSieveError) in
                 try part.exponentials(tile, worker)
             }
             part.join()
-            try work.forEach(count) { (tile: Int, worker: WorkerBuffers) throws(KVSieveError) in
+            try forEachTile { (tile: Int, worker: WorkerBuffers) throws(KVSieveError) in
                 if tile >= part.tiles.held { try part.exponentials(tile, worker) }
                 try part.addColumns(tile, worker, out.pointer)
             }

@@ -31,6 +31,9 @@ public struct CacheLength: Sendable, Equatable {
         self.heads = heads.allSatisfy { $0 == heads.first } ? [] : heads
     }
 
+    /// Have all heads `longest` rows?
+    var isEven: Bool { heads.isEmpty }
+
     public func rows(_ head: Int) -> Int { heads.indices.contains(head) ? heads[head] : longest }
 
     /// As if the layer had this head alone.
