@@ -264,7 +264,7 @@ KVSIEVE_API kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t 
 
 /** Looks at one layer; each layer once, in order from 0. Dtypes may differ from tensor to tensor. Cost:
  *  one product of (G*W, D) by (D, T) a key/value head, and a softmax over T. Memory beside what the caller
- *  owns: the positions kept; a workspace used again for the next layer and the next sequence, at most 26
+ *  owns: the positions kept; a workspace used again for the next layer and the next sequence, at most 25
  *  MiB of logits and some rows of T floats; the scores of the layer (H rows of T floats), for
  *  KVSIEVE_DYNAMICKV those of all layers until finish(). Without AVX2, 129 MiB of addresses a thread
  *  beside it, of which BLAS makes less than 1 MiB memory.

@@ -7,8 +7,8 @@ struct AttentionTiles: Sendable {
     /// Keys of a tile, a multiple of the six that the kernel takes together: (tile, G*W) logits stay in the second-level
     /// cache.
     static let tile = 384
-    /// Floats of logits and of column sums held at once: 26 MiB.
-    static let mostFloats = 26 << 18
+    /// Floats of logits and of column sums held at once: 25 MiB.
+    static let mostFloats = 25 << 18
 
     let attention: WindowAttention
     let layout: RowLayout
