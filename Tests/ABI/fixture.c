@@ -230,3 +230,15 @@ void expect_refused(int32_t method, int stage, misuse call, const void *context,
     kvsieve_plan_destroy(plan);
     sequence_free(s);
 }
+
+kvsieve_status refused_kept(kvsieve_plan *plan, sequence *s, const void *context) {
+    kvsieve_kept kept, before;
+    kvsieve_status status;
+    (void)s;
+    memset(&kept, 0x5a, sizeof kept);
+    kept.struct_size = sizeof kept;
+    before = kept;
+    status = kvsieve_plan_kept(plan, *(const int32_t *)context, &kept);
+    EXPECT(memcmp(&kept, &before, sizeof kept) == 0, "kept was written");
+    return status;
+}

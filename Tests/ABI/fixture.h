@@ -50,5 +50,7 @@ enum { BEFORE = 0, AFTER_ALL = LAYERS, FINISHED = LAYERS + 1 };
  * the plan goes on to the same result as an undisturbed one. */
 typedef kvsieve_status (*misuse)(kvsieve_plan *plan, sequence *s, const void *context);
 void expect_refused(int32_t method, int stage, misuse call, const void *context, kvsieve_status status, const char *words);
+/* A misuse: asks what the layer that `context` points to (an int32_t) keeps, which must write nothing. */
+kvsieve_status refused_kept(kvsieve_plan *plan, sequence *s, const void *context);
 
 #endif
