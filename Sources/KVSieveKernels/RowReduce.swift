@@ -36,6 +36,37 @@ func addScaled(_ row: UnsafePointer<Float>, _ weight: Float, _ count: Int, _ sum
     }
 }
 
+/// out[j] = sum_r weights[r] * rows[r, j], r < count, j < width; rows are `stride` floats apart.
+@inline(__always)
+func weightedRows(
+    _ rows: UnsafePointer<Float>, _ count: Int, _ stride: Int, _ weights: UnsafePointer<Float>, _ width: Int,
+    _ out: UnsafeMutablePointer<Float>
+) {
+    var j = 0
+    while j &+ laneCount <= width {
+        var row = rows + j
+        var sum = Lanes(repeating: 0)
+        var r = 0
+        while r < count {
+            sum = multiplyAdd(load(row), Lanes(repeating: weights[r]), sum)
+            row += stride
+            r &+= 1
+        }
+        store(sum, out + j)
+        j &+= laneCount
+    }
+    while j < width {
+        var sum: Float = 0
+        var r = 0
+        while r < count {
+            sum += weights[r] * rows[r &* stride &+ j]
+            r &+= 1
+        }
+        out[j] = sum
+        j &+= 1
+    }
+}
+
 /// Sum of row[d]^2, d < count. NaN and infinity come through.
 @inline(__always)
 func squaredNorm(_ row: UnsafePointer<Float>, _ count: Int) -> Float {

@@ -96,6 +96,10 @@ typedef struct support_kernels {
     float (*row_maximum)(const float *row, int64_t count);
     float (*row_exponentials)(const float *row, int64_t count, float maximum, float factor, float *out); /* out may be row */
     void (*candidate_minima)(const float *totals, const float *_Nullable weights, int64_t count, float *minima);
+    void (*roll_row)(const float *newest, const float *_Nullable suffix, int64_t count, float *prefix, float *row,
+                     const float *_Nullable weights, float *totals);
+    void (*run_row)(const float *newest, const double *sums, int64_t count, double *totals, float *rounded);
+    void (*weighted_rows)(const float *rows, int64_t count, int64_t stride, const float *weights, int64_t width, float *out);
     void (*add_scaled)(const float *row, float weight, int64_t count, float *sum);
     void (*pool_mean)(const float *source, int64_t count, int64_t kernel, float *target);
     void (*pool_max)(const float *source, int64_t count, int64_t kernel, float *target);

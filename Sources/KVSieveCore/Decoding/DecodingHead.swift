@@ -31,13 +31,15 @@ struct DecodingHead: @unchecked Sendable {
         var oldTaken: Int32 = -1
     }
 
-    /// What the next step reads, asked for ahead.
+    /// Asks for the short pieces that a step reads.
     func prefetch(_ place: RollingScores.Place) {
+        prefetchLines(recentSlots, bytes: 4 * (rule.recent + rule.rows))
         rolling?.prefetch(place)
-        if let running { prefetchLines(running.sums, rule.budget) }
-        if rule.valueKernel != nil { prefetchLines(gamma, rule.budget) }
-        prefetchLines(recentSlots, rule.recent)
+        if let running { support_prefetch(running.place) }
     }
+
+    /// What scores are multiplied with.
+    var weights: UnsafePointer<Float>? { rule.valueKernel == nil ? nil : UnsafePointer(gamma) }
 
     private var kernel: Int { rule.valueKernel ?? 0 }
 
@@ -64,23 +66,20 @@ struct DecodingHead: @unchecked Sendable {
         _ totals: UnsafePointer<Score>, rounded: UnsafeMutablePointer<Float>, _ count: Int, newest: Int,
         minima: UnsafeMutablePointer<Float>
     ) -> Int {
-        let weighs = rule.valueKernel != nil
         // Where the newest will stand is the one that is no longer recent. First tokens have never moved.
         let leaving = newest % rule.recent
         for index in 0..<leaving { rounded[Int(recentSlots[index])] = .nan }
         for index in (leaving + 1)..<max(rule.recent, leaving + 1) { rounded[Int(recentSlots[index])] = .nan }
         for slot in 0..<min(rule.sinks, count) { rounded[slot] = .nan }
-        kernels.candidate_minima(rounded, weighs ? UnsafePointer(gamma) : nil, Int64(count), minima)
+        kernels.candidate_minima(rounded, weights, Int64(count), minima)
         let blocks = (count + 31) / 32
         var least = Float.infinity
         for block in 0..<blocks { least = min(least, minima[block]) }
-        var (slot, lowest, latest) = (0, Double.infinity, -1)
+        var (slot, lowest) = (0, Double.infinity)
         for block in 0..<blocks where minima[block] == least {
             for s in (block * 32)..<min(block * 32 + 32, count) where !rounded[s].isNaN {
-                let score = Double(totals[s]) * (weighs ? Double(gamma[s]) : 1)
-                if score > lowest { continue }
-                let position = Int(positions[s])
-                if score < lowest || position > latest { (slot, lowest, latest) = (s, score, position) }
+                let score = Double(totals[s]) * (weights.map { Double($0[s]) } ?? 1)
+                if score < lowest || score == lowest && positions[s] > positions[slot] { (slot, lowest) = (s, score) }
             }
         }
         return slot
@@ -112,8 +111,7 @@ struct DecodingHead: @unchecked Sendable {
     func norm(at position: Int) -> Float { kernel > 0 ? norms[position % kernel] : 0 }
 }
 
-/// Asks for the lines of `count` elements.
-func prefetchLines<Element>(_ start: UnsafePointer<Element>, _ count: Int) {
-    let bytes = UnsafeRawPointer(start)
-    for offset in stride(from: 0, to: count * MemoryLayout<Element>.stride, by: 64) { support_prefetch(bytes + offset) }
+/// Asks for the lines of `bytes` bytes.
+func prefetchLines(_ start: UnsafeRawPointer, bytes: Int) {
+    for offset in stride(from: 0, to: bytes, by: 64) { support_prefetch(start + offset) }
 }

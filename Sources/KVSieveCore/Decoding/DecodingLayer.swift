@@ -3,6 +3,8 @@
 // Memory a head: C positions, `recent` slots; by the last r rows (r + 1) C floats and r slots, by all rows C doubles; with
 // value norms C + kernel floats. For each token of the longest call so far a spare row, C floats or C doubles.
 
+import CSupport
+
 final class DecodingLayer: @unchecked Sendable {
     private(set) var rule: DecodeRule
     let heads: Int
@@ -96,22 +98,22 @@ final class DecodingLayer: @unchecked Sendable {
     ) throws(KVSieveError) {
         let tokens = input.tokens
         try input.reserve(work)
-        let norms = PointerBox(try work.head.tileSums.reserve(heads * tokens))
+        prefetch(input)
+        let findings = try Findings(heads, input, work)
         try work.forEach(heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
             try input.make(head, work, worker)
-            try check(input, head, work, worker, norms.pointer + head * tokens)
+            try check(input, head, work, worker, findings.of(head))
         }
         // What the last call wrote stays until nothing can fail: it may still be taken back.
         try entries.grow(heads * tokens)
         try rows?.prepare(tokens)
         try sums?.prepare(tokens)
         for worker in work.workers {
-            try worker.row.reserve(3 * (input.rows + 1))
+            try worker.row.reserve(scratchOfHead(input))
             try worker.ranks.reserve(width + 1)
         }
         // From here on nothing fails.
         var places = place
-        prefetch(0, places)
         for head in all { if let rolling = head.rolling { places = rolling.settle(place) } }
         place = places
         before.removeAll(keepingCapacity: true)
@@ -122,32 +124,33 @@ final class DecodingLayer: @unchecked Sendable {
         let out = PointerBox(evict)
         try work.forEach(heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
             try step(
-                head, input, input.logits(head, work), first, worker, norms.pointer + head * tokens,
-                out.pointer + head * tokens)
+                head, input, input.logits(head, work), first, worker, findings.of(head), out.pointer + head * tokens)
         }
         place = places
         living = min(living + tokens, width)
         undoable = tokens
     }
 
-    /// Sequences are many and layers too: by its next token a head's numbers are back in memory, in pieces so short that the
-    /// processor does not foresee them. So the next head's are asked for while one is worked on.
-    private func prefetch(_ index: Int, _ place: RollingScores.Place) {
-        guard index < all.count else { return }
-        all[index].prefetch(place)
-        if let rows { prefetchLines(rows.spare(index, 0).pointee, width) }
-        if let sums { prefetchLines(sums.spare(index, 0).pointee, width) }
+    /// Sequences are many and layers too: by its next token a layer's numbers are back in memory. Rows are read so that the
+    /// processor foresees them; the short pieces of all heads are asked for here, together.
+    private func prefetch(_ input: StepInput) {
+        for index in 0..<all.count {
+            input.prefetch(index, 0)
+            all[index].prefetch(place)
+            if let rows { support_prefetch(rows.spare(index, 0)) }
+            if let sums { support_prefetch(sums.spare(index, 0)) }
+        }
     }
 
     /// Logits of a head, all finite where they are looked at; squared norms of the new values.
     private func check(
-        _ input: StepInput, _ head: Int, _ work: Workspace, _ worker: WorkerBuffers,
-        _ norms: UnsafeMutablePointer<Float>
+        _ input: StepInput, _ head: Int, _ work: Workspace, _ worker: WorkerBuffers, _ findings: Findings.OfHead
     ) throws(KVSieveError) {
         let logits = try input.logits(head, work)
         for row in 0..<(input.shape.group * input.tokens) {
             let visible = living + row % input.tokens + 1
-            guard kernels.row_maximum(logits[row], Int64(visible)).isFinite else {
+            findings.maxima[row] = kernels.row_maximum(logits[row], Int64(visible))
+            guard findings.maxima[row].isFinite else {
                 throw KVSieveError(
                     .nonfinite,
                     "logits of layer \(input.layer), kv head \(head), new token \(row % input.tokens) have NaN or infinity"
@@ -156,8 +159,8 @@ final class DecodingLayer: @unchecked Sendable {
         }
         guard let kernel = rule.valueKernel else { return }
         for i in 0..<input.tokens {
-            norms[i] = try input.norm(head, i, worker)
-            guard (norms[i] * Float(kernel)).isFinite else {
+            findings.norms[i] = try input.norm(head, i, worker)
+            guard (findings.norms[i] * Float(kernel)).isFinite else {
                 throw KVSieveError(
                     .nonfinite,
                     "values of layer \(input.layer), kv head \(head), new token \(i) have NaN or infinity, or a squared norm"
@@ -166,53 +169,63 @@ final class DecodingLayer: @unchecked Sendable {
         }
     }
 
+    /// Exponentials of a group's rows, the newest row, totals, and the rows' weights.
+    private func scratchOfHead(_ input: StepInput) -> Int {
+        (input.shape.group + 2) * (input.rows + 1) + input.shape.group
+    }
+
     /// One head's tokens, one after another.
     private func step(
         _ index: Int, _ input: StepInput, _ logits: LogitRows, _ first: Int, _ worker: WorkerBuffers,
-        _ norms: UnsafePointer<Float>, _ evict: UnsafeMutablePointer<Int32>
+        _ findings: Findings.OfHead, _ evict: UnsafeMutablePointer<Int32>
     ) throws(KVSieveError) {
         let head = all[index]
-        prefetch(index + 1, before[0].place)
         let (tokens, group) = (input.tokens, input.shape.group)
-        let scratch = try worker.row.reserve(3 * (input.rows + 1))
+        let length = input.rows + 1
+        let scratch = try worker.row.reserve(scratchOfHead(input))
         // Where a slot's row is while the caller has not moved any.
         let standing = try worker.ranks.reserve(width + 1)
         let entries = try entries.reserve(heads * tokens) + index * tokens
-        let (newest, row, totals) = (scratch, scratch + input.rows + 1, scratch + 2 * (input.rows + 1))
+        let (exponentials, newest, totals) = (scratch, scratch + group * length, scratch + (group + 1) * length)
+        let weights = scratch + (group + 2) * length
         if tokens > 1 { for slot in 0..<living { standing[slot] = Int32(truncatingIfNeeded: slot) } }
         for i in 0..<tokens {
             let (count, place) = before[i]
             let position = first + i
+            let gain = Float(rule.gain(position + 1))
             standing[count] = Int32(truncatingIfNeeded: living + i)
-            newest.update(repeating: 0, count: count + 1)
             for g in 0..<group {
+                let row = exponentials + g * length
                 var z = logits[g * tokens + i]
+                var maximum = findings.maxima[g]
                 if tokens > 1 {
                     for slot in 0...count { row[slot] = z[Int(standing[slot])] }
                     z = UnsafePointer(row)
+                    maximum = kernels.row_maximum(z, Int64(count + 1))
                 }
-                let sum = kernels.row_exponentials(
-                    z, Int64(count + 1), kernels.row_maximum(z, Int64(count + 1)), Float(rule.gain(position + 1)), row)
-                kernels.add_scaled(row, 1 / (sum * Float(group)), Int64(count + 1), newest)
+                let sum = kernels.row_exponentials(z, Int64(count + 1), maximum, gain, row)
+                weights[g] = 1 / (sum * Float(group))
             }
+            kernels.weighted_rows(exponentials, Int64(group), Int64(length), weights, Int64(count + 1), newest)
             var entry = DecodingHead.Entry()
             entry.oldNorm = head.norm(at: position)
-            if rule.valueKernel != nil { head.addNorm(norms[i], position: position) }
+            if rule.valueKernel != nil { head.addNorm(findings.norms[i], position: position) }
             var slot = count
             if let rolling = head.rolling, let rows {
-                let at = rolling.total(newest, count + 1, place, into: totals)
+                let spare = rows.spare(index, i)
+                let at = rolling.join(
+                    newest, living: count, place, spare: spare.pointee, weights: head.weights, into: totals)
                 if count == width {
                     slot = head.worst(
-                        UnsafePointer(totals), rounded: totals, count, newest: position, minima: row)
+                        UnsafePointer(totals), rounded: totals, count, newest: position, minima: exponentials)
                 }
-                entry.oldTaken = rolling.push(
-                    newest, living: count, slot: slot, at, rows.spare(index, i))
+                entry.oldTaken = rolling.push(own: newest[count], living: count, slot: slot, at, spare)
             } else if let running = head.running, let sums {
                 let spare = sums.spare(index, i)
                 running.total(newest, living: count, into: spare.pointee, rounded: totals)
                 if count == width {
                     slot = head.worst(
-                        UnsafePointer(spare.pointee), rounded: totals, count, newest: position, minima: row)
+                        UnsafePointer(spare.pointee), rounded: totals, count, newest: position, minima: exponentials)
                 }
                 running.push(living: count, slot: slot, spare)
             }
@@ -245,5 +258,24 @@ final class DecodingLayer: @unchecked Sendable {
         living = livingBefore
         place = placeBefore
         undoable = remaining
+    }
+}
+
+/// What is known of each head's new tokens once they are checked.
+private struct Findings: @unchecked Sendable {
+    typealias OfHead = (maxima: UnsafeMutablePointer<Float>, norms: UnsafeMutablePointer<Float>)
+    /// (H) of (G, m) greatest logits and (m) squared norms.
+    private let start: UnsafeMutablePointer<Float>
+    private let group: Int
+    private let tokens: Int
+
+    init(_ heads: Int, _ input: StepInput, _ work: Workspace) throws(KVSieveError) {
+        (group, tokens) = (input.shape.group, input.tokens)
+        start = try work.head.tileSums.reserve(heads * (group + 1) * tokens)
+    }
+
+    func of(_ head: Int) -> OfHead {
+        let maxima = start + head * (group + 1) * tokens
+        return (maxima, maxima + group * tokens)
     }
 }

@@ -13,6 +13,8 @@
 // A token that takes over a slot was not there when the rows before it were made: in these its slot counts as 0. `taken` says
 // which slot the token of each row took; rows are cleared there when they become sums, until then the slots are added anew.
 
+import CSupport
+
 struct RollingScores: @unchecked Sendable {
     /// r.
     let rows: Int
@@ -48,12 +50,7 @@ struct RollingScores: @unchecked Sendable {
         kernels.add_scaled(source, 1, Int64(width), target)
     }
 
-    /// What the next step reads, asked for ahead.
-    func prefetch(_ place: Place) {
-        let index = place.index == rows ? 0 : place.index
-        prefetchLines(row(min(index + 1, rows - 1)), width)
-        prefetchLines(prefix, width)
-    }
+    func prefetch(_ place: Place) { support_prefetch(ring + (place.index == rows ? 0 : place.index)) }
 
     /// Nothing before can be undone any more.
     func settle(_ place: Place) -> Place {
@@ -72,30 +69,29 @@ struct RollingScores: @unchecked Sendable {
         return Place(index: place.index == rows ? 0 : place.index, raw: false)
     }
 
-    /// totals[s] = sum of the last r rows, `newest` among them, s < count.
-    /// - Returns: the place at which `newest` will be put.
-    func total(
-        _ newest: UnsafePointer<Float>, _ count: Int, _ place: Place, into totals: UnsafeMutablePointer<Float>
+    /// The newest row joins: totals[s] = sum of the last r rows, it among them, s < living.
+    /// - Parameters:
+    ///   - spare: where it is written.
+    ///   - weights: what the totals will be multiplied with.
+    /// - Returns: the place at which push() will put it.
+    func join(
+        _ newest: UnsafePointer<Float>, living: Int, _ place: Place, spare: UnsafeMutablePointer<Float>,
+        weights: UnsafePointer<Float>?, into totals: UnsafeMutablePointer<Float>
     ) -> Place {
         if place.index == rows { prefix.update(repeating: 0, count: width) }
         let place = placed(place)
-        let count = Int64(count)
-        totals.update(from: newest, count: Int(count))
-        kernels.add_scaled(prefix, 1, min(count, Int64(width)), totals)
-        var index = place.index + 1
-        while index < rows {
-            kernels.add_scaled(row(index), 1, min(count, Int64(width)), totals)
-            if !place.raw { break }
-            index += 1
-        }
+        let later = (place.index + 1)..<max(rows, place.index + 1)
+        kernels.roll_row(
+            newest, later.isEmpty ? nil : row(later.lowerBound), Int64(living), prefix, spare, weights, totals)
         // The rows of the block before, where it is not sums yet, and then the sums, where a token of this block came in.
         if place.raw {
-            for (first, slot) in newcomers((place.index + 1)..<rows) {
-                totals[slot] = newest[slot] + prefix[slot]
+            for index in later.dropFirst() { kernels.add_scaled(row(index), 1, Int64(living), totals) }
+            for (first, slot) in newcomers(later) {
+                totals[slot] = prefix[slot]
                 for index in first..<rows { totals[slot] += row(index)[slot] }
             }
         }
-        for (_, slot) in newcomers(0..<place.index) { totals[slot] = newest[slot] + prefix[slot] }
+        for (_, slot) in newcomers(0..<place.index) { totals[slot] = prefix[slot] }
         return place
     }
 
@@ -105,23 +101,22 @@ struct RollingScores: @unchecked Sendable {
         return rows.lazy.map { ($0, Int(taken[$0])) }.filter { $0.1 >= 0 }
     }
 
-    /// Puts the newest row at `place`. The token that it came with is its last number; it goes to `slot`, which is the slot
-    /// after the others or one that it takes over.
-    /// - Parameter spare: where it is written; the row that it replaces is there afterwards.
+    /// Puts the row that join() wrote at `place`. The token that it came with goes to `slot`, which is the slot after the
+    /// others or one that it takes over.
+    /// - Parameters:
+    ///   - own: the token's number in its own row.
+    ///   - spare: where the row was written; the one that it replaces is there afterwards.
     /// - Returns: what `taken` said of that.
     func push(
-        _ newest: UnsafePointer<Float>, living: Int, slot: Int, _ place: Place,
-        _ spare: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
+        own: Float, living: Int, slot: Int, _ place: Place, _ spare: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
     ) -> Int32 {
         swap(&ring[place.index], &spare.pointee)
         let target = row(place.index)
         let takenBefore = taken[place.index]
         taken[place.index] = Int32(truncatingIfNeeded: slot)
-        prefix[slot] = 0
-        target.update(from: newest, count: living)
         if living < width { (target + living).update(repeating: 0, count: width - living) }
-        target[slot] = newest[living]
-        add(target, to: prefix)
+        target[slot] = own
+        prefix[slot] = own
         return takenBefore
     }
 

@@ -12,12 +12,7 @@ struct RunningScores: @unchecked Sendable {
         _ newest: UnsafePointer<Float>, living: Int, into totals: UnsafeMutablePointer<Double>,
         rounded: UnsafeMutablePointer<Float>
     ) {
-        let sums = sums
-        for slot in 0..<living {
-            let total = sums[slot] + Double(newest[slot])
-            totals[slot] = total
-            rounded[slot] = Float(total)
-        }
+        kernels.run_row(newest, sums, Int64(living), totals, rounded)
         totals[living] = Double(newest[living])
         rounded[living] = newest[living]
     }

@@ -59,7 +59,7 @@ public struct StepInput: Sendable {
         try work.head.logits.reserve(shape.queryHeads * tokens * rows)
         for worker in work.workers {
             try worker.keyTile.reserve(max(Self.tile * shape.headDim, values?.dim ?? 0))
-            try worker.row.reserve(max(shape.group * tokens * shape.headDim, 2 * (rows + 1)))
+            try worker.row.reserve(shape.group * tokens * shape.headDim)
         }
     }
 
@@ -117,6 +117,12 @@ public struct StepInput: Sendable {
                 packed, Int64(count), floats, Int64(stride), Int64(columns), Int64(dim), out + first, Int64(rows))
             first += columns
         }
+    }
+
+    /// Asks for the values of new token i.
+    func prefetch(_ head: Int, _ i: Int) {
+        guard let values else { return }
+        prefetchLines(values.row(head, rows - tokens + i), bytes: values.dim * values.type.size)
     }
 
     /// Squared norm of new token i's values.
