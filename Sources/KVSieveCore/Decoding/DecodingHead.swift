@@ -110,8 +110,3 @@ struct DecodingHead: @unchecked Sendable {
 
     func norm(at position: Int) -> Float { kernel > 0 ? norms[position % kernel] : 0 }
 }
-
-/// Asks for the lines of `bytes` bytes.
-func prefetchLines(_ start: UnsafeRawPointer, bytes: Int) {
-    for offset in stride(from: 0, to: bytes, by: 64) { support_prefetch(start + offset) }
-}

@@ -126,6 +126,7 @@ struct AttentionPart: @unchecked Sendable {
             keys.type.widen(first, floats, columns.count * tiles.dim)
         } else {
             for j in 0..<columns.count {
+                if j + 8 < columns.count { prefetchLines(first + (j + 8) * keys.tokenStride, bytes: keys.rowBytes) }
                 keys.type.widen(first + j * keys.tokenStride, floats + j * tiles.dim, tiles.dim)
             }
         }

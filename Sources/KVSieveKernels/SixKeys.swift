@@ -1,0 +1,229 @@
+// Six keys against a block of query rows, for LogitColumns: sums that stay in registers, and the keys that come next.
+
+import CSupport
+
+/// a * b + c, or c and the two products of a pair of bfloat16 numbers in each lane.
+@inline(__always)
+func accumulate(_ a: Lanes, _ b: Lanes, _ c: Lanes, _ pairs: Bool) -> Lanes {
+    #if BFLOAT16
+    if pairs { return support_dot_pairs(c, a, b) }
+    #endif
+    return multiplyAdd(a, b, c)
+}
+
+/// `store` under a name that Six's own method does not hide.
+@inline(__always) private func put(_ lanes: Lanes, _ pointer: UnsafeMutablePointer<Float>) { store(lanes, pointer) }
+
+/// Six sums of one vector of rows.
+private struct Six {
+    var a = Lanes(repeating: 0)
+    var b = Lanes(repeating: 0)
+    var c = Lanes(repeating: 0)
+    var d = Lanes(repeating: 0)
+    var e = Lanes(repeating: 0)
+    var f = Lanes(repeating: 0)
+
+    @inline(__always)
+    func times(_ factor: Lanes) -> Six {
+        Six(a: a * factor, b: b * factor, c: c * factor, d: d * factor, e: e * factor, f: f * factor)
+    }
+
+    /// Writes the sums, times their rows' factors where there are some.
+    @inline(__always)
+    func store(
+        _ out: UnsafeMutablePointer<Float>, _ stride: Int, _ factors: UnsafePointer<Float>?,
+        _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes
+    ) {
+        guard let factors else { return write(out, stride, maxima, &poison) }
+        times(load(factors)).write(out, stride, maxima, &poison)
+    }
+
+    @inline(__always)
+    private func write(
+        _ out: UnsafeMutablePointer<Float>, _ stride: Int, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes
+    ) {
+        put(a, out)
+        put(b, out + stride)
+        put(c, out + 2 &* stride)
+        put(d, out + 3 &* stride)
+        put(e, out + 4 &* stride)
+        put(f, out + 5 &* stride)
+        let highest = greater(greater(greater(a, b), greater(c, d)), greater(e, f))
+        put(greater(load(maxima), highest), maxima)
+        let zero = Lanes(repeating: 0)
+        poison += a * zero + b * zero + c * zero + d * zero + e * zero + f * zero
+    }
+}
+
+/// Two vectors of rows times element d of six keys. A key's number is used up before the next is read: six of them beside
+/// the twelve sums would not fit in sixteen registers.
+@inline(__always)
+private func add(
+    _ q0: Lanes, _ q1: Lanes, _ keys: UnsafePointer<Float>, _ stride: Int, _ pairs: Bool, _ v0: inout Six,
+    _ v1: inout Six
+) {
+    var key = Lanes(repeating: keys[0])
+    v0.a = accumulate(q0, key, v0.a, pairs)
+    v1.a = accumulate(q1, key, v1.a, pairs)
+    key = Lanes(repeating: keys[stride])
+    v0.b = accumulate(q0, key, v0.b, pairs)
+    v1.b = accumulate(q1, key, v1.b, pairs)
+    key = Lanes(repeating: keys[2 &* stride])
+    v0.c = accumulate(q0, key, v0.c, pairs)
+    v1.c = accumulate(q1, key, v1.c, pairs)
+    key = Lanes(repeating: keys[3 &* stride])
+    v0.d = accumulate(q0, key, v0.d, pairs)
+    v1.d = accumulate(q1, key, v1.d, pairs)
+    key = Lanes(repeating: keys[4 &* stride])
+    v0.e = accumulate(q0, key, v0.e, pairs)
+    v1.e = accumulate(q1, key, v1.e, pairs)
+    key = Lanes(repeating: keys[5 &* stride])
+    v0.f = accumulate(q0, key, v0.f, pairs)
+    v1.f = accumulate(q1, key, v1.f, pairs)
+}
+
+/// One vector of rows times element d of six keys.
+@inline(__always)
+private func add(_ q: Lanes, _ keys: UnsafePointer<Float>, _ stride: Int, _ pairs: Bool, _ v: inout Six) {
+    v.a = accumulate(q, Lanes(repeating: keys[0]), v.a, pairs)
+    v.b = accumulate(q, Lanes(repeating: keys[stride]), v.b, pairs)
+    v.c = accumulate(q, Lanes(repeating: keys[2 &* stride]), v.c, pairs)
+    v.d = accumulate(q, Lanes(repeating: keys[3 &* stride]), v.d, pairs)
+    v.e = accumulate(q, Lanes(repeating: keys[4 &* stride]), v.e, pairs)
+    v.f = accumulate(q, Lanes(repeating: keys[5 &* stride]), v.f, pairs)
+}
+
+/// Where the cache line's worth of numbers that begins at `key` ends.
+@inline(__always)
+private func lineEnd(_ key: UnsafePointer<Float>, _ end: UnsafePointer<Float>) -> UnsafePointer<Float> {
+    end - key > 16 ? key + 16 : end
+}
+
+/// The keys that come next, asked for while sixteen numbers of these are multiplied: a line of each of the six that follow (all
+/// lines at once would fill the processor's queue of misses and stop it), and of one of the six behind those a first line.
+/// Token-major keys lie a page or more apart, and six pages looked up at once keep the loop waiting as well: this way each is
+/// known before its lines are asked for. They may lie behind the last key: asking never faults.
+private struct KeysAhead {
+    /// Floats to the key six later; 0: they were asked for already.
+    private let distance: Int
+    private let stride: Int
+    private var page: UnsafePointer<Float>
+
+    @inline(__always) init(_ keys: UnsafePointer<Float>, distance: Int, stride: Int) {
+        self.distance = distance
+        self.stride = stride
+        page = keys + 2 &* distance
+    }
+
+    @inline(__always)
+    mutating func ask(_ key: UnsafePointer<Float>) {
+        if distance == 0 { return }
+        let next = key + distance
+        support_prefetch(next)
+        support_prefetch(next + stride)
+        support_prefetch(next + 2 &* stride)
+        support_prefetch(next + 3 &* stride)
+        support_prefetch(next + 4 &* stride)
+        support_prefetch(next + 5 &* stride)
+        support_prefetch(page)
+        page += stride
+    }
+}
+
+/// Six columns of one block of `count` vectors of rows, which stand side by side in `queries`.
+@inline(__always)
+func sixColumns(
+    _ queries: UnsafePointer<Float>, _ count: Int, _ keys: UnsafePointer<Float>, _ stride: Int, _ depth: Int,
+    _ ahead: Int, _ pairs: Bool, _ factors: UnsafePointer<Float>?,
+    _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes
+) {
+    let end = keys + depth
+    var next = KeysAhead(keys, distance: ahead, stride: stride)
+    #if SIMD_512
+    if count == 4 {
+        var v0 = Six()
+        var v1 = Six()
+        var v2 = Six()
+        var v3 = Six()
+        var q = queries
+        var k = keys
+        while k < end {
+            let stop = lineEnd(k, end)
+            next.ask(k)
+            while k < stop {
+                add(load(q), load(q + laneCount), k, stride, pairs, &v0, &v1)
+                add(load(q + 2 &* laneCount), load(q + 3 &* laneCount), k, stride, pairs, &v2, &v3)
+                q += 4 &* laneCount
+                k += 1
+            }
+        }
+        v0.store(out, outStride, factors, maxima, &poison)
+        v1.store(out + laneCount, outStride, factors.map { $0 + laneCount }, maxima + laneCount, &poison)
+        v2.store(out + 2 &* laneCount, outStride, factors.map { $0 + 2 &* laneCount }, maxima + 2 &* laneCount, &poison)
+        v3.store(out + 3 &* laneCount, outStride, factors.map { $0 + 3 &* laneCount }, maxima + 3 &* laneCount, &poison)
+        return
+    }
+    if count == 3 {
+        var v0 = Six()
+        var v1 = Six()
+        var v2 = Six()
+        var q = queries
+        var k = keys
+        while k < end {
+            let stop = lineEnd(k, end)
+            next.ask(k)
+            while k < stop {
+                add(load(q), load(q + laneCount), k, stride, pairs, &v0, &v1)
+                add(load(q + 2 &* laneCount), k, stride, pairs, &v2)
+                q += 3 &* laneCount
+                k += 1
+            }
+        }
+        v0.store(out, outStride, factors, maxima, &poison)
+        v1.store(out + laneCount, outStride, factors.map { $0 + laneCount }, maxima + laneCount, &poison)
+        v2.store(out + 2 &* laneCount, outStride, factors.map { $0 + 2 &* laneCount }, maxima + 2 &* laneCount, &poison)
+        return
+    }
+    #endif
+    var done = 0
+    while done &+ 2 <= count {
+        var v0 = Six()
+        var v1 = Six()
+        var q = queries + done &* laneCount
+        var k = keys
+        while k < end {
+            let stop = lineEnd(k, end)
+            next.ask(k)
+            while k < stop {
+                add(load(q), load(q + laneCount), k, stride, pairs, &v0, &v1)
+                q += count &* laneCount
+                k += 1
+            }
+        }
+        next = KeysAhead(keys, distance: 0, stride: stride)
+        v0.store(
+            out + done &* laneCount, outStride, factors.map { $0 + done &* laneCount }, maxima + done &* laneCount,
+            &poison)
+        v1.store(
+            out + (done &+ 1) &* laneCount, outStride, factors.map { $0 + (done &+ 1) &* laneCount },
+            maxima + (done &+ 1) &* laneCount, &poison)
+        done &+= 2
+    }
+    if done < count {
+        var v0 = Six()
+        var q = queries + done &* laneCount
+        var k = keys
+        while k < end {
+            let stop = lineEnd(k, end)
+            next.ask(k)
+            while k < stop {
+                add(load(q), k, stride, pairs, &v0)
+                q += count &* laneCount
+                k += 1
+            }
+        }
+        v0.store(
+            out + done &* laneCount, outStride, factors.map { $0 + done &* laneCount }, maxima + done &* laneCount,
+            &poison)
+    }
+}
