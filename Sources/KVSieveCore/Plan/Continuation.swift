@@ -3,22 +3,22 @@
 struct Continuation: Sendable {
     /// What each layer kept.
     private let kept: [Selection]
+    /// Of each layer's cache, the new tokens included.
+    private let lengths: [CacheLength]
     /// Tokens seen before the new ones.
     private let seen: Int
-    private let new: Int
-    private let ofModel: Int
 
     init(_ kept: [Selection], seen: Int, new: Int) {
         self.kept = kept
         self.seen = seen
-        self.new = new
-        ofModel = kept.reduce(0) { $0 + $1.total + $1.heads * new }
+        let ofModel = kept.reduce(0) { $0 + $1.total + $1.heads * new }
+        lengths = kept.map { kept in
+            CacheLength(
+                seen: seen + new, new: new, heads: (0..<kept.heads).map { kept.count($0) + new }, ofModel: ofModel)
+        }
     }
 
-    func length(_ layer: Int) -> CacheLength {
-        let heads = (0..<kept[layer].heads).map { kept[layer].count($0) + new }
-        return CacheLength(seen: seen + new, new: new, heads: heads, ofModel: ofModel)
-    }
+    func length(_ layer: Int) -> CacheLength { lengths[layer] }
 
     func origin(_ layer: Int) -> Origin { Origin(kept: kept[layer], seen: seen) }
 }

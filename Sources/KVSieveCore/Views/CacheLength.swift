@@ -10,41 +10,48 @@ public struct CacheLength: Sendable, Equatable {
     public let longest: Int
     /// Rows of all heads of all layers.
     public let ofModel: Int
-    /// Rows of each head; empty where all have `longest`.
+    /// Rows of each head, `later` of which had not come yet; empty where all have `longest`.
     private let heads: [Int]
+    private let later: Int
 
     /// A prompt of `tokens` tokens, for `caches` heads of all layers.
     public init(prompt tokens: Int, caches: Int = 1) {
-        seen = tokens
-        new = tokens
-        longest = tokens
-        ofModel = tokens * caches
-        heads = []
+        self.init(seen: tokens, new: tokens, longest: tokens, ofModel: tokens * caches)
     }
 
     /// - Parameter heads: rows of each of the layer's heads.
     init(seen: Int, new: Int, heads: [Int], ofModel: Int) {
+        self.init(
+            seen: seen, new: new, longest: heads.max() ?? 0, ofModel: ofModel,
+            heads: heads.allSatisfy { $0 == heads.first } ? [] : heads)
+    }
+
+    private init(seen: Int, new: Int, longest: Int, ofModel: Int, heads: [Int] = [], later: Int = 0) {
         self.seen = seen
         self.new = new
+        self.longest = longest
         self.ofModel = ofModel
-        longest = heads.max() ?? 0
-        self.heads = heads.allSatisfy { $0 == heads.first } ? [] : heads
+        self.heads = heads
+        self.later = later
     }
+
+    /// Nothing has left yet.
+    var isPrompt: Bool { new == seen }
 
     /// Have all heads `longest` rows?
     var isEven: Bool { heads.isEmpty }
 
-    public func rows(_ head: Int) -> Int { heads.indices.contains(head) ? heads[head] : longest }
+    public func rows(_ head: Int) -> Int { heads.indices.contains(head) ? heads[head] - later : longest }
 
     /// As if the layer had this head alone.
     func of(_ head: Int) -> CacheLength {
-        heads.isEmpty ? self : CacheLength(seen: seen, new: new, heads: [rows(head)], ofModel: ofModel)
+        heads.isEmpty ? self : CacheLength(seen: seen, new: new, longest: rows(head), ofModel: ofModel)
     }
 
     /// As it was `tokens` new tokens earlier.
     func before(_ tokens: Int) -> CacheLength {
         CacheLength(
-            seen: seen - tokens, new: new - tokens, heads: (heads.isEmpty ? [longest] : heads).map { $0 - tokens },
-            ofModel: ofModel)
+            seen: seen - tokens, new: new - tokens, longest: longest - tokens, ofModel: ofModel, heads: heads,
+            later: later + tokens)
     }
 }

@@ -46,19 +46,13 @@ public struct LayerView: Sendable {
         self.queries = queries
         self.keys = keys
         self.values = values
-        for tensor in [keys, values].compactMap({ $0 }) {
-            try Self.check(tensor, "heads", tensor.heads, shape.heads, "the model's kv_heads")
-            try Self.check(
-                tensor, "tokens", tensor.tokens, length.longest,
-                length.new == length.seen
-                    ? "what the sequence has in other tensors and layers"
-                    : "the most rows that a head of layer \(layer) kept and \(length.new) new ones")
-        }
+        if let keys { try Self.check(keys, shape, length, layer) }
+        if let values { try Self.check(values, shape, length, layer) }
         if let keys { try Self.check(keys, "dim", keys.dim, shape.headDim, "the model's head_dim") }
         if let queries {
             try Self.check(queries, "heads", queries.heads, shape.queryHeads, "the model's query_heads")
             try Self.check(queries, "dim", queries.dim, shape.headDim, "the model's head_dim")
-            let tokens = length.new == length.seen ? "tokens" : "new tokens"
+            let tokens = length.isPrompt ? "tokens" : "new tokens"
             try Self.check(
                 queries, "tokens", queries.tokens, rows,
                 needs.contains(.allQueries) ? "all \(tokens)" : "min(window \(window), \(tokens) \(length.new))")
@@ -85,11 +79,23 @@ public struct LayerView: Sendable {
         return tensor
     }
 
+    /// Keys or values: a row for each row of the cache.
     private static func check(
-        _ tensor: TensorView, _ field: StaticString, _ value: Int, _ expected: Int, _ what: String
+        _ tensor: TensorView, _ shape: ModelShape, _ length: CacheLength, _ layer: Int
+    ) throws(KVSieveError) {
+        try check(tensor, "heads", tensor.heads, shape.heads, "the model's kv_heads")
+        try check(
+            tensor, "tokens", tensor.tokens, length.longest,
+            length.isPrompt
+                ? "what the sequence has in other tensors and layers"
+                : "the most rows that a head of layer \(layer) kept and \(length.new) new ones")
+    }
+
+    private static func check(
+        _ tensor: TensorView, _ field: StaticString, _ value: Int, _ expected: Int, _ what: @autoclosure () -> String
     ) throws(KVSieveError) {
         guard value == expected else {
-            throw KVSieveError(.shape, "\(tensor.name).\(field) is \(value); expected \(expected), \(what)")
+            throw KVSieveError(.shape, "\(tensor.name).\(field) is \(value); expected \(expected), \(what())")
         }
     }
 }
