@@ -66,11 +66,6 @@ struct AhaKV: Method {
         return max(gain, floor)
     }
 
-    /// g of the last rows of a sequence of `tokens` tokens.
-    static func gains(tokens: Int, rows: Int, budget: Int, floor: Double) -> [Float] {
-        (0..<rows).map { Float(gain(seen: tokens - rows + $0 + 1, budget: budget, floor: floor)) }
-    }
-
     var decodeRule: DecodeRule? {
         let (budget, floor) = (budget, gainFloor)
         return DecodeRule(
@@ -82,9 +77,11 @@ struct AhaKV: Method {
         _ layer: LayerView, _ frame: Frame, _ work: Workspace, into scores: LayerScores
     ) throws(KVSieveError) {
         try scores.reserve(rows: heads, units: frame.units)
-        let rows = min(window, layer.length.new)
-        let gains = Self.gains(tokens: layer.length.seen, rows: rows, budget: budget, floor: gainFloor)
-        try WindowAttention(layer, gains: gains).forEachHead(work) { columns in
+        let before = layer.length.seen - min(window, layer.length.new)
+        let attention = try WindowAttention(layer, work) { row in
+            Self.gain(seen: before + row + 1, budget: budget, floor: gainFloor)
+        }
+        try attention.forEachHead(work) { columns in
             columns.divide(by: columns.group)
             columns.store(frame, into: scores)
         }

@@ -50,7 +50,10 @@ struct Attention: Sendable, CustomTestStringConvertible {
         /// Column sums of each key/value head, (sum rows, T) one after another.
         func columns(_ work: Workspace, perQueryHead: Bool = false) throws -> [[Float]] {
             var all: [[Float]] = []
-            try WindowAttention(view, gains: attention.gains).forEachHead(work, perQueryHead: perQueryHead) {
+            let gains = attention.gains
+            let window =
+                try gains.isEmpty ? WindowAttention(view) : WindowAttention(view, work) { Double(gains[$0]) }
+            try window.forEachHead(work, perQueryHead: perQueryHead) {
                 (columns: HeadColumns) throws(KVSieveError) in
                 #expect(columns.head == all.count)
                 all.append(Array(UnsafeBufferPointer(start: columns.sums, count: columns.sumRows * attention.tokens)))

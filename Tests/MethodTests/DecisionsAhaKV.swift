@@ -15,6 +15,11 @@ import Testing
             "ahakv", weights, window: window, group: group, values: values, plain.merging(changes) { $1 })
     }
 
+    /// g of the last rows of a prompt.
+    private func gains(tokens: Int, rows: Int, budget: Int, floor: Double) -> [Float] {
+        (0..<rows).map { Float(AhaKV.gain(seen: tokens - rows + $0 + 1, budget: budget, floor: floor)) }
+    }
+
     private func expectGains(_ gains: [Float], _ worked: [Double], _ at: SourceLocation = #_sourceLocation) {
         #expect(gains.count == worked.count, sourceLocation: at)
         for (gain, expected) in zip(gains, worked) {
@@ -24,8 +29,8 @@ import Testing
 
     /// T 12, W 3, C 10: the rows have seen 10, 11 and 12 tokens. 10 is C: gain 0; then sqrt(2 ln 1.1), sqrt(2 ln 1.2).
     @Test func A1_rowsCountTheTokensSeenTheirOwnIncluded() {
-        expectGains(AhaKV.gains(tokens: 12, rows: 3, budget: 10, floor: 0), [0, 0.436_600_9, 0.603_856_9])
-        #expect(AhaKV.gains(tokens: 9, rows: 3, budget: 10, floor: 0) == [0, 0, 0])
+        expectGains(gains(tokens: 12, rows: 3, budget: 10, floor: 0), [0, 0.436_600_9, 0.603_856_9])
+        #expect(gains(tokens: 9, rows: 3, budget: 10, floor: 0) == [0, 0, 0])
     }
 
     /// Flat rows (gain 0) count: with all rows flat only the values decide, where the attention would have said 2.
@@ -49,8 +54,8 @@ import Testing
         }
         #expect(try dropped(0) == [2, 10])
         #expect(try dropped(1) == [5, 10])
-        expectGains(AhaKV.gains(tokens: 12, rows: 2, budget: 10, floor: 0.5), [0.5, 0.603_856_9])
-        expectGains(AhaKV.gains(tokens: 12, rows: 2, budget: 10, floor: 1), [1, 1])
+        expectGains(gains(tokens: 12, rows: 2, budget: 10, floor: 0.5), [0.5, 0.603_856_9])
+        expectGains(gains(tokens: 12, rows: 2, budget: 10, floor: 1), [1, 1])
     }
 
     /// Only the last W rows count: queries before them are not handed over at all, so every candidate has W terms.
@@ -118,6 +123,6 @@ import Testing
     /// C = 10, of which 3 are recent and 2 sinks: the gain of a row that has seen 20 is sqrt(2 ln(20 / 10)) for the whole of
     /// C, not of what is left.
     @Test func A11_theWholeBudgetIsInTheGain() {
-        expectGains(AhaKV.gains(tokens: 20, rows: 1, budget: 10, floor: 0), [1.177_410_0])
+        expectGains(gains(tokens: 20, rows: 1, budget: 10, floor: 0), [1.177_410_0])
     }
 }

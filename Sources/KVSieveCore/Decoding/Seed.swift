@@ -16,9 +16,9 @@ extension DecodingLayer {
                 throw KVSieveError(.null, "queries or keys are NULL, but layer \(layer.layer) reads them")
             }
             rows = queries.tokens
-            let gains = (0..<rows).map { Float(rule.gain(layer.length.seen - rows + $0 + 1)) }
-            if work.statistics != .rows { try WindowAttention(layer, gains: gains).forEachHead(work) { _ in } }
-            try seedRows(layer, queries, keys, gains, selection, work)
+            let attention = try WindowAttention(layer, work) { rule.gain(layer.length.seen - rows + $0 + 1) }
+            if work.statistics != .rows { try attention.forEachHead(work) { _ in } }
+            try seedRows(layer, queries, keys, attention, selection, work)
         } else {
             let sums = work.statistics == .columns ? work.intermediate : try AllQueryAttention(layer).sums(work)
             for head in 0..<heads {
@@ -46,8 +46,8 @@ extension DecodingLayer {
     }
 
     private func seedRows(
-        _ layer: LayerView, _ queries: TensorView, _ keys: TensorView, _ gains: [Float], _ selection: Selection,
-        _ work: Workspace
+        _ layer: LayerView, _ queries: TensorView, _ keys: TensorView, _ attention: WindowAttention,
+        _ selection: Selection, _ work: Workspace
     ) throws(KVSieveError) {
         let (group, rows, dim, tile) = (layer.shape.group, queries.tokens, layer.shape.headDim, StepInput.tile)
         for worker in work.workers {
@@ -61,7 +61,7 @@ extension DecodingLayer {
             let packed = try worker.row.reserve(group * rows * dim)
             for row in 0..<(group * rows) {
                 queries.type.widen(queries.row(index * group + row / rows, row % rows), packed + row * dim, dim)
-                let factor = layer.shape.scale * gains[row % rows]
+                let factor = layer.shape.scale * attention.gain(row % rows)
                 for d in 0..<dim { packed[row * dim + d] *= factor }
             }
             let floats = try worker.keyTile.reserve(tile * dim)

@@ -23,13 +23,10 @@ final class ThreadPool: @unchecked Sendable {
         support_lock_destroy(lock)
     }
 
-    /// body(item, a worker's buffers) for each of 0 ..< items. When several fail, the lowest item's error is thrown.
-    func run(
-        _ items: Int, _ workers: [WorkerBuffers],
-        _ body: @Sendable (_ item: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Void
-    ) throws(KVSieveError) {
-        try withoutActuallyEscaping(body) { (body) throws(KVSieveError) in
-            var job = Job(workers: workers, lock: lock, body: body)
+    /// Each of 0 ..< items once, with a worker's buffers. When several fail, the lowest item's error is thrown.
+    func run<Work: Piecework>(_ items: Int, _ workers: [WorkerBuffers], _ work: Work) throws(KVSieveError) {
+        let error = withUnsafePointer(to: work) { work -> KVSieveError? in
+            var job = Job(workers: workers, lock: lock, work: PointedWork(pointer: work))
             withUnsafeMutablePointer(to: &job) {
                 support_pool_run(
                     pool, Int32(truncatingIfNeeded: items),
@@ -37,8 +34,9 @@ final class ThreadPool: @unchecked Sendable {
                         Job.run(context.assumingMemoryBound(to: Job.self), Int(item), Int(worker))
                     }, $0)
             }
-            if let error = job.error { throw error }
+            return job.error
         }
+        if let error { throw error }
     }
 }
 
@@ -46,13 +44,14 @@ final class ThreadPool: @unchecked Sendable {
 private struct Job {
     let workers: [WorkerBuffers]
     let lock: OpaquePointer
-    let body: @Sendable (Int, WorkerBuffers) throws(KVSieveError) -> Void
+    /// PointedWork.
+    let work: any Piecework
     /// The lowest item that failed, and how.
     var failed = Int.max
     var error: KVSieveError?
 
     static func run(_ job: UnsafeMutablePointer<Job>, _ item: Int, _ worker: Int) {
-        do throws(KVSieveError) { try job.pointee.body(item, job.pointee.workers[worker]) } catch {
+        do throws(KVSieveError) { try job.pointee.work.work(on: item, with: job.pointee.workers[worker]) } catch {
             support_lock(job.pointee.lock)
             if item < job.pointee.failed {
                 job.pointee.failed = item

@@ -55,6 +55,14 @@ public final class Workspace: @unchecked Sendable {
     /// What the workers share while they are on one head: the caller's.
     var head: HeadBuffers { caller.head }
     let columns: Buffer<Float>
+    /// One a row of the window.
+    let gains: Buffer<Float>
+    /// Sums over a layer's heads, in double.
+    let headSums: Buffer<Double>
+    /// Two counts a head, while what the heads keep is chosen.
+    let headCounts: Buffer<Int>
+    /// Two counts a layer, while layers share a budget.
+    let layerCounts: Buffer<Int>
     /// Maximum and 1/sum of every row of the softmax that WindowAttention made last, (Hq, W, 2).
     let rowStatistics: Buffer<Float>
     /// Whose they are: what a decoding sequence begins with need not be computed twice.
@@ -70,24 +78,45 @@ public final class Workspace: @unchecked Sendable {
         intermediate = LayerScores(account)
         results = ResultMemory(account)
         columns = Buffer(account)
+        gains = Buffer(account)
+        headSums = Buffer(account)
+        headCounts = Buffer(account)
+        layerCounts = Buffer(account)
         rowStatistics = Buffer(account)
     }
 
     /// Work on each of 0 ..< items once, on the plan's threads. When several fail, the lowest item's error is thrown:
     /// which thread was faster does not show.
+    func forEach(_ items: Int, _ work: some Piecework) throws(KVSieveError) {
+        if runsAlone(items) {
+            for item in 0..<items { try work.work(on: item, with: caller) }
+        } else {
+            try currentPool().run(items, workers, work)
+        }
+    }
+
+    /// The same with a closure, which other threads are given a copy of on the heap.
     func forEach(
         _ items: Int, _ body: @Sendable (_ item: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Void
     ) throws(KVSieveError) {
-        if threads == 1 || items == 1 {
+        if runsAlone(items) {
             for item in 0..<items { try body(item, caller) }
-            return
-        }
-        if pool == nil {
-            guard let made = ThreadPool(threads) else {
-                throw KVSieveError(.memory, "out of memory: no room for \(threads) threads")
+        } else {
+            let pool = try currentPool()
+            try withoutActuallyEscaping(body) { (body) throws(KVSieveError) in
+                try pool.run(items, workers, ClosureWork(body: body))
             }
-            pool = made
         }
-        try pool?.run(items, workers, body)
+    }
+
+    private func runsAlone(_ items: Int) -> Bool { threads == 1 || items == 1 }
+
+    private func currentPool() throws(KVSieveError) -> ThreadPool {
+        if let pool { return pool }
+        guard let made = ThreadPool(threads) else {
+            throw KVSieveError(.memory, "out of memory: no room for \(threads) threads")
+        }
+        pool = made
+        return made
     }
 }

@@ -22,7 +22,8 @@ public struct AllQueryAttention {
         let sums = work.intermediate
         try sums.reserve(rows: layer.shape.heads, units: layer.length.longest)
         for head in 0..<layer.shape.heads { sums.row(head).update(repeating: 0) }
-        // The longest first: buffers are reserved once.
+        // The longest first: buffers are reserved once, and threads that share its heads share those of all.
+        var sideBySide = true
         var end = layer.length.new
         while end > 0 {
             let first = max(0, end - Self.block)
@@ -30,7 +31,7 @@ public struct AllQueryAttention {
             let part = LayerView(
                 layer, before: later, queries: queries.tokens(first..<end),
                 keys: keys.tokens(0..<(layer.length.longest - later)))
-            try WindowAttention(part).forEachHead(work) { columns in
+            sideBySide = try WindowAttention(part).forEachHead(work, sideBySide: sideBySide) { columns in
                 columns.divide(by: columns.group)
                 columns.add(to: sums)
             }

@@ -57,7 +57,7 @@ struct AttentionPart: @unchecked Sendable {
         }
         let shape = attention.layer.shape
         let query = attention.queries.row(head * shape.group + source.head, source.row)
-        let factor = shape.scale * (attention.gains.isEmpty ? 1 : attention.gains[source.row])
+        let factor = shape.scale * attention.gain(source.row)
         if tiles.usesPairs {
             UnsafeMutableRawPointer(target).copyMemory(from: query, byteCount: tiles.words * 4)
         } else {

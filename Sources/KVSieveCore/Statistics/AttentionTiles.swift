@@ -78,13 +78,8 @@ struct AttentionTiles: Sendable {
         } else {
             for worker in others { worker.head.logits.release() }
         }
-        for buffers in [work.head] + (sideBySide ? others.map { $0.head } : []) {
-            try buffers.queryRows.reserve(packedFloats)
-            try buffers.logits.renew(held * Self.tile * partRows)
-            try buffers.tileMaxima.reserve((count + 1) * partRows)
-            try buffers.tileSums.reserve((count + 1) * partRows)
-            try buffers.tileWeights.reserve(count * partRows)
-        }
+        try reserve(work.head)
+        if sideBySide { for worker in others { try reserve(worker.head) } }
         for worker in work.workers {
             if usesBLAS { try worker.matrices.reserve(MatrixProduct.bufferBytes) }
             if !keysAreReadInPlace { try worker.keyTile.reserve(Self.tile * dim) }
@@ -92,16 +87,22 @@ struct AttentionTiles: Sendable {
         }
     }
 
+    private func reserve(_ buffers: HeadBuffers) throws(KVSieveError) {
+        try buffers.queryRows.reserve(packedFloats)
+        try buffers.logits.renew(held * Self.tile * partRows)
+        try buffers.tileMaxima.reserve((count + 1) * partRows)
+        try buffers.tileSums.reserve((count + 1) * partRows)
+        try buffers.tileWeights.reserve(count * partRows)
+    }
+
     /// sums[j] += the columns of all rows of one key/value head; a row of sums a query head when the layout pads each.
     /// - Parameter worker: the one whose head it is; nil: all threads share it.
     func addColumns(
         _ head: Int, _ work: Workspace, by worker: WorkerBuffers? = nil, _ sums: UnsafeMutablePointer<Float>
     ) throws(KVSieveError) {
-        func forEachTile(
-            _ body: @Sendable (_ tile: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Void
-        ) throws(KVSieveError) {
-            guard let worker else { return try work.forEach(count, body) }
-            for tile in 0..<count { try body(tile, worker) }
+        func forEachTile(_ piecework: some Piecework) throws(KVSieveError) {
+            guard let worker else { return try work.forEach(count, piecework) }
+            for tile in 0..<count { try piecework.work(on: tile, with: worker) }
         }
         let out = PointerBox(sums)
         var first = 0
@@ -109,15 +110,26 @@ struct AttentionTiles: Sendable {
             let part = try AttentionPart(
                 self, head: head, rows: first..<min(first + partRows, layout.padded), worker?.head ?? work.head, work)
             part.pack()
-            try forEachTile { (tile: Int, worker: WorkerBuffers) throws(KVSieveError) in
-                try part.exponentials(tile, worker)
-            }
+            try forEachTile(FirstReading(part: part))
             part.join()
-            try forEachTile { (tile: Int, worker: WorkerBuffers) throws(KVSieveError) in
-                if tile >= part.tiles.held { try part.exponentials(tile, worker) }
-                try part.addColumns(tile, worker, out.pointer)
-            }
+            try forEachTile(SecondReading(part: part, sums: out))
             first = part.rows.upperBound
         }
+    }
+}
+
+private struct FirstReading: Piecework {
+    let part: AttentionPart
+
+    func work(on tile: Int, with worker: WorkerBuffers) throws(KVSieveError) { try part.exponentials(tile, worker) }
+}
+
+private struct SecondReading: Piecework {
+    let part: AttentionPart
+    let sums: PointerBox<Float>
+
+    func work(on tile: Int, with worker: WorkerBuffers) throws(KVSieveError) {
+        if tile >= part.tiles.held { try part.exponentials(tile, worker) }
+        try part.addColumns(tile, worker, sums.pointer)
     }
 }

@@ -16,16 +16,28 @@
 // 3.13 and 1.84, 3.18 and 1.82. Up to 16,384 tokens, where logits stay in the last-level cache, the two are the same within 1 %.
 // Neither depends on the number of threads, nor do the sums: every tile is one thread's, rows are added in order.
 
-public struct WindowAttention: Sendable {
+public struct WindowAttention: @unchecked Sendable {
     let layer: LayerView
     let queries: TensorView
     let keys: TensorView
     /// W, or as many as there are new tokens.
     public let rows: Int
-    /// g_i of the W rows; empty: all 1.
-    let gains: [Float]
+    /// g_i of the W rows, in the workspace until the next attention with gains; nil: all 1.
+    private let gains: UnsafePointer<Float>?
 
-    public init(_ layer: LayerView, gains: [Float] = []) throws(KVSieveError) {
+    public init(_ layer: LayerView) throws(KVSieveError) { try self.init(layer, gains: nil) }
+
+    /// - Parameter gain: g_i of row i < W.
+    public init(
+        _ layer: LayerView, _ work: Workspace, gain: (_ row: Int) -> Double
+    ) throws(KVSieveError) {
+        let rows = layer.queries?.tokens ?? 0
+        let gains = try work.gains.reserve(rows)
+        for row in 0..<rows { gains[row] = Float(gain(row)) }
+        try self.init(layer, gains: UnsafePointer(gains))
+    }
+
+    private init(_ layer: LayerView, gains: UnsafePointer<Float>?) throws(KVSieveError) {
         guard let queries = layer.queries, let keys = layer.keys else {
             throw KVSieveError(.null, "queries or keys are NULL, but layer \(layer.layer) reads them")
         }
@@ -36,26 +48,30 @@ public struct WindowAttention: Sendable {
         self.gains = gains
     }
 
+    /// g_i.
+    func gain(_ row: Int) -> Float { gains.map { $0[row] } ?? 1 }
+
     /// Column sums of each key/value head, heads in order.
     /// - Parameters:
     ///   - perQueryHead: one row of sums for each query head of the group instead of one for the group.
+    ///   - sideBySide: may each thread have heads of its own?
     ///   - body: gets a head's sums, which are its own to change; called once a head, on the calling thread.
+    /// - Returns: had each thread heads of its own?
+    @discardableResult
     public func forEachHead(
-        _ work: Workspace, perQueryHead: Bool = false, _ body: (HeadColumns) throws(KVSieveError) -> Void
-    ) throws(KVSieveError) {
+        _ work: Workspace, perQueryHead: Bool = false, sideBySide: Bool = true,
+        _ body: (HeadColumns) throws(KVSieveError) -> Void
+    ) throws(KVSieveError) -> Bool {
         let sumRows = perQueryHead ? layer.shape.group : 1
         let rowLayout = RowLayout(group: layer.shape.group, window: rows, padEachHead: perQueryHead)
         let stride = sumRows * layer.length.longest
         try work.rowStatistics.reserve(2 * layer.shape.queryHeads * rows)
         let whole = AttentionTiles(self, rowLayout, sumRows: sumRows, tokens: layer.length.longest)
-        if whole.headsGoSideBySide(work) {
+        let sideBySide = sideBySide && whole.headsGoSideBySide(work)
+        if sideBySide {
             let sums = PointerBox(try work.columns.reserve(layer.shape.heads * stride))
             try whole.reserve(work, sideBySide: true)
-            try work.forEach(layer.shape.heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
-                let own = sums.pointer + head * stride
-                own.update(repeating: 0, count: stride)
-                try whole.addColumns(head, work, by: worker, own)
-            }
+            try work.forEach(layer.shape.heads, WholeHeads(tiles: whole, workspace: work, sums: sums, stride: stride))
             for head in 0..<layer.shape.heads {
                 try body(
                     HeadColumns(layer: layer, head: head, sums: sums.pointer + head * stride, sumRows: sumRows))
@@ -71,6 +87,22 @@ public struct WindowAttention: Sendable {
             }
         }
         work.statistics = .rows
+        return sideBySide
+    }
+}
+
+/// Column sums of heads that are each one worker's.
+private struct WholeHeads: Piecework {
+    let tiles: AttentionTiles
+    let workspace: Workspace
+    let sums: PointerBox<Float>
+    /// Floats of a head's sums.
+    let stride: Int
+
+    func work(on head: Int, with worker: WorkerBuffers) throws(KVSieveError) {
+        let own = sums.pointer + head * stride
+        own.update(repeating: 0, count: stride)
+        try tiles.addColumns(head, workspace, by: worker, own)
     }
 }
 

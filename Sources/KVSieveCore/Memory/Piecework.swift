@@ -1,0 +1,23 @@
+// What the plan's threads do, an item at a time. A value and not a closure: a closure that other threads call is copied to the
+// heap, a value stays on the caller's stack.
+
+protocol Piecework: Sendable {
+    /// - Parameter worker: nobody else's for the time being.
+    func work(on item: Int, with worker: WorkerBuffers) throws(KVSieveError)
+}
+
+/// A closure as piecework, for calls that may allocate.
+struct ClosureWork: Piecework {
+    let body: @Sendable (_ item: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Void
+
+    func work(on item: Int, with worker: WorkerBuffers) throws(KVSieveError) { try body(item, worker) }
+}
+
+/// Piecework on the caller's stack. Of one word, so that `any Piecework` holds it without memory of its own.
+struct PointedWork<Work: Piecework>: Piecework, @unchecked Sendable {
+    let pointer: UnsafePointer<Work>
+
+    func work(on item: Int, with worker: WorkerBuffers) throws(KVSieveError) {
+        try pointer.pointee.work(on: item, with: worker)
+    }
+}
