@@ -89,8 +89,8 @@ struct AhaKV: Method {
     }
 
     func budgets(
-        after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace
-    ) throws(KVSieveError) -> BudgetUpdate {
-        .layer(layer, each: budget - window - sinks, heads: heads)
+        after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace, into budgets: BudgetTable
+    ) throws(KVSieveError) {
+        budgets.shrink(layer, to: budget - window - sinks)
     }
 }

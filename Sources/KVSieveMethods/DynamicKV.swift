@@ -68,38 +68,29 @@ struct DynamicKV: Method {
     func firstRemembered(after layer: Int) -> Int { 0 }
 
     func budgets(
-        after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace
-    ) throws(KVSieveError) -> BudgetUpdate {
-        // What each layer holds; of a prompt, where all have P candidates, one number.
-        let held = scores.layers.map { Int(min(cap * Double(base), Double($0?.units ?? 0))) }
+        after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace, into budgets: BudgetTable
+    ) throws(KVSieveError) {
         let divides = (layer + 1) % every == 0 || layer == layers - 1  // D7
-        guard divides else { return .layer(layer, each: held[layer], heads: heads) }
+        guard divides else { return budgets.shrink(layer, to: held(scores, layer)) }
         let seen = layer + 1
-        let won = try RankShare.counts(scores.layers.compactMap { $0 }, places: base * heads * seen, work)
-        var shares = won.map { $0 / seen }
-        if seen == layers { shares[layer] += base * heads - shares.reduce(0, +) }
-        let units = divide(shares, held.max() ?? 0)
+        let won = try RankShare.counts(scores.layers, places: base * heads * seen, work)
+        let missing = seen == layers ? base * heads - won.reduce(0) { $0 + $1 / seen } : 0
+        func share(_ i: Int) -> Int { won[i] / seen + (i == layer ? missing : 0) }
+        let shares = (0..<seen).reduce(0) { $0 + share($1) }
+        let first = (0..<seen).reduce(0) { max($0, held(scores, $1)) }
+        // D3: rounded as published, float32 and all.
+        func scaled(_ i: Int) -> Int { shares == 0 ? 0 : Int(Float(first) * (Float(share(i)) / Float(shares))) }
+        let total = base * layers
+        let divisor = Double((0..<seen).reduce(0) { $0 + scaled($1) }) / Double(total)
+        func units(_ i: Int) -> Int { divisor > 0 ? Int(floorDivision(Double(scaled(i)), divisor)) : total / seen }
+        let rest = total - (0..<seen).reduce(0) { $0 + units($1) }
         // D1: never more than the first share, which is all that a layer holds.
-        return .layers(each: zip(units, held).map { min($0, $1) }, heads: heads)
+        for i in 0..<seen { budgets.shrink(i, to: min(units(i) + (i == layer ? rest : 0), held(scores, i))) }
     }
 
-    /// Units for each layer seen, from its share: together base * L. D3: rounded as published, float32 and all.
-    private func divide(_ shares: [Int], _ first: Int) -> [Int] {
-        let total = base * layers
-        let sum = shares.reduce(0, +)
-        let scaled = shares.map { share in
-            sum == 0 ? 0 : Int(Float(first) * (Float(share) / Float(sum)))
-        }
-        let scaledSum = scaled.reduce(0, +)
-        var units: [Int]
-        if scaledSum == 0 {
-            units = shares.map { _ in total / shares.count }
-        } else {
-            let divisor = Double(scaledSum) / Double(total)
-            units = scaled.map { Int(floorDivision(Double($0), divisor)) }
-        }
-        units[units.count - 1] += total - units.reduce(0, +)
-        return units.map { max($0, 0) }
+    /// What a layer holds at first; of a prompt, where all have P candidates, one number.
+    private func held(_ scores: ScoreTable, _ layer: Int) -> Int {
+        Int(min(cap * Double(base), Double(scores.layers[layer]?.units ?? 0)))
     }
 
     /// Python's a // b for floats, b > 0 and a >= 0: by the remainder, so that 6.0 // 0.1 is 59.

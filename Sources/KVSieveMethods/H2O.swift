@@ -21,12 +21,10 @@ struct H2O: Method {
     let window = 1
     private let budget: Int
     private let recent: Int
-    private let heads: Int
 
     init(_ settings: Settings, _ shape: ModelShape) {
         budget = settings.int(Shared.budget)
         recent = max(1, Int(Double(budget) * settings[Self.recentRatio]))
-        heads = shape.heads
     }
 
     func needs(layer: Int) -> Needs { [.queries, .keys, .allQueries] }
@@ -42,9 +40,9 @@ struct H2O: Method {
     }
 
     func budgets(
-        after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace
-    ) throws(KVSieveError) -> BudgetUpdate {
-        .layer(layer, each: budget - recent, heads: heads)
+        after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace, into budgets: BudgetTable
+    ) throws(KVSieveError) {
+        budgets.shrink(layer, to: budget - recent)
     }
 
     var decodeRule: DecodeRule? { DecodeRule(budget: budget, recent: recent, evidence: .allRows) }

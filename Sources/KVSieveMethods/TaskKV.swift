@@ -88,7 +88,7 @@ struct TaskKV: Method {
             columns.store(frame, pooled: .mean, kernel: kernel, into: scores)  // T7
             try vectors.add(columns)
         }
-        vectors.mark(scores)
+        try vectors.mark(scores)
     }
 
     /// f(l) before the budget is looked at (T3). As one quotient, so that whole numbers come out whole.
@@ -113,23 +113,40 @@ struct TaskKV: Method {
     }
 
     func budgets(
-        after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace
-    ) throws(KVSieveError) -> BudgetUpdate {
+        after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace, into budgets: BudgetTable
+    ) throws(KVSieveError) {
         let wanted = Self.fullHeads(layer: layer, layers: layers, heads: heads, beta: beta, top: top)
         let tokens = frame.length.seen
         let (full, middle) = Self.share(
             slots: slots(tokens), tokens: tokens, heads: heads, protected: sinks + recent, full: wanted)
-        var units = Array(repeating: min(middle, frame.units), count: heads)
-        for head in Self.chosen(scores.layers[layer]?.marks ?? [], full) { units[head] = frame.units }
-        return BudgetUpdate(first: layer, units: [units])
+        let chosen = ChosenHeads(scores.layers[layer]?.marks ?? Numbers(), full)
+        for head in 0..<heads where !chosen.contains(head) { budgets.shrink(layer, head: head, to: middle) }
+    }
+}
+
+/// The full - 1 farthest heads and the nearest of the rest (T2); equal distances: the lower head, for either (T8).
+struct ChosenHeads<Distances: RandomAccessCollection<Float>> where Distances.Index == Int {
+    private let distances: Distances
+    /// How many are chosen because they are far.
+    private let far: Int
+    private var nearest: Int?
+
+    init(_ distances: Distances, _ full: Int) {
+        self.distances = distances
+        far = full <= 1 || full >= distances.count ? full : full - 1
+        if far == full { return }
+        for head in distances.indices where farther(than: head) >= far {
+            if let nearest, distances[head] >= distances[nearest] { continue }
+            nearest = head
+        }
     }
 
-    /// The full - 1 farthest heads and the nearest of the rest (T2); equal distances: the lower head, for either (T8).
-    static func chosen(_ distances: [Float], _ full: Int) -> [Int] {
-        let farthestFirst = distances.indices.sorted { (distances[$0], $1) > (distances[$1], $0) }
-        if full <= 1 || full >= distances.count { return Array(farthestFirst.prefix(full)) }
-        let rest = farthestFirst.dropFirst(full - 1)
-        let nearest = rest.min { (distances[$0], $0) < (distances[$1], $1) }
-        return Array(farthestFirst.prefix(full - 1)) + (nearest.map { [$0] } ?? [])
+    func contains(_ head: Int) -> Bool { head == nearest || farther(than: head) < far }
+
+    /// How many heads come before this one when the farthest is first.
+    private func farther(than head: Int) -> Int {
+        distances.indices.count { other in
+            distances[other] > distances[head] || distances[other] == distances[head] && other < head
+        }
     }
 }

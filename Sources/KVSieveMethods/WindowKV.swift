@@ -97,10 +97,10 @@ struct WindowKV: Method {
     }
 
     func budgets(
-        after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace
-    ) throws(KVSieveError) -> BudgetUpdate {
+        after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace, into budgets: BudgetTable
+    ) throws(KVSieveError) {
         let over = frame.candidates.count - groupBudgets[layer / shared]
         let drop = (over + size - 1) / size
-        return .layer(layer, each: max(0, frame.units - drop), heads: heads)
+        budgets.shrink(layer, to: frame.units - drop)
     }
 }

@@ -68,7 +68,7 @@ private let counts = [1, 2, 3, 17, 100, 2049]
                 return UnsafeBufferPointer(copy)
             }
             defer { pointers.forEach { $0.deallocate() } }
-            let many = pointers.withUnsafeBufferPointer { RankThreshold($0, places: places, histogram: &histogram) }
+            let many = RankThreshold(places: places, histogram: &histogram) { body in pointers.forEach(body) }
             #expect((many.key, many.above) == (one.key, one.above), "place \(places), seed 7")
         }
     }

@@ -88,7 +88,7 @@ private let frames = [
             #expect(
                 refusal { _ = try Selection(frames[0], makeScores(account, rows), units: [50, 50, 50, 50], work) }?.kind
                     == .memory, "limit \(limit)")
-            let before = work.caller.ranks.capacity * 4 + work.caller.histogram.capacity * 8
+            let before = (work.caller.histogram.capacity + work.headCounts.capacity) * 8
             #expect(account.held == before, "limit \(limit): more than the workspace is held")
         }
         withExtendedLifetime(whole) {}

@@ -44,7 +44,7 @@ private final class Values {
             #expect(sums == columns[head], "the columns are only read")
         }
         let scores = LayerScores(work.account)
-        vectors.mark(scores)
+        try vectors.mark(scores)
         let exact = columns.indices.map { head in
             stableOrder(columns[head]).prefix(best).reduce([Double](repeating: 0, count: values.dim)) { sum, token in
                 zip(sum, values.row(head, token)).map { $0 + Double(columns[head][token]) * $1 }
@@ -54,7 +54,7 @@ private final class Values {
         let distances = exact.map { vector in
             zip(vector, centre).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot()
         }
-        return (scores.marks, distances)
+        return (Array(scores.marks), distances)
     }
 
     @Test(arguments: elementTypes, Layout.allCases) func marksAreDistancesFromTheCentre(

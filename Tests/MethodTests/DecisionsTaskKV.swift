@@ -139,9 +139,14 @@ import Testing
 
     /// Equal distances: the lower head counts as farther, and as nearer. Two heads are always equally far from their mean.
     @Test func T8_equalDistancesGoToTheLowerHead() throws {
-        #expect(TaskKV.chosen([1, 1, 1, 1], 1) == [0])
-        #expect(TaskKV.chosen([1, 1, 1, 1], 2) == [0, 1])
-        #expect(TaskKV.chosen([2, 3, 3, 1, 1], 3) == [1, 2, 3])
+        func chosen(_ distances: [Float], _ full: Int) -> [Int] {
+            distances.indices.filter(ChosenHeads(distances, full).contains)
+        }
+        #expect(chosen([1, 1, 1, 1], 0) == [])
+        #expect(chosen([1, 1, 1, 1], 1) == [0])
+        #expect(chosen([1, 1, 1, 1], 2) == [0, 1])
+        #expect(chosen([2, 3, 3, 1, 1], 3) == [1, 2, 3])
+        #expect(chosen([2, 3, 3, 1, 1], 5) == [0, 1, 2, 3, 4])
         #expect(try whole([3, 8], full: 1) == [0])
         #expect(try whole([0.1, 0.7], full: 1) == [0])
     }

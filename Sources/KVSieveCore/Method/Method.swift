@@ -21,10 +21,10 @@ public protocol Method: Sendable {
         _ layer: LayerView, _ frame: Frame, _ work: Workspace, into scores: LayerScores
     ) throws(KVSieveError)
 
-    /// Called after every layer whose frame has units. May speak of layers up to this one, and only shrink them.
+    /// Called after every layer whose frame has units. Shrinks what heads may keep, of layers up to this one.
     func budgets(
-        after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace
-    ) throws(KVSieveError) -> BudgetUpdate
+        after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace, into budgets: BudgetTable
+    ) throws(KVSieveError)
 
     /// How tokens leave while the sequence is decoded; nil for a method that only appends. A layer's selection must then be
     /// final when it was observed.

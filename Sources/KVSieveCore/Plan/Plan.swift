@@ -21,14 +21,16 @@ public final class Plan {
     private let account: MemoryAccount
     private var settings: Settings
     private(set) var work: Workspace?
-    /// Made from the settings by the first observe of a sequence.
+    /// Made from the settings by the first observe of a sequence; and how it decodes, if it is to.
     private var method: (any Method)?
+    private var decodeRule: DecodeRule?
     /// Of the first layer; nil before it.
     private var length: CacheLength?
     /// What the sequence goes on from, once it was extended.
     private var continuation: Continuation?
-    private var table: ScoreTable
-    private var layers: [PlannedLayer] = []
+    /// The layers so far, and the same as they will be when the call that works on them has succeeded.
+    private var observed: Observations
+    private var draft: Observations
     private(set) var finished = false
     /// Layers of a sequence that will be decoded, each made when its selection was; and the sequence once it is finished.
     private var decodingLayers: [DecodingLayer] = []
@@ -48,18 +50,21 @@ public final class Plan {
         self.parameters = parameters
         self.account = account
         settings = Settings(row.parameters)
-        table = ScoreTable(shape: shape)
+        observed = Observations(shape, account)
+        draft = Observations(shape, account)
+        spare.reserveCapacity(shape.layers)
     }
 
     deinit { support_lock_destroy(lock) }
 
     public func set(_ parameter: Int32, _ value: Double) throws(KVSieveError) {
-        guard layers.isEmpty, continuation == nil else {
+        guard observed.layers.isEmpty, continuation == nil else {
             throw KVSieveError(
                 .state, "parameter \(parameter) was set after the first observe; set parameters before it, or reset")
         }
         try settings.set(parameter, value, of: row.name)
         method = nil
+        decodeRule = nil
     }
 
     public func get(_ parameter: Int32) throws(KVSieveError) -> Double {
@@ -77,14 +82,15 @@ public final class Plan {
         values: () throws(KVSieveError) -> TensorView?
     ) throws(KVSieveError) {
         try checkLayer(layer)
-        guard !finished, layer == layers.count else {
+        guard !finished, layer == observed.layers.count else {
             throw KVSieveError(
                 .state,
                 finished
                     ? "layer \(layer) was observed after finish; extend goes on with the sequence, reset begins the next"
-                    : layer < layers.count
+                    : layer < observed.layers.count
                         ? "layer \(layer) was observed twice; layers are observed once, in order"
-                        : "layer \(layer) was observed before layer \(layers.count); layers are observed in order")
+                        : "layer \(layer) was observed before layer \(observed.layers.count); layers are observed in order"
+            )
         }
         let method = try currentMethod()
         let needs = method.needs(layer: layer)
@@ -96,46 +102,47 @@ public final class Plan {
         let frame = try method.frame(view.length, layer: layer)
         let work = currentWorkspace()
         work.statistics = nil
-        var next = table
-        try next.layers.append(scores(method, view, frame, work))
-        var planned = layers
-        planned.append(PlannedLayer(frame, heads: shape.heads, from: continuation?.origin(layer)))
+        let layerScores = try scores(method, view, frame, work)
+        try draft.copy(observed)
+        defer { draft.clear() }
+        draft.append(frame, layerScores)
         if frame.units > 0 {
-            let update = try method.budgets(after: layer, frame, next, work)
-            for (index, units) in update.units.enumerated() where update.first + index <= layer {
-                planned[update.first + index].shrink(to: units)
-            }
+            try method.budgets(after: layer, frame, draft.scores, work, into: draft.budgets)
+            draft.forgetSelections(since: observed)
         }
         // Layers whose scores go now are chosen now; the others when they are asked for, or at the end.
         let remembered = method.firstRemembered(after: layer)
-        for index in planned.indices where index < remembered {
-            try planned[index].select(next.layers[index], work)
+        for index in 0..<min(remembered, layer + 1) {
+            try draft.select(index, from: continuation?.origin(index), work)
         }
-        if layer == 0 { try prepare(method, planned[0], next.layers[0], work) }
-        if let rule = decodeRule(method) {
+        if layer == 0 { try prepare(method, work) }
+        let rule = currentDecodeRule(method)
+        if let rule {
             let seeded = try decodingLayer(rule, work)
-            try seeded.seed(view, planned[layer].select(next.layers[layer], work), work)
+            try seeded.seed(view, draft.select(layer, from: continuation?.origin(layer), work), work)
             decodingLayers.append(seeded)
             spareDecoding.removeAll { $0 === seeded }
         }
-        forget(before: remembered, &next)
         self.method = method
         self.work = work
+        decodeRule = rule
         length = view.length
-        table = next
-        layers = planned
+        swap(&observed, &draft)
+        spare.removeAll { $0 === layerScores }
+        forget(before: remembered)
     }
 
     public func finish() throws(KVSieveError) {
         guard !finished else { throw KVSieveError(.state, "the plan is finished already") }
-        guard layers.count == shape.layers else {
+        guard observed.layers.count == shape.layers else {
             throw KVSieveError(
-                .state, "\(layers.count) of \(shape.layers) layers were observed; finish comes after the last")
+                .state,
+                "\(observed.layers.count) of \(shape.layers) layers were observed; finish comes after the last")
         }
-        var planned = layers
-        for index in planned.indices { try planned[index].settle(table.layers[index], currentWorkspace()) }
-        layers = planned
-        forget(before: shape.layers, &table)
+        for layer in 0..<shape.layers {
+            try observed.select(layer, from: continuation?.origin(layer), currentWorkspace())
+        }
+        forget(before: shape.layers)
         if let length, !decodingLayers.isEmpty { decoding = DecodingSequence(decodingLayers, tokens: length.seen) }
         continuation = nil
         finished = true
@@ -155,16 +162,14 @@ public final class Plan {
             throw KVSieveError(.shape, "tokens is \(tokens); expected 1 ... \(most)")
         }
         continuation = Continuation(kept, seen: length.seen, new: tokens)
-        table.layers = []
-        layers = []
+        observed.clear()
         finished = false
     }
 
     /// Ready for the next sequence; parameters and memory stay.
     public func reset() {
-        forget(before: shape.layers, &table)
-        table.layers = []
-        layers = []
+        forget(before: shape.layers)
+        observed.clear()
         spareDecoding += decodingLayers
         decodingLayers = []
         decoding = nil
@@ -179,10 +184,10 @@ public final class Plan {
         // The first to ask for a layer whose budget changed makes its selection; calls beside it wait.
         support_lock(lock)
         defer { support_unlock(lock) }
-        guard layer < layers.count else {
-            throw KVSieveError(.state, "layer \(layer) was not observed yet; \(layers.count) layers were")
+        guard layer < observed.layers.count else {
+            throw KVSieveError(.state, "layer \(layer) was not observed yet; \(observed.layers.count) layers were")
         }
-        return try layers[layer].select(table.layers[layer], currentWorkspace())
+        return try observed.select(layer, from: continuation?.origin(layer), currentWorkspace())
     }
 
     public func gather(layer: Int, source: TensorView, target: TensorView) throws(KVSieveError) {
@@ -193,8 +198,9 @@ public final class Plan {
 
     // MARK: - What a sequence that decodes begins with
 
-    private func decodeRule(_ method: any Method) -> DecodeRule? {
-        settings.int(parameters.decoding) == 1 ? method.decodeRule : nil
+    private func currentDecodeRule(_ method: any Method) -> DecodeRule? {
+        guard settings.int(parameters.decoding) == 1 else { return nil }
+        return decodeRule ?? method.decodeRule
     }
 
     /// Memory of an earlier sequence where its rule asks for the same.
@@ -232,28 +238,30 @@ public final class Plan {
     ) throws(KVSieveError) -> LayerScores? {
         guard frame.units > 0 else { return nil }
         let leader = method.leader(of: view.layer)
-        if leader != view.layer { return table.layers[leader] }
+        if leader != view.layer { return observed.scores.layers[leader] }
         let scores = spare.last ?? LayerScores(account)
         if spare.isEmpty { spare.append(scores) }
         try method.score(view, frame, work, into: scores)
-        spare.removeLast()
         return scores
     }
 
     /// Room for the layers to come, as if all were like the first: observe allocates nothing more then.
-    private func prepare(
-        _ method: any Method, _ first: PlannedLayer, _ scores: LayerScores?, _ work: Workspace
-    ) throws(KVSieveError) {
-        // A token more or less a head: shares are rounded down.
-        if let words = first.resultWords { try work.results.prepare(shape.layers - 1, words + shape.heads) }
-        guard let scores else { return }
-        // Layers whose scores are remembered at once, the one that is scored among them.
-        let remembered = (0..<shape.layers).map { layer in
-            (min(method.firstRemembered(after: layer), layer)...layer).count { method.leader(of: $0) == $0 }
+    private func prepare(_ method: any Method, _ work: Workspace) throws(KVSieveError) {
+        try observed.budgets.reserve()
+        if method.firstRemembered(after: shape.layers - 1) > 0 {
+            // A token more or less a head: shares are rounded down.
+            let words = try draft.select(0, from: continuation?.origin(0), work).words + shape.heads
+            try work.results.prepare(shape.layers - 1, words)
         }
-        let others = (remembered.max() ?? 1) - 1
-        if others > 0 { try RankShare.prepare(scores, work) }
-        while spare.count < others {
+        guard let scores = draft.scores.layers[0] else { return }
+        // Layers whose scores are remembered at once, the one that is scored among them.
+        var remembered = 1
+        for layer in 0..<shape.layers {
+            let first = min(method.firstRemembered(after: layer), layer)
+            remembered = max(remembered, (first...layer).count { method.leader(of: $0) == $0 })
+        }
+        if remembered > 1 { try RankShare.prepare(scores, layers: remembered, work) }
+        while spare.count < remembered {
             let more = LayerScores(account)
             try more.prepare(like: scores)
             spare.append(more)
@@ -261,11 +269,11 @@ public final class Plan {
     }
 
     /// Lets go of scores that nobody will look at again. A follower shares its leader's memory: that is freed once.
-    private func forget(before first: Int, _ table: inout ScoreTable) {
-        for layer in 0..<min(first, table.layers.count) {
-            guard let scores = table.layers[layer] else { continue }
-            table.layers[layer] = nil
-            let shared = table.layers.contains { $0 === scores } || spare.contains { $0 === scores }
+    private func forget(before first: Int) {
+        for layer in 0..<min(first, observed.layers.count) {
+            guard let scores = observed.scores.layers[layer] else { continue }
+            observed.dropScores(layer)
+            let shared = observed.scores.layers.contains { $0 === scores } || spare.contains { $0 === scores }
             if !shared { spare.append(scores) }
         }
     }

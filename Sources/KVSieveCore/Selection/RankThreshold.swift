@@ -21,15 +21,18 @@ struct RankThreshold {
     private static let buckets = 2048
 
     /// - Parameters:
-    ///   - rows: all that compete, together.
     ///   - places: n, 1 ... the number of floats.
     ///   - histogram: histogramSize counts of scratch.
-    init(_ rows: UnsafeBufferPointer<UnsafeBufferPointer<Float>>, places: Int, histogram: UnsafeMutablePointer<Int>) {
+    ///   - forEachRow: all that compete, together.
+    init(
+        places: Int, histogram: UnsafeMutablePointer<Int>,
+        forEachRow: (_ body: (UnsafeBufferPointer<Float>) -> Void) -> Void
+    ) {
         var prefix: UInt32 = 0
         var above = 0
         for (shift, bits) in [(21, 11), (10, 11), (0, 10)] as [(UInt32, UInt32)] {
             histogram.update(repeating: 0, count: Self.histogramSize)
-            for row in rows {
+            forEachRow { row in
                 if shift == 21 {
                     Self.count(row, into: histogram)
                 } else {
@@ -81,9 +84,6 @@ struct RankThreshold {
     }
 
     init(_ row: UnsafeBufferPointer<Float>, places: Int, histogram: UnsafeMutablePointer<Int>) {
-        var row = row
-        self = withUnsafePointer(to: &row) {
-            RankThreshold(UnsafeBufferPointer(start: $0, count: 1), places: places, histogram: histogram)
-        }
+        self.init(places: places, histogram: histogram) { body in body(row) }
     }
 }

@@ -1,11 +1,12 @@
 // What one layer keeps: head h keeps the cache's rows[offsets[h] ..< offsets[h + 1]], ascending, and these are of the tokens
-// at positions[offsets[h] ..< offsets[h + 1]]. Of a prompt the two are the same.
+// at positions[offsets[h] ..< offsets[h + 1]]. Of a prompt the two are the same. A copy is the same selection: it shares the
+// memory.
 
-public final class Selection: @unchecked Sendable {
+public struct Selection: @unchecked Sendable {
     public let frame: Frame
     public let heads: Int
+    /// Whoever holds it keeps what the pointers point to.
     private let memory: Buffer<Int64>
-    private let results: ResultMemory
     /// Size of `memory`.
     let words: Int
     public let offsets: UnsafePointer<Int64>
@@ -17,49 +18,36 @@ public final class Selection: @unchecked Sendable {
     /// The best `units[h]` of each head's ranking, with the protected tokens around them. The top of one ranking: what fewer
     /// units keep is always among what more units keep.
     /// - Parameters:
+    ///   - scores: nil when nothing competes.
     ///   - units: clamped to 0 ... the head's.
     ///   - origin: where the rows come from; nil for a prompt's.
     init(
-        _ frame: Frame, _ scores: LayerScores, units wanted: [Int], from origin: Origin? = nil, _ work: Workspace
+        _ frame: Frame, _ scores: LayerScores?, units wanted: some Collection<Int>, from origin: Origin? = nil,
+        _ work: Workspace
     ) throws(KVSieveError) {
         let heads = wanted.count
-        let frames = (0..<heads).map { frame.of($0) }
-        let units = zip(wanted, frames).map { min(max($0, 0), $1.units) }
-        // The last unit may be short: room for a full one, cut afterwards.
-        let rooms = zip(units, frames).map { min($0 * $1.unit, $1.candidates.count) + $1.sinks + $1.recent }
-        let room = rooms.reduce(0, +)
-        results = work.results
+        let units = try work.headCounts.reserve(2 * heads)
+        // Heads start where a full last unit would let them; closed up below.
+        let starts = units + heads
+        var room = 0
+        for (head, wanted) in wanted.enumerated() {
+            let frame = frame.of(head)
+            units[head] = min(max(wanted, 0), frame.units)
+            starts[head] = room
+            // The last unit may be short: room for a full one.
+            room += min(units[head] * frame.unit, frame.candidates.count) + frame.sinks + frame.recent
+        }
+        for worker in work.workers { try worker.histogram.reserve(RankThreshold.histogramSize) }
         // Offsets, behind them the rows, two in a word, and the positions where they are others.
         let half = (room + 1) / 2
         words = heads + 1 + (origin == nil ? half : 2 * half)
-        let memory = try results.take(words)
+        let memory = try work.results.take(words)
         let offsets = try memory.reserve(words)
         let rows = UnsafeMutableRawPointer(offsets + heads + 1).assumingMemoryBound(to: Int32.self)
-        let most = units.max() ?? 0
-        for worker in work.workers {
-            try worker.ranks.reserve(most)
-            try worker.histogram.reserve(RankThreshold.histogramSize)
-        }
-        // Heads start where a full last unit would let them; closed up below.
-        var starts: [Int] = []
-        var next = 0
-        for room in rooms {
-            starts.append(next)
-            next += room
-        }
-        let placed = starts
-        // Each head writes from its own place on, and its length into offsets[h + 1].
-        let lengths = PointerBox(offsets)
-        let out = PointerBox(rows)
-        try work.forEach(heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
-            let ranks = try worker.ranks.reserve(units[head])
-            let histogram = try worker.histogram.reserve(RankThreshold.histogramSize)
-            BestUnits.select(
-                UnsafeBufferPointer(rebasing: scores.row(head).prefix(frames[head].units)), count: units[head],
-                histogram: histogram, out: ranks)
-            let length = Self.write(frames[head], ranks, units[head], out.pointer + placed[head])
-            lengths.pointer[head + 1] = Int64(length)
-        }
+        try work.forEach(
+            heads,
+            HeadChoice(
+                frame: frame, scores: scores, units: units, starts: starts, lengths: offsets + 1, rows: rows))
         offsets[0] = 0
         var longest = 0
         for head in 0..<heads {
@@ -88,27 +76,8 @@ public final class Selection: @unchecked Sendable {
         self.longest = longest
     }
 
-    deinit { results.give(memory) }
-
     /// How many rows a head keeps.
     func count(_ head: Int) -> Int { Int(offsets[head + 1] - offsets[head]) }
-
-    /// Sinks, the chosen units' tokens, recent; returns how many.
-    private static func write(
-        _ frame: Frame, _ ranks: UnsafeMutablePointer<Int32>, _ count: Int, _ out: UnsafeMutablePointer<Int32>
-    ) -> Int {
-        var written = 0
-        func put(_ range: Range<Int>) {
-            for position in range {
-                out[written] = Int32(truncatingIfNeeded: position)
-                written &+= 1
-            }
-        }
-        put(0..<frame.sinks)
-        for j in 0..<count { put(frame.positions(ofUnit: Int(ranks[j]))) }
-        put((frame.tokens - frame.recent)..<frame.tokens)
-        return written
-    }
 
     /// For tests: the positions of a head.
     public func copy(_ head: Int) -> [Int] {

@@ -1,13 +1,15 @@
 // Task-KV's semantic vectors (2501.15113): v_h = sum over the best t columns of C[h, j] * V[h, j]; the centre is their mean
 // over the layer's heads, a head's mark its distance from the centre. Values (H, T, Dv): only the t rows of a head are read.
 
-public final class SemanticVectors {
+public struct SemanticVectors {
     private let values: TensorView
     private let shape: ModelShape
     private let layer: Int
     private let vectors: UnsafeMutablePointer<Float>
     private let best: Int
     private let worker: WorkerBuffers
+    /// Squared distances of the heads.
+    private let squares: UnsafeMutablePointer<Double>
 
     /// - Parameter best: t; all columns when the sequence is shorter.
     public init(_ layer: LayerView, best: Int, _ work: Workspace) throws(KVSieveError) {
@@ -24,6 +26,7 @@ public final class SemanticVectors {
         }
         self.vectors = vectors
         worker = work.caller
+        squares = try work.headSums.reserve(layer.shape.heads)
     }
 
     /// The vector of one head; its columns are one row over all its tokens.
@@ -50,8 +53,8 @@ public final class SemanticVectors {
     }
 
     /// marks[h] = ||v_h - mean_h v_h||, once all heads have been added.
-    public func mark(_ scores: LayerScores) {
-        var squares = [Double](repeating: 0, count: shape.heads)
+    public func mark(_ scores: LayerScores) throws(KVSieveError) {
+        squares.update(repeating: 0, count: shape.heads)
         for d in 0..<values.dim {
             var sum = 0.0
             for head in 0..<shape.heads { sum += Double(vectors[head * values.dim + d]) }
@@ -61,6 +64,7 @@ public final class SemanticVectors {
                 squares[head] += difference * difference
             }
         }
-        scores.marks = squares.map { Float($0.squareRoot()) }
+        let marks = try scores.reserveMarks(shape.heads)
+        for head in 0..<shape.heads { marks[head] = Float(squares[head].squareRoot()) }
     }
 }
