@@ -102,11 +102,13 @@ done
 if build gcc guest forward.c harness.c fixture.c -o "$work/guest" -Wl,--export-dynamic-symbol=cblas_sgemm -lm -lpthread -ldl; then
     count guest "$work/guest" "$library"
 fi
-# shellcheck disable=SC2086
-if build gcc steady harness.c fixture.c decoder.c -o "$work/steady" $link; then
-    count steady "$work/steady"
-    count "steady (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/steady"
-fi
+for name in steady observe_steady; do
+    # shellcheck disable=SC2086
+    if build gcc $name allocations.c harness.c fixture.c decoder.c -o "$work/$name" $link; then
+        count $name "$work/$name"
+        count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"
+    fi
+done
 if wanted embed; then
     # shellcheck disable=SC2046,SC2086
     c_flags="${c_flags/c99/gnu11} $(/usr/bin/python3-config --includes)" c_flags=${c_flags/-Wpedantic/}

@@ -1,29 +1,7 @@
-/* What the header says of memory once a plan is warm: a decoding step makes no call of malloc. The allocator of
- * this program is glibc's with a count before it, for the library as well. */
+/* What the header says of memory once a plan is warm: a decoding step makes no call of malloc. */
+#include "allocations.h"
 #include "decoder.h"
 #include "harness.h"
-
-#include <stdlib.h>
-
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *memory, size_t size);
-void *__libc_memalign(size_t alignment, size_t size);
-
-static unsigned long calls;
-
-static void counted(void) { __atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED); }
-
-void *malloc(size_t size) { return counted(), __libc_malloc(size); }
-void *calloc(size_t count, size_t size) { return counted(), __libc_calloc(count, size); }
-void *realloc(void *memory, size_t size) { return counted(), __libc_realloc(memory, size); }
-void *memalign(size_t alignment, size_t size) { return counted(), __libc_memalign(alignment, size); }
-void *aligned_alloc(size_t alignment, size_t size) { return counted(), __libc_memalign(alignment, size); }
-int posix_memalign(void **memory, size_t alignment, size_t size) {
-    counted();
-    *memory = __libc_memalign(alignment, size);
-    return *memory ? 0 : 12;
-}
 
 /* A round of all layers, whose last `rejected` tokens are taken back: calls of malloc inside the library. */
 static unsigned long round_of(decoder *d, int tokens, int rejected) {
@@ -34,14 +12,14 @@ static unsigned long round_of(decoder *d, int tokens, int rejected) {
         unsigned long before;
         d->layer = layer;
         call = decoder_call(d, tokens, evict);
-        before = calls;
+        before = allocations();
         EXPECT_OK(make_call(d, &call));
-        inside += calls - before;
+        inside += allocations() - before;
     }
     if (rejected > 0) {
-        const unsigned long before = calls;
+        const unsigned long before = allocations();
         EXPECT_OK(kvsieve_plan_trim(d->plan, rejected));
-        inside += calls - before;
+        inside += allocations() - before;
     }
     ++d->round;
     return inside;
