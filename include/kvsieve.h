@@ -268,7 +268,8 @@ KVSIEVE_API kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t 
  *  MiB of logits and some rows of T floats; the scores of the layer (H rows of T floats), for
  *  KVSIEVE_DYNAMICKV those of all layers until finish(). Without AVX2, 129 MiB of addresses a thread
  *  beside it, of which BLAS makes less than 1 MiB memory. The first layer of a size allocates; further
- *  layers and sequences of that size do not (unless KVSIEVE_DECODING is 1).
+ *  layers and sequences of that size do not. With KVSIEVE_DECODING 1 each layer of the first sequence
+ *  allocates what it remembers.
  *  @param plan     from kvsieve_plan_create()
  *  @param layer    the next one; its sentence says which if it is not
  *  @param queries  (Hq, min(W, T), D): the last queries, rotary embedding applied; (Hq, T, D) where

@@ -84,7 +84,8 @@ public func kvsieve_plan_needs(
 /// positions kept; a workspace used again for the next layer and the next sequence, at most 25 MiB of logits and some rows of
 /// T floats; the scores of the layer (H rows of T floats), for KVSIEVE_DYNAMICKV those of all layers until finish().
 /// Without AVX2, 129 MiB of addresses a thread beside it, of which BLAS makes less than 1 MiB memory. The first layer of a size
-/// allocates; further layers and sequences of that size do not (unless KVSIEVE_DECODING is 1).
+/// allocates; further layers and sequences of that size do not. With KVSIEVE_DECODING 1 each layer of the first sequence
+/// allocates what it remembers.
 ///
 /// Section: Plan 5
 /// - Parameters:

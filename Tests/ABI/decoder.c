@@ -54,12 +54,15 @@ kvsieve_status observe_all_queries(kvsieve_plan *plan, int32_t method, int32_t l
     return status;
 }
 
-decoder *decoder_new(int32_t method, int by_logits) {
+decoder *decoder_new(int32_t method, int by_logits) { return decoder_on(1, method, by_logits); }
+
+decoder *decoder_on(int threads, int32_t method, int by_logits) {
     decoder *d = take(sizeof *d);
     sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
     d->method = method;
     d->by_logits = by_logits;
     d->plan = decoding_plan(method);
+    must(kvsieve_plan_set(d->plan, KVSIEVE_THREADS, threads), "threads");
     d->queries = tensor_new(QUERY_HEADS, MOST, DIM, KVSIEVE_F32);
     d->logits = tensor_new(QUERY_HEADS, MOST, SLOTS + MOST, KVSIEVE_F32);
     for (int32_t layer = 0; layer < LAYERS; ++layer) must(observe_all_queries(d->plan, method, layer, s), "observe");

@@ -39,6 +39,7 @@ typedef struct step_call {
 kvsieve_plan *decoding_plan(int32_t method);
 kvsieve_status observe_all_queries(kvsieve_plan *plan, int32_t method, int32_t layer, const sequence *s);
 decoder *decoder_new(int32_t method, int by_logits);
+decoder *decoder_on(int threads, int32_t method, int by_logits);
 void decoder_free(decoder *d);
 /* The right call of the layer whose turn it is (of layer 0, if all have stepped), but with so many tokens. Its rows stand
  * behind the living ones afterwards. `evict` has room for MOST tokens. */

@@ -26,15 +26,17 @@ static unsigned long round_of(decoder *d, int tokens, int rejected) {
 }
 
 static void steps_call_malloc_not_once(void) {
-    EVERY_WAY(method, by_logits) {
-        decoder *d = decoder_new(method, by_logits);
-        unsigned long warm = round_of(d, 3, 2), inside = 0;
-        EXPECT(warm > 0, "%s: nothing is counted", decoder_name(method));
-        round_of(d, 1, 0);
-        for (int round = 0; round < 500; ++round) inside += round % 10 == 0 ? round_of(d, 3, 2) : round_of(d, 1, 0);
-        EXPECT(inside == 0, "%s%s: %lu calls of malloc in 500 tokens", decoder_name(method), by_logits ? ", logits" : "", inside);
-        decoder_free(d);
-    }
+    for (int threads = 1; threads <= 3; ++threads)
+        EVERY_WAY(method, by_logits) {
+            decoder *d = decoder_on(threads, method, by_logits);
+            unsigned long warm = round_of(d, 3, 2), inside = 0;
+            EXPECT(warm > 0, "%s: nothing is counted", decoder_name(method));
+            round_of(d, 1, 0);
+            for (int round = 0; round < 500; ++round) inside += round % 10 == 0 ? round_of(d, 3, 2) : round_of(d, 1, 0);
+            EXPECT(inside == 0, "%s%s, %d threads: %lu calls of malloc in 500 tokens", decoder_name(method),
+                   by_logits ? ", logits" : "", threads, inside);
+            decoder_free(d);
+        }
 }
 
 int main(void) {

@@ -23,6 +23,19 @@ func expectRefusal(
     #expect(error?.message == message, sourceLocation: location)
 }
 
+/// A closure as work for a plan's threads.
+private struct ClosureWork: Piecework {
+    let body: @Sendable (_ item: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Void
+
+    func work(on item: Int, with worker: WorkerBuffers) throws(KVSieveError) { try body(item, worker) }
+}
+
+extension Workspace {
+    func forEach(
+        _ items: Int, _ body: @escaping @Sendable (_ item: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Void
+    ) throws(KVSieveError) { try forEach(items, ClosureWork(body: body)) }
+}
+
 /// Scores (rows, units) filled from `values`.
 func makeScores(_ account: MemoryAccount, _ values: [[Float]]) throws -> LayerScores {
     let scores = LayerScores(account)

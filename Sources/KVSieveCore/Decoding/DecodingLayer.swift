@@ -58,22 +58,25 @@ final class DecodingLayer: @unchecked Sendable {
         try sums?.clear()
         integers.update(repeating: 0, count: heads * integersOfHead)
         floats.update(repeating: 0, count: heads * floatsOfHead)
-        all = (0..<heads).map { head in
+        all.removeAll(keepingCapacity: true)
+        for head in 0..<heads {
             let numbers = integers + head * integersOfHead
             let prefix = floats + head * floatsOfHead
             let gamma = rule.rows > 0 ? prefix + width : prefix
             let taken = numbers + width + rule.recent
             taken.update(repeating: -1, count: rule.rows)
-            return DecodingHead(
-                rule: rule, positions: numbers, recentSlots: numbers + width, gamma: gamma, norms: gamma + width,
-                rolling: rows.map {
-                    RollingScores(rows: rule.rows, width: width, ring: $0.of(head), prefix: prefix, taken: taken)
-                }, running: sums.map { RunningScores(place: $0.of(head)) })
+            let rolling = rows.map {
+                RollingScores(rows: rule.rows, width: width, ring: $0.of(head), prefix: prefix, taken: taken)
+            }
+            all.append(
+                DecodingHead(
+                    rule: rule, positions: numbers, recentSlots: numbers + width, gamma: gamma, norms: gamma + width,
+                    rolling: rolling, running: sums.map { RunningScores(place: $0.of(head)) }))
         }
         living = 0
         undoable = 0
         place = RollingScores.Place()
-        before = []
+        before.removeAll(keepingCapacity: true)
     }
 
     func head(_ index: Int) -> DecodingHead { all[index] }
@@ -100,10 +103,7 @@ final class DecodingLayer: @unchecked Sendable {
         try input.reserve(work)
         prefetch(input)
         let findings = try Findings(heads, input, work)
-        try work.forEach(heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
-            try input.make(head, work, worker)
-            try check(input, head, work, worker, findings.of(head))
-        }
+        try work.forEach(heads, CheckHeads(layer: self, input: input, workspace: work, findings: findings))
         // What the last call wrote stays until nothing can fail: it may still be taken back.
         try entries.grow(heads * tokens)
         try rows?.prepare(tokens)
@@ -121,11 +121,10 @@ final class DecodingLayer: @unchecked Sendable {
             before.append((min(living + before.count, width), places))
             if let rolling = all.first?.rolling { places = rolling.following(places) }
         }
-        let out = PointerBox(evict)
-        try work.forEach(heads) { (head: Int, worker: WorkerBuffers) throws(KVSieveError) in
-            try step(
-                head, input, input.logits(head, work), first, worker, findings.of(head), out.pointer + head * tokens)
-        }
+        try work.forEach(
+            heads,
+            StepHeads(
+                layer: self, input: input, workspace: work, findings: findings, first: first, evict: evict))
         place = places
         living = min(living + tokens, width)
         undoable = tokens
@@ -143,7 +142,7 @@ final class DecodingLayer: @unchecked Sendable {
     }
 
     /// Logits of a head, all finite where they are looked at; squared norms of the new values.
-    private func check(
+    func check(
         _ input: StepInput, _ head: Int, _ work: Workspace, _ worker: WorkerBuffers, _ findings: Findings.OfHead
     ) throws(KVSieveError) {
         let logits = try input.logits(head, work)
@@ -175,7 +174,7 @@ final class DecodingLayer: @unchecked Sendable {
     }
 
     /// One head's tokens, one after another.
-    private func step(
+    func step(
         _ index: Int, _ input: StepInput, _ logits: LogitRows, _ first: Int, _ worker: WorkerBuffers,
         _ findings: Findings.OfHead, _ evict: UnsafeMutablePointer<Int32>
     ) throws(KVSieveError) {
@@ -258,24 +257,5 @@ final class DecodingLayer: @unchecked Sendable {
         living = livingBefore
         place = placeBefore
         undoable = remaining
-    }
-}
-
-/// What is known of each head's new tokens once they are checked.
-private struct Findings: @unchecked Sendable {
-    typealias OfHead = (maxima: UnsafeMutablePointer<Float>, norms: UnsafeMutablePointer<Float>)
-    /// (H) of (G, m) greatest logits and (m) squared norms.
-    private let start: UnsafeMutablePointer<Float>
-    private let group: Int
-    private let tokens: Int
-
-    init(_ heads: Int, _ input: StepInput, _ work: Workspace) throws(KVSieveError) {
-        (group, tokens) = (input.shape.group, input.tokens)
-        start = try work.head.tileSums.reserve(heads * (group + 1) * tokens)
-    }
-
-    func of(_ head: Int) -> OfHead {
-        let maxima = start + head * (group + 1) * tokens
-        return (maxima, maxima + group * tokens)
     }
 }

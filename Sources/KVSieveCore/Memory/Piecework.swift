@@ -6,13 +6,6 @@ protocol Piecework: Sendable {
     func work(on item: Int, with worker: WorkerBuffers) throws(KVSieveError)
 }
 
-/// A closure as piecework, for calls that may allocate.
-struct ClosureWork: Piecework {
-    let body: @Sendable (_ item: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Void
-
-    func work(on item: Int, with worker: WorkerBuffers) throws(KVSieveError) { try body(item, worker) }
-}
-
 /// Piecework on the caller's stack. Of one word, so that `any Piecework` holds it without memory of its own.
 struct PointedWork<Work: Piecework>: Piecework, @unchecked Sendable {
     let pointer: UnsafePointer<Work>

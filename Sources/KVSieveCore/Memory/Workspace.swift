@@ -88,28 +88,12 @@ public final class Workspace: @unchecked Sendable {
     /// Work on each of 0 ..< items once, on the plan's threads. When several fail, the lowest item's error is thrown:
     /// which thread was faster does not show.
     func forEach(_ items: Int, _ work: some Piecework) throws(KVSieveError) {
-        if runsAlone(items) {
+        if threads == 1 || items == 1 {
             for item in 0..<items { try work.work(on: item, with: caller) }
         } else {
             try currentPool().run(items, workers, work)
         }
     }
-
-    /// The same with a closure, which other threads are given a copy of on the heap.
-    func forEach(
-        _ items: Int, _ body: @Sendable (_ item: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Void
-    ) throws(KVSieveError) {
-        if runsAlone(items) {
-            for item in 0..<items { try body(item, caller) }
-        } else {
-            let pool = try currentPool()
-            try withoutActuallyEscaping(body) { (body) throws(KVSieveError) in
-                try pool.run(items, workers, ClosureWork(body: body))
-            }
-        }
-    }
-
-    private func runsAlone(_ items: Int) -> Bool { threads == 1 || items == 1 }
 
     private func currentPool() throws(KVSieveError) -> ThreadPool {
         if let pool { return pool }

@@ -170,9 +170,9 @@ public final class Plan {
     public func reset() {
         forget(before: shape.layers)
         observed.clear()
-        spareDecoding += decodingLayers
-        decodingLayers = []
         decoding = nil
+        spareDecoding.append(contentsOf: decodingLayers)
+        decodingLayers.removeAll(keepingCapacity: true)
         length = nil
         continuation = nil
         finished = false
@@ -209,7 +209,7 @@ public final class Plan {
             try spare.clear(rule)
             return spare
         }
-        spareDecoding = []
+        spareDecoding.removeAll(keepingCapacity: true)
         return try DecodingLayer(rule, heads: shape.heads, work.account)
     }
 
