@@ -49,7 +49,7 @@ extension ValueNorms: Piecework {
 
     /// nu of a token.
     /// - Parameter row: scratch, a row of values.
-    private func squaredNorm(
+    @inline(__always) private func squaredNorm(
         _ head: Int, _ token: Int, _ row: UnsafeMutablePointer<Float>
     ) throws(KVSieveError) -> Float {
         let source = values.row(head, token)
