@@ -195,7 +195,7 @@ typedef struct kvsieve_kept {
  *
  * Memory a layer and head, in 4-byte words: KVSIEVE_AHAKV (W + 3) C, KVSIEVE_H2O 3 C, and for
  * each token of the longest step, so that it can be taken back, C or 2 C. From the second
- * step on nothing is allocated (with more than one thread: some hundred bytes during a call).
+ * step on nothing is allocated.
  * Methods that only append need none of this: their caches grow by a row a token, and
  * kvsieve_plan_extend() brings them back to the budget. */
 
