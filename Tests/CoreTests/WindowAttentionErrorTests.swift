@@ -5,7 +5,7 @@ import Testing
 
 @testable import KVSieveCore
 
-private let tile = AttentionTiles.tile
+private let tile = AttentionTiles.longestTile
 private let nonfinite =
     "queries or keys of layer 5, kv head %d have NaN or infinity, or their product overflows"
 

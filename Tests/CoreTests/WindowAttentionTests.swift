@@ -4,7 +4,7 @@ import Testing
 
 @testable import KVSieveCore
 
-private let tile = AttentionTiles.tile
+private let tile = AttentionTiles.longestTile
 
 /// Groups, dims, types and layouts, each value of each at least once.
 private let shapes: [Attention] =

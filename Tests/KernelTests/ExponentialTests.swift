@@ -129,7 +129,7 @@ private func worstError(_ table: Table, _ arguments: [Float]) -> (error: Double,
 
     /// Over as many columns as a tile has; plain summation of n terms errs by at most n roundings.
     @Test(arguments: Table.all) func sumsAreThoseOfTheColumns(_ table: Table) {
-        let (lanes, count) = (table.lanes, AttentionTiles.tile)
+        let (lanes, count) = (table.lanes, AttentionTiles.longestTile)
         var tile = (0..<count * lanes).map { -20 * Float($0 % 977) / 977 }
         var sums = [Float](repeating: 0, count: lanes)
         table.kernels.tile_exponentials(

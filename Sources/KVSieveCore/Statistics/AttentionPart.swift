@@ -24,7 +24,7 @@ struct AttentionPart: @unchecked Sendable {
         self.rows = rows
         packed = try buffers.queryRows.reserve(tiles.packedFloats)
         factors = packed + tiles.packedFloats - tiles.partRows
-        logits = try buffers.logits.reserve(tiles.held * AttentionTiles.tile * tiles.partRows)
+        logits = try buffers.logits.reserve(tiles.held * tiles.tile * tiles.partRows)
         maxima = try buffers.tileMaxima.reserve((tiles.count + 1) * tiles.partRows)
         sums = try buffers.tileSums.reserve((tiles.count + 1) * tiles.partRows)
         weights = try buffers.tileWeights.reserve(tiles.count * tiles.partRows)
@@ -68,8 +68,8 @@ struct AttentionPart: @unchecked Sendable {
     }
 
     private func memory(_ tile: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> UnsafeMutablePointer<Float> {
-        if tile < tiles.held { return logits + tile * AttentionTiles.tile * rows.count }
-        return try worker.logitTile.reserve(AttentionTiles.tile * tiles.partRows)
+        if tile < tiles.held { return logits + tile * tiles.tile * rows.count }
+        return try worker.logitTile.reserve(tiles.tile * tiles.partRows)
     }
 
     /// exp(z - m) of a tile, with each row's m and sum in this tile.
@@ -121,7 +121,7 @@ struct AttentionPart: @unchecked Sendable {
         if tiles.keysAreReadInPlace {
             return (UnsafePointer(first.assumingMemoryBound(to: Float.self)), keys.tokenStride / 4)
         }
-        let floats = try worker.keyTile.reserve(AttentionTiles.tile * tiles.dim)
+        let floats = try worker.keyTile.reserve(tiles.tile * tiles.dim)
         if keys.tokenStride == keys.rowBytes {
             keys.type.widen(first, floats, columns.count * tiles.dim)
         } else {
@@ -140,14 +140,15 @@ struct AttentionPart: @unchecked Sendable {
         guard columns.upperBound > first + 1 else { return }
         for r in 0..<rows.count {
             guard let source = tiles.layout.source(rows.lowerBound + r) else { continue }
-            var most = -Float.infinity
-            for (j, column) in columns.enumerated() {
-                let logit = out + (j * rows.count + r)
-                if column > first + source.row { logit.pointee = -.infinity }
-                most = max(most, logit.pointee)
+            var column = max(columns.lowerBound, first + source.row + 1)
+            while column < columns.upperBound {
+                out[(column - columns.lowerBound) * rows.count + r] = -.infinity
+                column += 1
             }
-            highest[r] = most
         }
+        // Maxima without them; that some are infinite now is as it should be.
+        highest.update(repeating: -.infinity, count: rows.count)
+        _ = kernels.column_maxima(out, Int64(columns.count), Int64(vectors), Int64(rows.count), highest)
     }
 
     /// weights[tile, r] = exp(m_tile - m_row) / sum_row, 0 for padding. The sums are overwritten.

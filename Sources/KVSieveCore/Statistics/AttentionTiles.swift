@@ -4,9 +4,9 @@
 // sums and weights (tiles, part rows); a worker: a tile of widened keys (tile, D), a tile of logits that are not held.
 
 struct AttentionTiles: Sendable {
-    /// Keys of a tile, a multiple of the six that the kernel takes together: (tile, G*W) logits stay in the second-level
+    /// Most keys of a tile, a multiple of the six that the kernel takes together: (tile, G*W) logits stay in the second-level
     /// cache.
-    static let tile = 384
+    static let longestTile = 384
     /// Floats of logits and of column sums held at once: 25 MiB.
     static let mostFloats = 25 << 18
 
@@ -17,7 +17,9 @@ struct AttentionTiles: Sendable {
     let dim: Int
     /// T, rows of the head's cache.
     let tokens: Int
-    /// Tiles of the sequence.
+    /// Keys of a tile, a multiple of six, and tiles of the sequence: an even number of them where that can be, which two threads
+    /// share.
+    let tile: Int
     let count: Int
     /// Rows of a part, a multiple of the lanes.
     let partRows: Int
@@ -32,11 +34,14 @@ struct AttentionTiles: Sendable {
         dim = attention.layer.shape.headDim
         usesPairs = kernels.pair_columns != nil && attention.queries.type == .bfloat16 && attention.keys.holdsPairs
         self.tokens = tokens
-        count = (tokens + Self.tile - 1) / Self.tile
+        let fewest = (tokens + Self.longestTile - 1) / Self.longestTile
+        let even = fewest > 1 ? (fewest + 1) / 2 * 2 : 1
+        tile = min(Self.longestTile, (tokens + 6 * even - 1) / (6 * even) * 6)
+        count = (tokens + tile - 1) / tile
         let most = max(0, Self.mostFloats - sumRows * tokens)
-        let fitting = most / (count * Self.tile) / lanes * lanes
+        let fitting = most / (count * tile) / lanes * lanes
         partRows = max(lanes, min(layout.padded, fitting))
-        held = min(count, most / (partRows * Self.tile))
+        held = min(count, most / (partRows * tile))
     }
 
     var keysAreReadInPlace: Bool {
@@ -57,15 +62,15 @@ struct AttentionTiles: Sendable {
     /// them logit_columns is as fast for many rows and faster for few (KVSieveKernels/README.md has the numbers).
     var usesBLAS: Bool { kernels.lanes == 4 }
 
-    func columns(_ tile: Int) -> Range<Int> {
-        tile * Self.tile..<min((tile + 1) * Self.tile, tokens)
+    func columns(_ index: Int) -> Range<Int> {
+        index * tile..<min((index + 1) * tile, tokens)
     }
 
     /// May each thread have heads of its own, which meet once, instead of tiles of one head, which meet twice a head? Only where
     /// the logits of all of them are held at once, so that heads are divided into tiles and parts as they are with one thread.
     func headsGoSideBySide(_ work: Workspace) -> Bool {
         let heads = attention.layer.shape.heads
-        let floats = work.threads * count * Self.tile * partRows + heads * sumRows * tokens
+        let floats = work.threads * count * tile * partRows + heads * sumRows * tokens
         return work.threads > 1 && heads % work.threads == 0 && attention.layer.length.isEven && held == count
             && partRows == layout.padded && floats <= Self.mostFloats
     }
@@ -82,14 +87,14 @@ struct AttentionTiles: Sendable {
         if sideBySide { for worker in others { try reserve(worker.head) } }
         for worker in work.workers {
             if usesBLAS { try worker.matrices.reserve(MatrixProduct.bufferBytes) }
-            if !keysAreReadInPlace { try worker.keyTile.reserve(Self.tile * dim) }
-            if held < count { try worker.logitTile.reserve(Self.tile * partRows) }
+            if !keysAreReadInPlace { try worker.keyTile.reserve(tile * dim) }
+            if held < count { try worker.logitTile.reserve(tile * partRows) }
         }
     }
 
     private func reserve(_ buffers: HeadBuffers) throws(KVSieveError) {
         try buffers.queryRows.reserve(packedFloats)
-        try buffers.logits.renew(held * Self.tile * partRows)
+        try buffers.logits.renew(held * tile * partRows)
         try buffers.tileMaxima.reserve((count + 1) * partRows)
         try buffers.tileSums.reserve((count + 1) * partRows)
         try buffers.tileWeights.reserve(count * partRows)
