@@ -93,12 +93,6 @@ private func add(_ q: Lanes, _ keys: UnsafePointer<Float>, _ stride: Int, _ pair
     v.f = accumulate(q, Lanes(repeating: keys[5 &* stride]), v.f, pairs)
 }
 
-/// Where the cache line's worth of numbers that begins at `key` ends.
-@inline(__always)
-private func lineEnd(_ key: UnsafePointer<Float>, _ end: UnsafePointer<Float>) -> UnsafePointer<Float> {
-    end - key > 16 ? key + 16 : end
-}
-
 /// The keys that come next, asked for while sixteen numbers of these are multiplied: a line of each of the six that follow (all
 /// lines at once would fill the processor's queue of misses and stop it), and of one of the six behind those a first line.
 /// Token-major keys lie a page or more apart, and six pages looked up at once keep the loop waiting as well: this way each is
@@ -130,100 +124,99 @@ private struct KeysAhead {
     }
 }
 
+/// Up to blockVectors vectors of query rows that stand side by side in `queries`, and where their logits go.
+private struct RowBlock {
+    let queries: UnsafePointer<Float>
+    let vectors: Int
+    let pairs: Bool
+    let factors: UnsafePointer<Float>?
+    let out: UnsafeMutablePointer<Float>
+    let outStride: Int
+    let maxima: UnsafeMutablePointer<Float>
+
+    /// Their products with six keys.
+    @inline(__always)
+    func times(
+        _ keys: UnsafePointer<Float>, _ stride: Int, _ depth: Int, _ ahead: Int, _ poison: inout Lanes
+    ) {
+        var next = KeysAhead(keys, distance: ahead, stride: stride)
+        #if SIMD_512
+        if vectors == 4 {
+            var (v0, v1, v2, v3) = (Six(), Six(), Six(), Six())
+            forEachNumber(of: keys, depth, 0, &next) { q, k in
+                add(load(q), load(q + laneCount), k, stride, pairs, &v0, &v1)
+                add(load(q + 2 &* laneCount), load(q + 3 &* laneCount), k, stride, pairs, &v2, &v3)
+            }
+            store(v0, 0, &poison)
+            store(v1, 1, &poison)
+            store(v2, 2, &poison)
+            return store(v3, 3, &poison)
+        }
+        if vectors == 3 {
+            var (v0, v1, v2) = (Six(), Six(), Six())
+            forEachNumber(of: keys, depth, 0, &next) { q, k in
+                add(load(q), load(q + laneCount), k, stride, pairs, &v0, &v1)
+                add(load(q + 2 &* laneCount), k, stride, pairs, &v2)
+            }
+            store(v0, 0, &poison)
+            store(v1, 1, &poison)
+            return store(v2, 2, &poison)
+        }
+        #endif
+        var done = 0
+        while done &+ 2 <= vectors {
+            var (v0, v1) = (Six(), Six())
+            forEachNumber(of: keys, depth, done, &next) { q, k in
+                add(load(q), load(q + laneCount), k, stride, pairs, &v0, &v1)
+            }
+            next = KeysAhead(keys, distance: 0, stride: stride)
+            store(v0, done, &poison)
+            store(v1, done &+ 1, &poison)
+            done &+= 2
+        }
+        if done < vectors {
+            var v0 = Six()
+            forEachNumber(of: keys, depth, done, &next) { q, k in add(load(q), k, stride, pairs, &v0) }
+            store(v0, done, &poison)
+        }
+    }
+
+    /// body(vector `first` of the rows' numbers d, number d of the first key), d < depth.
+    @inline(__always)
+    private func forEachNumber(
+        of keys: UnsafePointer<Float>, _ depth: Int, _ first: Int, _ next: inout KeysAhead,
+        _ body: (_ q: UnsafePointer<Float>, _ k: UnsafePointer<Float>) -> Void
+    ) {
+        let end = keys + depth
+        var q = queries + first &* laneCount
+        var k = keys
+        while k < end {
+            let lineEnd = end - k > 16 ? k + 16 : end
+            next.ask(k)
+            while k < lineEnd {
+                body(q, k)
+                q += vectors &* laneCount
+                k += 1
+            }
+        }
+    }
+
+    @inline(__always)
+    private func store(_ sums: Six, _ vector: Int, _ poison: inout Lanes) {
+        let row = vector &* laneCount
+        sums.store(out + row, outStride, factors.map { $0 + row }, maxima + row, &poison)
+    }
+}
+
 /// Six columns of one block of `count` vectors of rows, which stand side by side in `queries`.
+/// - Parameter ahead: floats to the keys to be asked for; 0: none.
 @inline(__always)
 func sixColumns(
     _ queries: UnsafePointer<Float>, _ count: Int, _ keys: UnsafePointer<Float>, _ stride: Int, _ depth: Int,
     _ ahead: Int, _ pairs: Bool, _ factors: UnsafePointer<Float>?,
     _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes
 ) {
-    let end = keys + depth
-    var next = KeysAhead(keys, distance: ahead, stride: stride)
-    #if SIMD_512
-    if count == 4 {
-        var v0 = Six()
-        var v1 = Six()
-        var v2 = Six()
-        var v3 = Six()
-        var q = queries
-        var k = keys
-        while k < end {
-            let stop = lineEnd(k, end)
-            next.ask(k)
-            while k < stop {
-                add(load(q), load(q + laneCount), k, stride, pairs, &v0, &v1)
-                add(load(q + 2 &* laneCount), load(q + 3 &* laneCount), k, stride, pairs, &v2, &v3)
-                q += 4 &* laneCount
-                k += 1
-            }
-        }
-        v0.store(out, outStride, factors, maxima, &poison)
-        v1.store(out + laneCount, outStride, factors.map { $0 + laneCount }, maxima + laneCount, &poison)
-        v2.store(out + 2 &* laneCount, outStride, factors.map { $0 + 2 &* laneCount }, maxima + 2 &* laneCount, &poison)
-        v3.store(out + 3 &* laneCount, outStride, factors.map { $0 + 3 &* laneCount }, maxima + 3 &* laneCount, &poison)
-        return
-    }
-    if count == 3 {
-        var v0 = Six()
-        var v1 = Six()
-        var v2 = Six()
-        var q = queries
-        var k = keys
-        while k < end {
-            let stop = lineEnd(k, end)
-            next.ask(k)
-            while k < stop {
-                add(load(q), load(q + laneCount), k, stride, pairs, &v0, &v1)
-                add(load(q + 2 &* laneCount), k, stride, pairs, &v2)
-                q += 3 &* laneCount
-                k += 1
-            }
-        }
-        v0.store(out, outStride, factors, maxima, &poison)
-        v1.store(out + laneCount, outStride, factors.map { $0 + laneCount }, maxima + laneCount, &poison)
-        v2.store(out + 2 &* laneCount, outStride, factors.map { $0 + 2 &* laneCount }, maxima + 2 &* laneCount, &poison)
-        return
-    }
-    #endif
-    var done = 0
-    while done &+ 2 <= count {
-        var v0 = Six()
-        var v1 = Six()
-        var q = queries + done &* laneCount
-        var k = keys
-        while k < end {
-            let stop = lineEnd(k, end)
-            next.ask(k)
-            while k < stop {
-                add(load(q), load(q + laneCount), k, stride, pairs, &v0, &v1)
-                q += count &* laneCount
-                k += 1
-            }
-        }
-        next = KeysAhead(keys, distance: 0, stride: stride)
-        v0.store(
-            out + done &* laneCount, outStride, factors.map { $0 + done &* laneCount }, maxima + done &* laneCount,
-            &poison)
-        v1.store(
-            out + (done &+ 1) &* laneCount, outStride, factors.map { $0 + (done &+ 1) &* laneCount },
-            maxima + (done &+ 1) &* laneCount, &poison)
-        done &+= 2
-    }
-    if done < count {
-        var v0 = Six()
-        var q = queries + done &* laneCount
-        var k = keys
-        while k < end {
-            let stop = lineEnd(k, end)
-            next.ask(k)
-            while k < stop {
-                add(load(q), k, stride, pairs, &v0)
-                q += count &* laneCount
-                k += 1
-            }
-        }
-        v0.store(
-            out + done &* laneCount, outStride, factors.map { $0 + done &* laneCount }, maxima + done &* laneCount,
-            &poison)
-    }
+    RowBlock(
+        queries: queries, vectors: count, pairs: pairs, factors: factors, out: out, outStride: outStride, maxima: maxima
+    ).times(keys, stride, depth, ahead, &poison)
 }
