@@ -272,9 +272,9 @@ KVSIEVE_API kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t 
  *  allocates what it remembers.
  *  @param plan     from kvsieve_plan_create()
  *  @param layer    the next one; its sentence says which if it is not
- *  @param queries  (Hq, min(W, T), D): the last queries, rotary embedding applied; (Hq, T, D) where
- *                  kvsieve_plan_needs() has KVSIEVE_NEEDS_ALL_QUERIES. (After kvsieve_plan_extend() shapes
- *                  are others: see there.)
+ *  @param queries  (Hq, R, D), min(W, T) <= R <= T: the last R queries, rotary embedding applied, of which
+ *                  the last min(W, T) are read; R is T where kvsieve_plan_needs() has
+ *                  KVSIEVE_NEEDS_ALL_QUERIES. (After kvsieve_plan_extend() shapes are others: see there.)
  *  @param keys     (H, T, D): all keys, rotary embedding applied; T is the same in every layer
  *  @param values   (H, T, Dv)
  *  @return KVSIEVE_OK; KVSIEVE_ERR_NULL for a tensor that the layer needs (or its data);
@@ -300,8 +300,8 @@ KVSIEVE_API kvsieve_status kvsieve_plan_finish(kvsieve_plan *plan);
  *  As often as wanted.
  *  What observe() is given then: keys and values (H, n, D), n the longest head's rows,
  *  kvsieve_kept.longest + `tokens`. Head h's own come first: those it kept, ascending, then its new ones;
- *  rows behind them are not looked at. Queries (Hq, min(W, tokens), D), or (Hq, tokens, D): the last of
- *  the new tokens, rotated by their true positions, which go on from kvsieve_kept.tokens. gather() takes
+ *  rows behind them are not looked at. Queries (Hq, R, D), min(W, tokens) <= R <= tokens: the last of the
+ *  new tokens, rotated by their true positions, which go on from kvsieve_kept.tokens. gather() takes
  *  sources of that shape. kvsieve_kept tells positions as ever, and in `rows` where in the cache they
  *  stood.
  *  What is scored is the cache as it is: pooling, windows of tokens and protected tokens count its rows;

@@ -91,8 +91,9 @@ public func kvsieve_plan_needs(
 /// - Parameters:
 ///   - plan: from kvsieve_plan_create()
 ///   - layer: the next one; its sentence says which if it is not
-///   - queries: (Hq, min(W, T), D): the last queries, rotary embedding applied; (Hq, T, D) where kvsieve_plan_needs() has
-///     KVSIEVE_NEEDS_ALL_QUERIES. (After kvsieve_plan_extend() shapes are others: see there.)
+///   - queries: (Hq, R, D), min(W, T) <= R <= T: the last R queries, rotary embedding applied, of which the last min(W, T)
+///     are read; R is T where kvsieve_plan_needs() has KVSIEVE_NEEDS_ALL_QUERIES. (After kvsieve_plan_extend() shapes are
+///     others: see there.)
 ///   - keys: (H, T, D): all keys, rotary embedding applied; T is the same in every layer
 ///   - values: (H, T, Dv)
 /// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL for a tensor that the layer needs (or its data); KVSIEVE_ERR_SHAPE,
@@ -131,7 +132,7 @@ public func kvsieve_plan_finish(_ plan: UnsafeMutablePointer<kvsieve_plan>?) -> 
 ///
 /// What observe() is given then: keys and values (H, n, D), n the longest head's rows, kvsieve_kept.longest + `tokens`. Head
 /// h's own come first: those it kept, ascending, then its new ones; rows behind them are not looked at. Queries
-/// (Hq, min(W, tokens), D), or (Hq, tokens, D): the last of the new tokens, rotated by their true positions, which go on from
+/// (Hq, R, D), min(W, tokens) <= R <= tokens: the last of the new tokens, rotated by their true positions, which go on from
 /// kvsieve_kept.tokens. gather() takes sources of that shape. kvsieve_kept tells positions as ever, and in `rows` where in the
 /// cache they stood.
 ///

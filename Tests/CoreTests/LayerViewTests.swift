@@ -84,12 +84,13 @@ private func layer(
         _ = try layer(values: (2, 20, 513))
     }
 
-    @Test func queriesHaveTheWindowsRowsOrAllTokens() throws {
-        let expected = "expected 6, min(window 6, tokens 20)"
+    @Test func queriesHaveTheWindowsRowsOrMoreUpToAllTokens() throws {
+        let expected = "expected at least 6, min(window 6, tokens 20), and at most 20"
         expectRefusal(.shape, "queries.tokens is 5; " + expected) { _ = try layer(queries: (4, 5, 8)) }
-        expectRefusal(.shape, "queries.tokens is 20; " + expected) { _ = try layer(queries: (4, 20, 8)) }
+        expectRefusal(.shape, "queries.tokens is 21; " + expected) { _ = try layer(queries: (4, 21, 8)) }
+        for rows in [6, 7, 20] { #expect(try layer(queries: (4, rows, 8)).queries?.tokens == 6) }
         _ = try layer(window: 64, queries: (4, 20, 8))
-        expectRefusal(.shape, "queries.tokens is 64; expected 20, min(window 64, tokens 20)") {
+        expectRefusal(.shape, "queries.tokens is 64; expected at least 20, min(window 64, tokens 20)") {
             _ = try layer(window: 64, queries: (4, 64, 8))
         }
     }

@@ -24,7 +24,7 @@ public struct LayerView: Sendable {
 
     /// - Parameters:
     ///   - length: of this layer's cache; nil in a prompt's first layer.
-    ///   - window: W; the queries have min(W, m) rows.
+    ///   - window: W; of the queries the last min(W, m) rows are read.
     public init(
         _ shape: ModelShape, layer: Int, length: CacheLength?, window: Int, needs: Needs, queries: TensorView?,
         keys: TensorView?, values: TensorView?
@@ -41,22 +41,34 @@ public struct LayerView: Sendable {
         guard let length = length ?? prompt else {
             throw KVSieveError(.state, "layer \(layer) takes over the choice of a layer that was not observed")
         }
-        let rows = needs.contains(.allQueries) ? length.new : min(window, length.new)
         self.length = length
-        self.queries = queries
+        self.queries = try queries.map { (queries) throws(KVSieveError) in
+            try Self.lastRows(queries, shape, length, all: needs.contains(.allQueries), window)
+        }
         self.keys = keys
         self.values = values
         if let keys { try Self.check(keys, shape, length, layer) }
         if let values { try Self.check(values, shape, length, layer) }
         if let keys { try Self.check(keys, "dim", keys.dim, shape.headDim, "the model's head_dim") }
-        if let queries {
-            try Self.check(queries, "heads", queries.heads, shape.queryHeads, "the model's query_heads")
-            try Self.check(queries, "dim", queries.dim, shape.headDim, "the model's head_dim")
+    }
+
+    /// The rows that the layer reads, of as many as were given.
+    private static func lastRows(
+        _ queries: TensorView, _ shape: ModelShape, _ length: CacheLength, all: Bool, _ window: Int
+    ) throws(KVSieveError) -> TensorView {
+        try check(queries, "heads", queries.heads, shape.queryHeads, "the model's query_heads")
+        try check(queries, "dim", queries.dim, shape.headDim, "the model's head_dim")
+        let rows = all ? length.new : min(window, length.new)
+        guard (rows...length.new).contains(queries.tokens) else {
             let tokens = length.isPrompt ? "tokens" : "new tokens"
-            try Self.check(
-                queries, "tokens", queries.tokens, rows,
-                needs.contains(.allQueries) ? "all \(tokens)" : "min(window \(window), \(tokens) \(length.new))")
+            throw KVSieveError(
+                .shape,
+                "queries.tokens is \(queries.tokens); expected "
+                    + (all
+                        ? "\(rows), all \(tokens)"
+                        : "at least \(rows), min(window \(window), \(tokens) \(length.new)), and at most \(length.new)"))
         }
+        return queries.tokens((queries.tokens - rows)..<queries.tokens)
     }
 
     /// A layer as it was `tokens` new tokens earlier, with queries of the last before them.
