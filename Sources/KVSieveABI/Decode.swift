@@ -33,3 +33,21 @@ func decodeRequired(
     guard let view = try decode(tensor, name) else { throw KVSieveError(.null, "\(name) is NULL") }
     return view
 }
+
+/// How large a tensor is that is not read; its data may be NULL, its strides anything.
+func decodeShape(
+    _ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString
+) throws(KVSieveError) -> TensorShape? {
+    guard let tensor = tensor?.pointee else { return nil }
+    guard tensor.reserved.0 == 0, tensor.reserved.1 == 0 else {
+        throw KVSieveError(.layout, "\(name).reserved is not 0")
+    }
+    return try TensorShape(name, heads: Int(tensor.heads), tokens: Int(tensor.tokens))
+}
+
+func decodeShapeRequired(
+    _ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString
+) throws(KVSieveError) -> TensorShape {
+    guard let shape = try decodeShape(tensor, name) else { throw KVSieveError(.null, "\(name) is NULL") }
+    return shape
+}

@@ -31,10 +31,15 @@ public func kvsieve_plan_step(
 ) -> kvsieve_status {
     boundary { () throws(KVSieveError) in
         let plan = try borrow(plan)
-        try plan.step(layer: Int(layer), evict: required(evict, "evict")) { (needsValues) throws(KVSieveError) in
-            try StepInput(
+        try plan.step(layer: Int(layer), evict: required(evict, "evict")) { (needs, living) throws(KVSieveError) in
+            if needs == .length {
+                return try StepInput(
+                    plan.shape, layer: Int(layer), keys: decodeShapeRequired(keys, "keys"), living: living)
+            }
+            return try StepInput(
                 plan.shape, layer: Int(layer), queries: decodeRequired(queries, "queries"),
-                keys: decodeRequired(keys, "keys"), values: needsValues ? decodeRequired(values, "values") : nil)
+                keys: decodeRequired(keys, "keys"),
+                values: needs.contains(.values) ? decodeRequired(values, "values") : nil)
         }
     }
 }
@@ -57,10 +62,15 @@ public func kvsieve_plan_step_logits(
 ) -> kvsieve_status {
     boundary { () throws(KVSieveError) in
         let plan = try borrow(plan)
-        try plan.step(layer: Int(layer), evict: required(evict, "evict")) { (needsValues) throws(KVSieveError) in
-            try StepInput(
+        try plan.step(layer: Int(layer), evict: required(evict, "evict")) { (needs, living) throws(KVSieveError) in
+            if needs == .length {
+                return try StepInput(
+                    plan.shape, layer: Int(layer), logits: decodeShapeRequired(logits, "logits"),
+                    rows: Int(logits?.pointee.dim ?? 0))
+            }
+            return try StepInput(
                 plan.shape, layer: Int(layer), logits: decodeRequired(logits, "logits"),
-                values: needsValues ? decodeRequired(values, "values") : nil)
+                values: needs.contains(.values) ? decodeRequired(values, "values") : nil)
         }
     }
 }

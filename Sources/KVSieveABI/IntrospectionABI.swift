@@ -29,7 +29,7 @@ public func kvsieve_method_at(_ index: Int32, _ info: UnsafeMutablePointer<kvsie
             return kvsieve_method_info(
                 struct_size: size, id: row.id, name: row.name.cString, summary: row.summary.cString,
                 paper: row.paper.cString, parameters: Int32(truncatingIfNeeded: row.parameters.count),
-                decodes: row.decodes ? 1 : 0)
+                decodes: row.decodes ? 1 : 0, choose: row.choose.cString)
         }
     }
 }
@@ -49,7 +49,7 @@ public func kvsieve_parameter_at(
 ) -> kvsieve_status {
     boundary { () throws(KVSieveError) in
         try fill(info, "info", smallest: MemoryLayout<kvsieve_parameter_info>.size) { (size) throws(KVSieveError) in
-            let row = try Registry.row(method)
+            let row = try Registry.method(method).row
             guard row.parameters.indices.contains(Int(index)) else {
                 throw KVSieveError(.parameter, "index is \(index); expected 0 ... \(row.parameters.count - 1)")
             }

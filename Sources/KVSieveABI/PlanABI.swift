@@ -20,9 +20,9 @@ public func kvsieve_plan_create(
 ) -> kvsieve_status {
     boundary { () throws(KVSieveError) in
         let out = try required(out, "out")
-        let row = try Registry.row(method)
+        let type = try Registry.method(method)
         let shape = try decode(model)
-        out.pointee = try open(Plan(row, shape, Shared.plan))
+        out.pointee = try open(Plan(type, shape, Shared.plan))
     }
 }
 
@@ -66,7 +66,8 @@ public func kvsieve_plan_get(
 /// - Parameters:
 ///   - plan: from kvsieve_plan_create(), with its parameters set
 ///   - layer: 0 ... layers - 1
-///   - needs: out: a sum of KVSIEVE_NEEDS_*; 0 for a layer that takes over another's choice
+///   - needs: out: a sum of KVSIEVE_NEEDS_*; 0 for a layer that takes over another's choice; KVSIEVE_NEEDS_LENGTH alone
+///     for a method that reads no tensor: of `keys` only the shape is looked at, and their data may be NULL
 /// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_SHAPE for a layer out of range; KVSIEVE_ERR_PARAMETER for
 ///   parameters that contradict each other (KVSIEVE_WINDOWKV_SHARED above KVSIEVE_WINDOWKV_PYRAMID)
 @_cdecl("kvsieve_plan_needs")
@@ -107,11 +108,13 @@ public func kvsieve_plan_observe(
     _ keys: UnsafePointer<kvsieve_tensor>?, _ values: UnsafePointer<kvsieve_tensor>?
 ) -> kvsieve_status {
     boundary { () throws(KVSieveError) in
-        try borrow(plan).observe(
-            layer: Int(layer),
-            queries: { () throws(KVSieveError) in try decode(queries, "queries") },
-            keys: { () throws(KVSieveError) in try decode(keys, "keys") },
-            values: { () throws(KVSieveError) in try decode(values, "values") })
+        try borrow(plan).observe(layer: Int(layer)) { (needs) throws(KVSieveError) in
+            try LayerTensors(
+                queries: needs.contains(.queries) ? decode(queries, "queries") : nil,
+                keys: needs.contains(.keys) ? decode(keys, "keys") : nil,
+                values: needs.contains(.values) ? decode(values, "values") : nil,
+                shape: needs.contains(.length) ? decodeShape(keys, "keys") : nil)
+        }
     }
 }
 

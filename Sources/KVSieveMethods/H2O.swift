@@ -4,46 +4,48 @@
 //     keep    the last R and the best C - R of the others, per head; R = floor(C * recent_ratio), at least 1 (H1)
 //
 // While decoding every new row is added to the sums of the living slots, and one slot outside the last R leaves: that with
-// the lowest sum. Reads the queries of all tokens: cost grows with T^2. Decisions H1 ... H3: README.md.
+// the lowest sum. Reads the queries of all tokens: cost grows with T^2. Decisions H1 ... H4: README.md.
 import KVSieveCore
 
 struct H2O: Method {
     static let recentRatio = Parameter(
-        600, "recent_ratio", "KVSIEVE_H2O_RECENT_RATIO", 0.5, 0...1, .real,
-        "share of the budget that the last tokens have for certain")
+        600, "recent_ratio", 0.5, 0...1, .real, "share of the budget that the last tokens have for certain")
     static let row = MethodRow(
-        id: 5, name: "h2o", constant: "KVSIEVE_H2O", summary: "heavy hitters by the attention of all queries",
-        paper: "arXiv 2306.14048", decodes: true,
-        parameters: [Shared.budget, Shared.threads, Shared.decoding, recentRatio],
-        make: { (settings, shape) throws(KVSieveError) in H2O(settings, shape) })
+        id: 5, name: "h2o", summary: "heavy hitters by the attention of all queries",
+        choose: "the queries of all tokens are at hand and what was looked at once matters for ever",
+        paper: "arXiv 2306.14048",
+        parameters: [Shared.budget, Shared.ratio, Shared.threads, Shared.decoding, recentRatio])
 
-    /// All queries are read; W is not looked at.
-    let window = 1
-    private let budget: Int
-    private let recent: Int
+    private let budget: Budget
+    private let recentRatio: DecimalShare
+    private let ratio: Double
 
     init(_ settings: Settings, _ shape: ModelShape) {
-        budget = settings.int(Shared.budget)
-        recent = max(1, Int(Double(budget) * settings[Self.recentRatio]))
+        (budget, ratio, recentRatio) = (
+            settings.budget, settings[Self.recentRatio], settings.share(Self.recentRatio)
+        )
     }
 
-    func needs(layer: Int) -> Needs { [.queries, .keys, .allQueries] }
+    var reads: Reads { .queries(.all) }
+
+    private func recent(_ length: CacheLength) -> Int { max(1, recentRatio.floor(of: budget.of(length))) }
 
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
-        length.longest <= budget ? .whole(length) : Frame(length, sinks: 0, recent: recent)
+        try budget.frame(length, recent: recent(length)) { "the newest token" }
     }
 
-    func score(
-        _ layer: LayerView, _ frame: Frame, _ work: Workspace, into scores: LayerScores
-    ) throws(KVSieveError) {
-        try AllQueryAttention(layer).scores(frame, work, into: scores)
+    func score(_ layer: Layer) throws(KVSieveError) -> HeadTable? {
+        try layer.attention().candidates(layer.frame)
     }
 
-    func budgets(
-        after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace, into budgets: BudgetTable
-    ) throws(KVSieveError) {
-        budgets.shrink(layer, to: budget - recent)
+    func decoding(_ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
+        let budget = budget.of(length)
+        guard recentRatio.floor(of: budget) > 0 else {
+            throw KVSieveError(
+                .budget,
+                "recent_ratio \(ratio) of a budget of \(budget) tokens holds no recent token, and no new one would ever stay;"
+                    + " the smallest recent_ratio is \(DecimalShare.least(for: 1, of: budget))")
+        }
+        return DecodeRule(budget: budget, recent: recent(length), evidence: .allRows)
     }
-
-    var decodeRule: DecodeRule? { DecodeRule(budget: budget, recent: recent, evidence: .allRows) }
 }

@@ -1,12 +1,22 @@
-// The list of methods. A new one is a file in this folder and a row here; ids are pinned.
+// The list of methods. A new one is a file in this folder and a line here; ids are pinned.
 import KVSieveCore
 
 public enum Registry {
-    public static let rows: [MethodRow] = [AhaKV.row, TaskKV.row, WindowKV.row, DynamicKV.row, H2O.row]
+    public static let methods: [any Method.Type] = [
+        AhaKV.self, TaskKV.self, WindowKV.self, DynamicKV.self, H2O.self, SnapKV.self, PyramidKV.self, AdaKV.self,
+        StreamingLLM.self, TOVA.self, KeyDiff.self, RandomChoice.self,
+    ]
 
-    public static func row(_ id: Int32) throws(KVSieveError) -> MethodRow {
-        for row in rows where row.id == id { return row }
+    public static let rows: [MethodRow] = methods.map { $0.row }
+
+    public static func method(_ id: Int32) throws(KVSieveError) -> any Method.Type {
+        for method in methods where method.row.id == id { return method }
         let names = rows.map { "\($0.id) \($0.name)" }.joined(separator: ", ")
         throw KVSieveError(.method, "method is \(id); expected one of \(names)")
     }
+}
+
+extension MethodRow {
+    /// Does it evict while decoding?
+    public var decodes: Bool { parameters.contains { $0.id == Shared.decoding.id } }
 }

@@ -11,28 +11,29 @@ import KVSieveCore
 
 struct TaskKV: Method {
     static let beta = Parameter(
-        300, "beta", "KVSIEVE_TASKKV_BETA", 0.25, 0...1, .real, "share of heads that keep everything in layer 0")
+        300, "beta", 0.25, 0...1, .real, "share of heads that keep everything in layer 0")
     static let top = Parameter(
-        301, "top", "KVSIEVE_TASKKV_TOP", 1, 0...1024, .whole, "m, heads that keep everything in the last layer")
+        301, "top", 1, 0...1024, .whole, "m, heads that keep everything in the last layer")
     static let sinks = Parameter(
-        302, "sinks", "KVSIEVE_TASKKV_SINKS", 16, 0...4096, .whole, "first tokens that every head keeps")
+        302, "sinks", 16, 0...4096, .whole, "first tokens that every head keeps")
     static let recent = Parameter(
-        303, "recent", "KVSIEVE_TASKKV_RECENT", 256, 0...1_048_576, .whole, "last tokens that every head keeps")
+        303, "recent", 256, 0...1_048_576, .whole, "last tokens that every head keeps")
     static let tokens = Parameter(
-        304, "tokens", "KVSIEVE_TASKKV_TOKENS", 256, 1...1_048_576, .whole,
+        304, "tokens", 256, 1...1_048_576, .whole,
         "t, tokens that make a head's semantic vector")
     static let row = MethodRow(
-        id: 2, name: "taskkv", constant: "KVSIEVE_TASKKV",
-        summary: "far heads keep everything, others sinks, recent and middle tokens", paper: "arXiv 2501.15113",
+        id: 2, name: "taskkv", summary: "far heads keep everything, others sinks, recent and middle tokens",
+        choose: "there are many key/value heads and 40 % of the cache or more may stay",
+        paper: "arXiv 2501.15113",
         parameters: [
-            Shared.ratio, Shared.window, Shared.poolKernel, Shared.threads, beta, top, sinks, recent, tokens,
-        ],
-        make: { (settings, shape) throws(KVSieveError) in TaskKV(settings, shape) })
+            Shared.budget.initially(0), Shared.ratio.initially(0.5), Shared.window, Shared.poolKernel, Shared.threads,
+            beta, top, sinks, recent, tokens,
+        ])
 
-    let window: Int
-    private let ratio: Double
+    private let budget: Budget
+    private let window: Int
     private let kernel: Int
-    private let beta: Double
+    private let beta: DecimalShare
     private let top: Int
     private let sinks: Int
     private let recent: Int
@@ -41,10 +42,8 @@ struct TaskKV: Method {
     private let heads: Int
 
     init(_ settings: Settings, _ shape: ModelShape) {
-        window = settings.int(Shared.window)
-        ratio = settings[Shared.ratio]
-        kernel = settings.int(Shared.poolKernel)
-        beta = settings[Self.beta]
+        (budget, window, kernel) = (settings.budget, settings.window, settings.kernel)
+        beta = settings.share(Self.beta)
         top = settings.int(Self.top)
         sinks = settings.int(Self.sinks)
         recent = settings.int(Self.recent)
@@ -53,73 +52,58 @@ struct TaskKV: Method {
         heads = shape.heads
     }
 
-    func needs(layer: Int) -> Needs { [.queries, .keys, .values] }
+    var reads: Reads { .queries(.last(window)).andValues }
+
+    /// Rows that every head keeps whatever the budget: none ends empty.
+    private var least: Int { max(1, sinks + recent) }
 
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
         let tokens = length.seen
         if tokens <= max(sinks + recent, window) { return .whole(length) }
         // E8: of a sequence that grew into this, the protected tokens alone are kept.
-        guard slots(tokens) >= heads * (sinks + recent) || length.new < tokens else {
-            throw KVSieveError(
-                .budget,
-                "ratio \(ratio) of \(tokens) tokens cannot hold the \(sinks) first and \(recent) last tokens of each of"
-                    + " \(heads) heads; the smallest ratio is \(smallestRatio(tokens))")
+        guard budget.slots(length, heads: heads) >= heads * least || !length.isPrompt else {
+            throw budget.refusal(
+                length, least: least, "the \(sinks) first and \(recent) last tokens of each of \(heads) heads")
         }
         return Frame(length, sinks: sinks, recent: recent)
     }
 
-    /// B.
-    private func slots(_ tokens: Int) -> Int { Int((ratio * Double(heads * tokens)).rounded(.down)) }
-
-    /// Rounded up to a millionth, so that the number as printed is enough.
-    private func smallestRatio(_ tokens: Int) -> Double {
-        min(1, (Double(sinks + recent) / Double(tokens) * 1e6).rounded(.up) / 1e6)
+    func score(_ layer: Layer) throws(KVSieveError) -> HeadTable? {
+        let attention = try layer.attention().divided(by: layer.windowRows)
+        let distances = try layer.values(weightedBy: attention, best: best).distancesFromMean()
+        return try attention.candidates(layer.frame).pooled(.mean, kernel: kernel).marked(by: distances)  // T7
     }
 
-    func score(
-        _ layer: LayerView, _ frame: Frame, _ work: Workspace, into scores: LayerScores
-    ) throws(KVSieveError) {
-        try scores.reserve(rows: heads, units: frame.units)
-        let vectors = try SemanticVectors(layer, best: best, work)
-        let attention = try WindowAttention(layer)
-        let terms = attention.rows * layer.shape.group
-        try attention.forEachHead(work) { (columns: HeadColumns) throws(KVSieveError) in
-            columns.divide(by: terms)
-            columns.store(frame, pooled: .mean, kernel: kernel, into: scores)  // T7
-            try vectors.add(columns)
-        }
-        try vectors.mark(scores)
+    /// f(l) before the budget is looked at (T3). As one quotient, exactly, so that whole numbers come out whole.
+    static func fullHeads(layer: Int, layers: Int, heads: Int, beta: DecimalShare, top: Int) -> Int {
+        let last = layers - 1
+        let value =
+            layers == 1
+            ? beta.floor(of: heads) : beta.floor(heads * (last - layer), plus: top * layer, over: last)
+        return min(value, heads)
     }
 
-    /// f(l) before the budget is looked at (T3). As one quotient, so that whole numbers come out whole.
-    static func fullHeads(layer: Int, layers: Int, heads: Int, beta: Double, top: Int) -> Int {
-        let bottom = Double(heads) * beta
-        let last = Double(layers - 1)
-        let value = layers == 1 ? bottom : (bottom * (last - Double(layer)) + Double(top) * Double(layer)) / last
-        return min(max(Int(value.rounded(.down)), 0), heads)
-    }
-
-    /// f and k with the budget B kept (T4): f is lowered until k >= 0.
-    static func share(slots: Int, tokens: Int, heads: Int, protected: Int, full: Int) -> (full: Int, middle: Int) {
+    /// f and k with the budget B kept (T4): f is lowered until every head keeps `least` rows, `protected` ones among them.
+    static func share(
+        slots: Int, tokens: Int, heads: Int, protected: Int, least: Int, full: Int
+    ) -> (full: Int, middle: Int) {
         func middle(_ full: Int) -> Int? {
             if full == heads { return slots >= tokens * heads ? 0 : nil }
             let left = slots - tokens * full
-            let middle = left < 0 ? -1 : left / (heads - full) - protected
-            return middle >= 0 ? middle : nil
+            return left >= least * (heads - full) ? left / (heads - full) - protected : nil
         }
         if let middle = middle(full) { return (full, middle) }
-        let lowered = min(max((slots - heads * protected) / (tokens - protected), 0), full)
-        return (lowered, middle(lowered) ?? 0)
+        let lowered = min(max((slots - heads * least) / (tokens - least), 0), full)
+        return (lowered, middle(lowered) ?? least - protected)
     }
 
-    func budgets(
-        after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace, into budgets: BudgetTable
-    ) throws(KVSieveError) {
+    func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
+        let (layer, length) = (ranked.newest, ranked.frame.length)
         let wanted = Self.fullHeads(layer: layer, layers: layers, heads: heads, beta: beta, top: top)
-        let tokens = frame.length.seen
         let (full, middle) = Self.share(
-            slots: slots(tokens), tokens: tokens, heads: heads, protected: sinks + recent, full: wanted)
-        let chosen = ChosenHeads(scores.layers[layer]?.marks ?? Numbers(), full)
+            slots: budget.slots(length, heads: heads), tokens: length.seen, heads: heads, protected: sinks + recent,
+            least: least, full: wanted)
+        let chosen = ChosenHeads(ranked.marks, full)
         for head in 0..<heads where !chosen.contains(head) { budgets.shrink(layer, head: head, to: middle) }
     }
 }

@@ -7,48 +7,47 @@
 //              localization  mean over the window;  aggregation  mean of its floor(w / 2) largest;  then mean over heads
 //     keep     n <= B: everything; else the best ceil(n / w) - ceil((n - B) / w) windows and the last W tokens
 //
+// With charge 1 the same pyramid is laid over L (C - W) tokens without rounding its steps, and no layer exceeds its B (W4).
 // The first layer of a group scores; the others read no tensor. Decisions W1 ... W12: README.md.
 import KVSieveCore
 
 struct WindowKV: Method {
     static let task = Parameter(
-        400, "task", "KVSIEVE_WINDOWKV_TASK", 0, 0...1, .whole,
-        "0 localization (find a passage), 1 aggregation (use them all)")
-    static let size = Parameter(401, "size", "KVSIEVE_WINDOWKV_SIZE", 8, 1...4096, .whole, "tokens of a window")
+        400, "task", 0, 0...1, .whole, "0 localization (find a passage), 1 aggregation (use them all)")
+    static let size = Parameter(401, "size", 8, 1...4096, .whole, "tokens of a window")
     static let shared = Parameter(
-        402, "shared", "KVSIEVE_WINDOWKV_SHARED", 8, 1...1024, .whole,
-        "layers of a group, which make one choice; <= pyramid")
+        402, "shared", 8, 1...1024, .whole, "layers of a group, which make one choice; <= pyramid")
     static let pyramid = Parameter(
-        403, "pyramid", "KVSIEVE_WINDOWKV_PYRAMID", 14, 1...1000, .real,
+        403, "pyramid", 14, 1...1000, .real,
         "lambda, the pyramid's shape: the last group keeps budget * shared / pyramid")
     static let charge = Parameter(
-        404, "charge", "KVSIEVE_WINDOWKV_CHARGE", 0, 0...1, .whole, "1: the window counts against the budget")
+        404, "charge", 0, 0...1, .whole, "1: the window counts against the budget, which is never exceeded")
     static let row = MethodRow(
-        id: 3, name: "windowkv", constant: "KVSIEVE_WINDOWKV",
-        summary: "whole windows of tokens, shared by the layers of a group", paper: "arXiv 2503.17922",
+        id: 3, name: "windowkv", summary: "whole windows of tokens, shared by the layers of a group",
+        choose: "answers are passages of the prompt, or attention may be computed in few layers only",
+        paper: "arXiv 2503.17922",
         parameters: [
-            Shared.budget, Shared.window.initially(16), Shared.threads, task, size, shared, pyramid, charge,
-        ],
-        make: { (settings, shape) throws(KVSieveError) in try WindowKV(settings, shape) })
+            Shared.budget, Shared.ratio, Shared.window.initially(16), Shared.threads, task, size, shared, pyramid,
+            charge,
+        ])
 
-    let window: Int
+    private let budget: Budget
+    private let window: Int
     private let size: Int
     private let shared: Int
-    private let charge: Int
-    private let budget: Int
+    private let pyramid: DecimalShare
+    private let charges: Bool
     private let statistic: WindowStatistic
-    private let heads: Int
-    /// B of each group; never below 0.
-    private let groupBudgets: [Int]
+    private let layers: Int
 
     init(_ settings: Settings, _ shape: ModelShape) throws(KVSieveError) {
-        window = settings.int(Shared.window)
-        budget = settings.int(Shared.budget)
+        (budget, window) = (settings.budget, settings.window)
         size = settings.int(Self.size)
         shared = settings.int(Self.shared)
-        charge = settings.int(Self.charge)
+        pyramid = settings.share(Self.pyramid)
+        charges = settings.int(Self.charge) == 1
         statistic = settings.int(Self.task) == 1 ? .largest(max(1, size / 2)) : .mean  // W1
-        heads = shape.heads
+        layers = shape.layers
         let pyramid = settings[Self.pyramid]
         guard Double(shared) <= pyramid else {
             throw KVSieveError(
@@ -56,51 +55,70 @@ struct WindowKV: Method {
                 "shared is \(shared) and pyramid \(pyramid): the pyramid would stand on its head; expected shared <= pyramid"
             )
         }
-        groupBudgets = Self.schedule(
-            budget: max(0, budget - charge * window), shared: shared, pyramid: pyramid, layers: shape.layers)
     }
 
-    /// B of each group (W2); one group: C (W8).
-    static func schedule(budget: Int, shared: Int, pyramid: Double, layers: Int) -> [Int] {
+    var reads: Reads { .queries(.last(window)) }
+    var scope: Scope { .group(shared) }
+
+    /// B of a layer's group; never below 0.
+    private func groupBudget(_ layer: Int, _ length: CacheLength) -> Int {
+        let tokens = budget.of(length)
+        return charges
+            ? Self.charged(
+                layer / shared, tokens: max(0, tokens - window), shared: shared, pyramid: pyramid, layers: layers)
+            : Self.published(layer / shared, budget: tokens, shared: shared, pyramid: pyramid, layers: layers)
+    }
+
+    /// B of a group as the authors' code has it (W2); one group: C (W8).
+    static func published(_ group: Int, budget: Int, shared: Int, pyramid: DecimalShare, layers: Int) -> Int {
         let groups = (layers + shared - 1) / shared
-        guard groups > 1 else { return [budget] }
-        let top = Int((Double(budget) * Double(shared) / pyramid).rounded(.down))
+        guard groups > 1 else { return budget }
+        let top = pyramid.floor(dividing: budget * shared)
         let bottom = 2 * budget - top
-        let step = (bottom - top) / (groups - 1)
-        return (0..<groups).map { $0 == groups - 1 ? top : bottom - $0 * step }
+        return group == groups - 1 ? top : bottom - group * ((bottom - top) / (groups - 1))
     }
 
-    func needs(layer: Int) -> Needs { leader(of: layer) == layer ? [.queries, .keys] : [] }
-    func leader(of layer: Int) -> Int { layer - layer % shared }
-    func firstRemembered(after layer: Int) -> Int { leader(of: layer + 1) }
+    /// B of a group where L times `tokens` are divided by the pyramid's exact shape (W4): group i weighs
+    /// (2 lambda - g) (N - 1) - 2 i (lambda - g).
+    static func charged(_ group: Int, tokens: Int, shared: Int, pyramid: DecimalShare, layers: Int) -> Int {
+        let groups = (layers + shared - 1) / shared
+        guard groups > 1 else { return tokens }
+        func weight(_ group: Int) -> (a: Int, b: Int) {
+            (2 * (groups - 1) - 2 * group, shared * (groups - 1) - 2 * group * shared)
+        }
+        let sum = (0..<layers).reduce((a: 0, b: 0)) { sum, layer in
+            let weight = weight(layer / shared)
+            return (sum.a + weight.a, sum.b + weight.b)
+        }
+        return pyramid.part(of: layers * tokens, weight: weight(group), sum: sum)
+    }
 
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
-        guard charge == 0 || budget >= window else {
-            throw KVSieveError(
-                .budget,
-                "budget \(budget) cannot hold the window of \(window) tokens that is charged to it; the smallest budget is"
-                    + " \(window)")
+        let tokens = budget.of(length)
+        if length.longest <= window { return .whole(length) }
+        guard !charges || tokens >= window || !length.isPrompt else {
+            throw budget.refusal(length, least: window, "the window of \(window) tokens that is charged to it")
         }
-        if length.longest - window <= groupBudgets[layer / shared] { return .whole(length) }
-        return Frame(length, sinks: 0, recent: window, unit: size)
+        if length.longest - window <= groupBudget(layer, length) { return .whole(length) }
+        return Frame(length, sinks: 0, recent: window, unit: size, budget: tokens)
     }
 
-    func score(
-        _ layer: LayerView, _ frame: Frame, _ work: Workspace, into scores: LayerScores
-    ) throws(KVSieveError) {
-        let partial = work.intermediate
-        try partial.reserve(rows: heads, units: frame.units)
-        try WindowAttention(layer).forEachHead(work, perQueryHead: true) { columns in
-            columns.addWindows(frame, statistic, into: partial)
-        }
-        try scores.mean(of: partial, over: layer.shape.queryHeads)
+    func score(_ layer: Layer) throws(KVSieveError) -> HeadTable? {
+        let (frame, statistic) = (layer.frame, statistic)
+        return try layer.attentionOfQueryHeads { $0.candidates(frame).windows(statistic) }.meanOfRows()
     }
 
-    func budgets(
-        after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace, into budgets: BudgetTable
-    ) throws(KVSieveError) {
-        let over = frame.candidates.count - groupBudgets[layer / shared]
-        let drop = (over + size - 1) / size
-        budgets.shrink(layer, to: frame.units - drop)
+    func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
+        let (layer, frame) = (ranked.newest, ranked.frame)
+        let budget = groupBudget(layer, frame.length)
+        guard charges else {
+            let over = frame.candidates.count - budget
+            return budgets.shrink(layer, to: frame.units - (over + size - 1) / size)
+        }
+        // Where the short last window is among the best, another may fit beside it.
+        let full = budget / size
+        let last = frame.candidates.count - (frame.units - 1) * size
+        let fitsOneMore = full * size + last <= budget && ranked.isAmongBest(full + 1, unit: frame.units - 1)
+        budgets.shrink(layer, to: full + (fitsOneMore ? 1 : 0))
     }
 }

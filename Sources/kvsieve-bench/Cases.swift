@@ -21,10 +21,11 @@ func name(_ type: ElementType) -> String { typeNames.first { $0.type == type }?.
 
 /// Parameters that the method does not have are refused by it.
 func makePlan(_ method: String, _ shape: ModelShape, _ settings: [String: Double] = [:]) throws -> Plan {
-    guard let row = Registry.rows.first(where: { "\($0.name)" == method }) else {
+    guard let type = Registry.methods.first(where: { "\($0.row.name)" == method }) else {
         throw KVSieveError(.method, "no method \(method)")
     }
-    let plan = try Plan(row, shape, Shared.plan)
+    let row = type.row
+    let plan = try Plan(type, shape, Shared.plan)
     for (name, value) in settings {
         guard let parameter = row.parameters.first(where: { "\($0.name)" == name }) else {
             throw KVSieveError(.parameter, "\(method) has no \(name)")

@@ -158,7 +158,8 @@ enum {
     KVSIEVE_NEEDS_QUERIES = 1,
     KVSIEVE_NEEDS_KEYS    = 2,
     KVSIEVE_NEEDS_VALUES  = 4,
-    KVSIEVE_NEEDS_ALL_QUERIES = 8  /**< the queries are those of all T tokens, not of the last W */
+    KVSIEVE_NEEDS_ALL_QUERIES = 8, /**< the queries are those of all T tokens, not of the last W */
+    KVSIEVE_NEEDS_LENGTH  = 16     /**< no tensor: of the keys only the shape is looked at, data may be NULL */
 };
 
 /*@functions Plan*/
@@ -221,6 +222,7 @@ typedef struct kvsieve_method_info {
     const char *paper;         /**< "arXiv 2412.14838" */
     int32_t     parameters;    /**< how many it has */
     int32_t     decodes;       /**< 1 if it evicts while decoding, 0 if decoding appends */
+    const char *choose;        /**< choose it when ...: one line */
 } kvsieve_method_info;
 
 /** A parameter of a method. Strings live as long as the process. */

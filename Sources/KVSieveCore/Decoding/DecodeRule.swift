@@ -1,7 +1,9 @@
 // What a method says of decoding: which tokens may leave, and by what evidence.
 
 public struct DecodeRule: Sendable {
-    public enum Evidence: Sendable {
+    public enum Kind: Sendable, Equatable {
+        /// None: the oldest leaves.
+        case none
         /// The score rows of the last r queries, over the living slots.
         case lastRows(Int)
         /// The score rows of all queries that ever came.
@@ -14,27 +16,40 @@ public struct DecodeRule: Sendable {
     let recent: Int
     /// The first tokens, which never leave.
     let sinks: Int
-    let evidence: Evidence
+    let evidence: Kind
+    /// Do the heads of a layer make one choice, by the mean of their rows? Values are not read then.
+    let together: Bool
+    /// How a slot's score is pooled over the living slots near its position; nil: not at all.
+    let pooled: (pool: Pool, kernel: Int)?
     /// Kernel of the pooled squared value norms that scores are multiplied with; nil: no values are read.
     let valueKernel: Int?
     /// g of a row whose query has seen so many tokens, its own included: scores are softmax(g * scale * q . k).
     let gain: @Sendable (_ seen: Int) -> Double
 
     public init(
-        budget: Int, recent: Int, sinks: Int = 0, evidence: Evidence, valueKernel: Int? = nil,
+        budget: Int, recent: Int, sinks: Int = 0, evidence: Kind, together: Bool = false,
+        pooled: (pool: Pool, kernel: Int)? = nil, valueKernel: Int? = nil,
         gain: @escaping @Sendable (_ seen: Int) -> Double = { _ in 1 }
     ) {
         self.budget = budget
         self.recent = recent
         self.sinks = sinks
         self.evidence = evidence
-        self.valueKernel = valueKernel
+        self.together = together
+        self.pooled = pooled.flatMap { $0.kernel > 1 ? $0 : nil }
+        self.valueKernel = together ? nil : valueKernel
         self.gain = gain
     }
 
-    /// Rows that the evidence remembers.
-    var rows: Int {
-        if case .lastRows(let rows) = evidence { return rows }
-        return 0
+    /// Does a sequence by this rule need exactly the memory of the other?
+    func suits(_ other: DecodeRule) -> Bool {
+        other.budget == budget && other.recent == recent && other.evidence == evidence && other.together == together
+            && other.pooled?.kernel == pooled?.kernel && other.valueKernel == valueKernel
+    }
+
+    /// What a step reads.
+    var needs: Needs {
+        if evidence == .none { return .length }
+        return valueKernel == nil ? [.queries, .keys] : [.queries, .keys, .values]
     }
 }

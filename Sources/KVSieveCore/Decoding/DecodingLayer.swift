@@ -1,96 +1,92 @@
-// One layer while its sequence is decoded: its heads, which all have the same number of slots, and a journal of the last call.
+// One layer while its sequence is decoded: its choices (a head each, or one for all heads), which all have the same number of
+// slots, the evidence for them, and what is needed to take the last step back.
 //
-// Memory a head: C positions, `recent` slots; by the last r rows (r + 1) C floats and r slots, by all rows C doubles; with
-// value norms C + kernel floats. For each token of the longest call so far a spare row, C floats or C doubles.
+// Memory a choice: C positions, `recent` slots; C + 1 slots in order where scores are pooled; with value norms C + kernel
+// floats; and the evidence's. For each token of the longest step so far an entry a choice.
 
 import CSupport
 
 final class DecodingLayer: @unchecked Sendable {
     private(set) var rule: DecodeRule
     let heads: Int
+    let choices: Int
     /// Slots that hold a token, the same in every head.
     private(set) var living = 0
-    /// Tokens of the last call that can be taken back.
-    private(set) var undoable = 0
-    private var place = RollingScores.Place()
-    /// Of each token of the last call: living slots and place before it came.
-    private var before: [(living: Int, place: RollingScores.Place)] = []
+    /// Tokens of the last step that can be taken back, and living slots before each token of it came.
+    private var undoable = 0
+    private var livingBefore: [Int] = []
     private let integers: Buffer<Int32>
     private let floats: Buffer<Float>
-    private let entries: Buffer<DecodingHead.Entry>
-    private let rows: JournaledRows<Float>?
-    private let sums: JournaledRows<Double>?
-    private var all: [DecodingHead] = []
+    private let entries: Buffer<HeadSlots.Entry>
+    private let evidence: any Evidence
+    private var all: [HeadSlots] = []
 
     private var width: Int { rule.budget }
-    /// Positions, `recent` slots, slots of the ring's rows.
-    private var integersOfHead: Int { width + rule.recent + rule.rows }
+    /// Positions, `recent` slots, slots in order.
+    private var integersOfChoice: Int { width + rule.recent + (rule.pooled == nil ? 0 : width + 1) }
+    /// gamma and norms.
+    private var floatsOfChoice: Int { rule.valueKernel.map { width + $0 } ?? 0 }
 
     init(_ rule: DecodeRule, heads: Int, _ account: MemoryAccount) throws(KVSieveError) {
         self.rule = rule
         self.heads = heads
+        choices = rule.together ? 1 : heads
         integers = Buffer(account)
         floats = Buffer(account)
         entries = Buffer(account)
-        let byRows = rule.rows > 0
-        rows = byRows ? try JournaledRows(heads: heads, rows: rule.rows, width: rule.budget, account) : nil
-        // A total more: that of the token that comes.
-        sums = byRows ? nil : try JournaledRows(heads: heads, rows: 1, width: rule.budget + 1, account)
+        evidence = try rule.makeEvidence(choices: choices, account)
         try clear(rule)
-    }
-
-    /// The prefix, gamma and norms.
-    private var floatsOfHead: Int { (rule.rows > 0 ? width : 0) + (rule.valueKernel.map { width + $0 } ?? 0) }
-
-    /// Does a sequence by this rule need exactly this memory?
-    func suits(_ other: DecodeRule) -> Bool {
-        other.budget == rule.budget && other.recent == rule.recent && other.rows == rule.rows
-            && other.valueKernel == rule.valueKernel
     }
 
     /// As new, for a rule that suits.
     func clear(_ rule: DecodeRule) throws(KVSieveError) {
         self.rule = rule
-        let (width, floatsOfHead, integersOfHead) = (width, floatsOfHead, integersOfHead)
-        let integers = try integers.reserve(heads * integersOfHead)
-        let floats = try floats.reserve(max(1, heads * floatsOfHead))
-        try rows?.clear()
-        try sums?.clear()
-        integers.update(repeating: 0, count: heads * integersOfHead)
-        floats.update(repeating: 0, count: heads * floatsOfHead)
+        let integers = try integers.reserve(choices * integersOfChoice)
+        let floats = try floats.reserve(max(1, choices * floatsOfChoice))
+        try evidence.clear()
+        integers.update(repeating: 0, count: choices * integersOfChoice)
+        floats.update(repeating: 0, count: choices * floatsOfChoice)
         all.removeAll(keepingCapacity: true)
-        for head in 0..<heads {
-            let numbers = integers + head * integersOfHead
-            let prefix = floats + head * floatsOfHead
-            let gamma = rule.rows > 0 ? prefix + width : prefix
-            let taken = numbers + width + rule.recent
-            taken.update(repeating: -1, count: rule.rows)
-            let rolling = rows.map {
-                RollingScores(rows: rule.rows, width: width, ring: $0.of(head), prefix: prefix, taken: taken)
-            }
+        for choice in 0..<choices {
+            let positions = integers + choice * integersOfChoice
+            let gamma = floats + choice * floatsOfChoice
             all.append(
-                DecodingHead(
-                    rule: rule, positions: numbers, recentSlots: numbers + width, gamma: gamma, norms: gamma + width,
-                    rolling: rolling, running: sums.map { RunningScores(place: $0.of(head)) }))
+                HeadSlots(
+                    rule: rule, positions: positions, recentSlots: positions + width,
+                    order: rule.pooled.map { _ in
+                        SlotOrder(slots: positions + width + rule.recent, positions: positions)
+                    }, gamma: gamma, norms: gamma + width))
         }
         living = 0
         undoable = 0
-        place = RollingScores.Place()
-        before.removeAll(keepingCapacity: true)
+        livingBefore.removeAll(keepingCapacity: true)
     }
 
-    func head(_ index: Int) -> DecodingHead { all[index] }
+    private func choice(of head: Int) -> Int { choices == heads ? head : 0 }
 
     /// The position in each slot of a head.
     func positions(_ head: Int) -> UnsafeBufferPointer<Int32> {
-        UnsafeBufferPointer(start: all[head].positions, count: living)
+        UnsafeBufferPointer(start: all[choice(of: head)].positions, count: living)
     }
 
-    /// After the prefill's evidence was written into the heads.
-    func begin(living: Int, rows: Int) {
-        self.living = living
-        place = RollingScores.Place(index: rows)
-        for head in all { head.rolling?.restorePrefix(place) }
+    /// What the prompt says of the tokens that are kept.
+    func begin(_ prompt: PromptEvidence) throws(KVSieveError) {
+        try evidence.begin(prompt)
+        let seen = prompt.layer.length.seen
+        for choice in 0..<choices {
+            let slots = all[choice]
+            prompt.forEachSlot(choice) { slot, position in
+                slots.positions[slot] = Int32(truncatingIfNeeded: position)
+                slots.order?.slots[slot] = Int32(truncatingIfNeeded: slot)
+                if position >= seen - rule.recent {
+                    slots.recentSlots[position % rule.recent] = Int32(truncatingIfNeeded: slot)
+                }
+            }
+        }
+        if let kernel = rule.valueKernel {
+            try prompt.layer.work.forEach(heads, PromptNorms(prompt, all, kernel))
+        }
+        living = prompt.selection.longest
         undoable = 0
     }
 
@@ -102,30 +98,30 @@ final class DecodingLayer: @unchecked Sendable {
         let tokens = input.tokens
         try input.reserve(work)
         prefetch(input)
-        let findings = try Findings(heads, input, work)
-        try work.forEach(heads, CheckHeads(layer: self, input: input, workspace: work, findings: findings))
-        // What the last call wrote stays until nothing can fail: it may still be taken back.
-        try entries.grow(heads * tokens)
-        try rows?.prepare(tokens)
-        try sums?.prepare(tokens)
+        let checked = try CheckedLogits(input, work)
+        if evidence.readsRows {
+            try work.forEach(
+                heads, CheckHeads(rule: rule, living: living, input: input, workspace: work, checked: checked))
+        }
+        // What the last step wrote stays until nothing can fail: it may still be taken back.
+        try entries.grow(choices * tokens)
+        try evidence.prepare(tokens)
         for worker in work.workers {
-            try worker.row.reserve(scratchOfHead(input))
-            try worker.ranks.reserve(width + 1)
+            try worker.stepRows.reserve(scratchOfChoice(input))
+            try worker.standing.reserve(width + 1)
         }
         // From here on nothing fails.
-        var places = place
-        for head in all { if let rolling = head.rolling { places = rolling.settle(place) } }
-        place = places
-        before.removeAll(keepingCapacity: true)
-        for _ in 0..<tokens {
-            before.append((min(living + before.count, width), places))
-            if let rolling = all.first?.rolling { places = rolling.following(places) }
-        }
+        evidence.beginStep(tokens)
+        livingBefore.removeAll(keepingCapacity: true)
+        for token in 0..<tokens { livingBefore.append(min(living + token, width)) }
         try work.forEach(
-            heads,
-            StepHeads(
-                layer: self, input: input, workspace: work, findings: findings, first: first, evict: evict))
-        place = places
+            choices,
+            StepChoices(
+                layer: self, input: input, workspace: work, checked: checked, first: first, evict: evict))
+        for head in 1..<max(heads, 1) where choices == 1 {
+            (evict + head * tokens).update(from: evict, count: tokens)
+        }
+        evidence.endStep(tokens)
         living = min(living + tokens, width)
         undoable = tokens
     }
@@ -133,129 +129,98 @@ final class DecodingLayer: @unchecked Sendable {
     /// Sequences are many and layers too: by its next token a layer's numbers are back in memory. Rows are read so that the
     /// processor foresees them; the short pieces of all heads are asked for here, together.
     private func prefetch(_ input: StepInput) {
-        for index in 0..<all.count {
-            input.prefetch(index, 0)
-            all[index].prefetch(place)
-            if let rows { support_prefetch(rows.spare(index, 0)) }
-            if let sums { support_prefetch(sums.spare(index, 0)) }
+        for choice in 0..<choices {
+            input.prefetch(choice, 0)
+            all[choice].prefetch()
+            evidence.prefetch(choice: choice)
         }
     }
 
-    /// Logits of a head, all finite where they are looked at; squared norms of the new values.
-    func check(
-        _ input: StepInput, _ head: Int, _ work: Workspace, _ worker: WorkerBuffers, _ findings: Findings.OfHead
-    ) throws(KVSieveError) {
-        let logits = try input.logits(head, work)
-        for row in 0..<(input.shape.group * input.tokens) {
-            let visible = living + row % input.tokens + 1
-            findings.maxima[row] = kernels.row_maximum(logits[row], Int64(visible))
-            guard findings.maxima[row].isFinite else {
-                throw KVSieveError(
-                    .nonfinite,
-                    "logits of layer \(input.layer), kv head \(head), new token \(row % input.tokens) have NaN or infinity"
-                )
-            }
-        }
-        guard let kernel = rule.valueKernel else { return }
-        for i in 0..<input.tokens {
-            findings.norms[i] = try input.norm(head, i, worker)
-            guard (findings.norms[i] * Float(kernel)).isFinite else {
-                throw KVSieveError(
-                    .nonfinite,
-                    "values of layer \(input.layer), kv head \(head), new token \(i) have NaN or infinity, or a squared norm"
-                        + " that overflows")
-            }
-        }
+    /// Exponentials of a choice's rows, the newest row, totals, pooled totals, and the rows' weights.
+    private func scratchOfChoice(_ input: StepInput) -> Int {
+        let rows = input.shape.queryHeads / choices
+        return (rows + 3) * (input.rows + 1) + rows
     }
 
-    /// Exponentials of a group's rows, the newest row, totals, and the rows' weights.
-    private func scratchOfHead(_ input: StepInput) -> Int {
-        (input.shape.group + 2) * (input.rows + 1) + input.shape.group
-    }
-
-    /// One head's tokens, one after another.
-    func step(
-        _ index: Int, _ input: StepInput, _ logits: LogitRows, _ first: Int, _ worker: WorkerBuffers,
-        _ findings: Findings.OfHead, _ evict: UnsafeMutablePointer<Int32>
-    ) throws(KVSieveError) {
-        let head = all[index]
-        let (tokens, group) = (input.tokens, input.shape.group)
+    /// One choice's tokens, one after another.
+    func step(_ index: Int, _ step: StepChoices, _ worker: WorkerBuffers) throws(KVSieveError) {
+        let (slots, input) = (all[index], step.input)
+        let (tokens, rows) = (input.tokens, input.shape.queryHeads / choices)
         let length = input.rows + 1
-        let scratch = try worker.row.reserve(scratchOfHead(input))
+        let logits = try input.logits(fromQueryHead: index * rows, step.workspace)
+        let maxima = step.checked.maxima(fromQueryHead: index * rows)
+        let exponentials = try worker.stepRows.reserve(scratchOfChoice(input))
+        let (newest, totals) = (exponentials + rows * length, exponentials + (rows + 1) * length)
+        let (pooled, weights) = (totals + length, totals + 2 * length)
         // Where a slot's row is while the caller has not moved any.
-        let standing = try worker.ranks.reserve(width + 1)
-        let entries = try entries.reserve(heads * tokens) + index * tokens
-        let (exponentials, newest, totals) = (scratch, scratch + group * length, scratch + (group + 1) * length)
-        let weights = scratch + (group + 2) * length
+        let standing = try worker.standing.reserve(width + 1)
+        let entries = try entries.reserve(choices * tokens) + index * tokens
         if tokens > 1 { for slot in 0..<living { standing[slot] = Int32(truncatingIfNeeded: slot) } }
         for i in 0..<tokens {
-            let (count, place) = before[i]
-            let position = first + i
-            let gain = Float(rule.gain(position + 1))
+            let (count, position) = (livingBefore[i], step.first + i)
             standing[count] = Int32(truncatingIfNeeded: living + i)
-            for g in 0..<group {
-                let row = exponentials + g * length
-                var z = logits[g * tokens + i]
-                var maximum = findings.maxima[g]
-                if tokens > 1 {
-                    for slot in 0...count { row[slot] = z[Int(standing[slot])] }
-                    z = UnsafePointer(row)
-                    maximum = kernels.row_maximum(z, Int64(count + 1))
-                }
-                let sum = kernels.row_exponentials(z, Int64(count + 1), maximum, gain, row)
-                weights[g] = 1 / (sum * Float(group))
-            }
-            kernels.weighted_rows(exponentials, Int64(group), Int64(length), weights, Int64(count + 1), newest)
-            var entry = DecodingHead.Entry()
-            entry.oldNorm = head.norm(at: position)
-            if rule.valueKernel != nil { head.addNorm(findings.norms[i], position: position) }
+            var entry = HeadSlots.Entry()
+            entry.oldNorm = slots.norm(at: position)
             var slot = count
-            if let rolling = head.rolling, let rows {
-                let spare = rows.spare(index, i)
-                let at = rolling.join(
-                    newest, living: count, place, spare: spare.pointee, weights: head.weights, into: totals)
-                if count == width {
-                    slot = head.worst(
-                        UnsafePointer(totals), rounded: totals, count, newest: position, minima: exponentials)
+            if evidence.readsRows {
+                let gain = Float(rule.gain(position + 1))
+                for g in 0..<rows {
+                    let row = exponentials + g * length
+                    var z = logits[g * tokens + i]
+                    var maximum = maxima[g]
+                    if tokens > 1 {
+                        for slot in 0...count { row[slot] = z[Int(standing[slot])] }
+                        z = UnsafePointer(row)
+                        maximum = kernels.row_maximum(z, Int64(count + 1))
+                    }
+                    let sum = kernels.row_exponentials(z, Int64(count + 1), maximum, gain, row)
+                    weights[g] = 1 / (sum * Float(rows))
                 }
-                entry.oldTaken = rolling.push(own: newest[count], living: count, slot: slot, at, spare)
-            } else if let running = head.running, let sums {
-                let spare = sums.spare(index, i)
-                running.total(newest, living: count, into: spare.pointee, rounded: totals)
+                kernels.weighted_rows(exponentials, Int64(rows), Int64(length), weights, Int64(count + 1), newest)
+                if rule.valueKernel != nil { slots.addNorm(step.checked.norms(index)[i], position: position) }
+                evidence.add(
+                    newest, choice: index, token: i, living: count, weights: slots.weights, into: totals)
                 if count == width {
-                    slot = head.worst(
-                        UnsafePointer(spare.pointee), rounded: totals, count, newest: position, minima: exponentials)
+                    slot = worst(index, i, totals, pooled, newest: position, minima: exponentials)
                 }
-                running.push(living: count, slot: slot, spare)
+                evidence.keep(newest, choice: index, token: i, living: count, slot: slot)
+            } else if count == width {
+                slot = slots.oldest(count)
             }
-            head.place(position, slot, &entry)
+            slots.place(position, slot, count, &entry)
             standing[slot] = Int32(truncatingIfNeeded: living + i)
-            entry.moves = slot != living + i
             entries[i] = entry
-            evict[i] = entry.moves ? entry.slot : -1
+            step.evict[index * tokens + i] = slot != living + i ? entry.slot : -1
         }
+    }
+
+    /// The slot that leaves, of a full cache.
+    private func worst(
+        _ index: Int, _ token: Int, _ totals: UnsafeMutablePointer<Float>, _ pooled: UnsafeMutablePointer<Float>,
+        newest: Int, minima: UnsafeMutablePointer<Float>
+    ) -> Int {
+        let slots = all[index]
+        guard let pooling = rule.pooled, let order = slots.order else {
+            return slots.worst(totals, width, newest: newest, minima: minima) {
+                evidence.total(choice: index, token: token, slot: $0, totals)
+            }
+        }
+        order.pool(totals, width, newest: newest, pooling.pool, kernel: pooling.kernel, into: pooled)
+        return slots.worst(pooled, width, newest: newest, minima: minima) { Double(pooled[$0]) }
     }
 
     /// The newest `count` tokens, of positions ... last, never came.
     func undo(_ count: Int, last: Int) throws(KVSieveError) {
-        let tokens = before.count
-        let entries = try entries.reserve(heads * tokens)
-        let remaining = undoable - count
-        let (livingBefore, placeBefore) = before[remaining]
-        for (index, head) in all.enumerated() {
+        let tokens = livingBefore.count
+        let entries = try entries.reserve(choices * tokens)
+        for (index, slots) in all.enumerated() {
             for back in 0..<count {
                 let i = undoable - 1 - back
-                let entry = entries[index * tokens + i]
-                if let rolling = head.rolling, let rows {
-                    rolling.pop(rolling.placed(before[i].place), rows.spare(index, i), taken: entry.oldTaken)
-                }
-                if let sums { head.running?.pop(sums.spare(index, i)) }
-                head.takeBack(last - back, entry)
+                slots.takeBack(last - back, entries[index * tokens + i], living: livingBefore[i])
             }
-            head.rolling?.restorePrefix(placeBefore)
         }
-        living = livingBefore
-        place = placeBefore
-        undoable = remaining
+        evidence.undo(count, of: undoable)
+        undoable -= count
+        living = livingBefore[undoable]
     }
 }

@@ -3,6 +3,8 @@
 /// The new tokens of one layer and what they look at. n rows: the living slots, and the m new tokens behind them.
 public struct StepInput: Sendable {
     enum Source: Sendable {
+        /// How many rows there are: the method looks at no number.
+        case length
         /// queries (Hq, m, D), keys (H, n, D).
         case product(queries: TensorView, keys: TensorView)
         /// (Hq, m, n): scale * q . k.
@@ -30,11 +32,34 @@ public struct StepInput: Sendable {
             shape, layer, .product(queries: queries, keys: keys), values, tokens: queries.tokens, rows: keys.tokens)
     }
 
+    /// New tokens of which only the number counts: the cache has that of `keys`, `living` slots among them.
+    public init(_ shape: ModelShape, layer: Int, keys: TensorShape, living: Int) throws(KVSieveError) {
+        guard keys.heads == shape.heads else {
+            throw KVSieveError(
+                .shape, "\(keys.name).heads is \(keys.heads); expected \(shape.heads), the model's kv_heads")
+        }
+        guard keys.tokens > living else {
+            throw KVSieveError(
+                .shape, "\(keys.name).tokens is \(keys.tokens); expected more than the \(living) slots that live")
+        }
+        try self.init(shape, layer, .length, nil, tokens: keys.tokens - living, rows: keys.tokens)
+    }
+
     public init(
         _ shape: ModelShape, layer: Int, logits: TensorView, values: TensorView?
     ) throws(KVSieveError) {
         try check(logits, "heads", logits.heads, shape.queryHeads, "the model's query_heads")
         try self.init(shape, layer, .logits(logits), values, tokens: logits.tokens, rows: logits.dim)
+    }
+
+    /// New tokens of which only the number counts, by the shape of their logits.
+    /// - Parameter rows: n.
+    public init(_ shape: ModelShape, layer: Int, logits: TensorShape, rows: Int) throws(KVSieveError) {
+        guard logits.heads == shape.queryHeads else {
+            throw KVSieveError(
+                .shape, "\(logits.name).heads is \(logits.heads); expected \(shape.queryHeads), the model's query_heads")
+        }
+        try self.init(shape, layer, .length, nil, tokens: logits.tokens, rows: rows)
     }
 
     private init(
@@ -56,37 +81,41 @@ public struct StepInput: Sendable {
     static let tile = 64
 
     func reserve(_ work: Workspace) throws(KVSieveError) {
-        try work.head.logits.reserve(shape.queryHeads * tokens * rows)
+        if case .length = source { return }
+        try work.stepLogits.reserve(shape.queryHeads * tokens * rows)
         for worker in work.workers {
-            try worker.keyTile.reserve(max(Self.tile * shape.headDim, values?.dim ?? 0))
-            try worker.row.reserve(shape.group * tokens * shape.headDim)
+            try worker.keyTile.reserve(Self.tile * shape.headDim)
+            try worker.oneRow.reserve(values?.dim ?? 0)
+            try worker.packedQueries.reserve(shape.group * tokens * shape.headDim)
         }
     }
 
     /// Makes the logits of key/value head `head`; those that are there as float32 stay where the caller has them.
     func make(_ head: Int, _ work: Workspace, _ worker: WorkerBuffers) throws(KVSieveError) {
         let count = shape.group * tokens
-        let out = try work.head.logits.reserve(shape.queryHeads * tokens * rows) + head * count * rows
         switch source {
+        case .length: return
         case .logits(let tensor):
             if tensor.type == .float32 { return }
+            let out = try work.stepLogits.reserve(shape.queryHeads * tokens * rows) + head * count * rows
             for row in 0..<count {
                 let source = tensor.row(head * shape.group + row / tokens, row % tokens)
                 tensor.type.widen(source, out + row * rows, rows)
             }
         case .product(let queries, let keys):
+            let out = try work.stepLogits.reserve(shape.queryHeads * tokens * rows) + head * count * rows
             try multiply(queries, keys, head, worker, out)
         }
     }
 
-    /// Where they are.
-    func logits(_ head: Int, _ work: Workspace) throws(KVSieveError) -> LogitRows {
+    /// Where the logits of a query head and those behind it are.
+    func logits(fromQueryHead first: Int, _ work: Workspace) throws(KVSieveError) -> LogitRows {
         if case .logits(let tensor) = source, tensor.type == .float32 {
             return LogitRows(
-                start: tensor.row(head * shape.group, 0), tokens: tokens, headStride: tensor.headStride,
+                start: tensor.row(first, 0), tokens: tokens, headStride: tensor.headStride,
                 rowStride: tensor.tokenStride)
         }
-        let out = try work.head.logits.reserve(shape.queryHeads * tokens * rows) + head * shape.group * tokens * rows
+        let out = try work.stepLogits.reserve(shape.queryHeads * tokens * rows) + first * tokens * rows
         return LogitRows(start: out, tokens: tokens, headStride: tokens * rows * 4, rowStride: rows * 4)
     }
 
@@ -95,7 +124,7 @@ public struct StepInput: Sendable {
         _ out: UnsafeMutablePointer<Float>
     ) throws(KVSieveError) {
         let (dim, count) = (shape.headDim, shape.group * tokens)
-        let packed = try worker.row.reserve(count * dim)
+        let packed = try worker.packedQueries.reserve(count * dim)
         for row in 0..<count {
             let target = packed + row * dim
             queries.type.widen(queries.row(head * shape.group + row / tokens, row % tokens), target, dim)
@@ -128,13 +157,13 @@ public struct StepInput: Sendable {
     /// Squared norm of new token i's values.
     func norm(_ head: Int, _ i: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Float {
         guard let values else { throw KVSieveError(.null, "values are NULL, but the method reads them") }
-        let row = try worker.keyTile.reserve(values.dim)
+        let row = try worker.oneRow.reserve(values.dim)
         values.type.widen(values.row(head, rows - tokens + i), row, values.dim)
         return kernels.squared_norm(row, Int64(values.dim))
     }
 }
 
-/// Row g * m + i holds the logits of query head g of a group and new token i.
+/// Row g * m + i holds the logits of the g-th query head from a first one on, and new token i.
 struct LogitRows: @unchecked Sendable {
     let start: UnsafeRawPointer
     let tokens: Int

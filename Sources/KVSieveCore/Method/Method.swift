@@ -1,43 +1,70 @@
-// What a paper has to say, and nothing else: how good is each unit, and how many may each head keep.
+// What a paper has to say, and nothing else: what is read, over what is chosen, what is kept for certain, how good each unit
+// is, how many each head may keep, and who leaves while the sequence is decoded.
 
 /// One published method with its parameters. A value without state: the plan owns what a sequence accumulates.
 public protocol Method: Sendable {
-    /// W: the last queries, which observe() reads.
-    var window: Int { get }
+    static var row: MethodRow { get }
 
-    /// What score() reads; empty for a layer that takes over its leader's scores.
-    func needs(layer: Int) -> Needs
+    /// Throws .parameter for settings that contradict each other.
+    init(_ settings: Settings, _ shape: ModelShape) throws(KVSieveError)
 
-    /// The layer whose scores this one goes by: itself, or an earlier one.
-    func leader(of layer: Int) -> Int
+    var reads: Reads { get }
+
+    /// Over what one choice is made. `.layer` if not said.
+    var scope: Scope { get }
 
     /// What is kept for certain and the units in which the rest competes; Frame.whole for a cache that is kept whole.
     /// Throws .budget when the budget cannot hold what the method must keep.
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame
 
-    /// Fills scores: (rows, frame.units), higher is kept; rows is H, or 1 when all heads share. Called for leaders whose
-    /// frame has units.
-    func score(
-        _ layer: LayerView, _ frame: Frame, _ work: Workspace, into scores: LayerScores
-    ) throws(KVSieveError)
+    /// A number for each unit of the layer's frame, higher is kept: H rows, or one that all heads share. Nil, if not said:
+    /// nothing competes, or all are equal. Called for layers whose frame has units and that choose for themselves.
+    func score(_ layer: Layer) throws(KVSieveError) -> HeadTable?
 
-    /// Called after every layer whose frame has units. Shrinks what heads may keep, of layers up to this one.
-    func budgets(
-        after layer: Int, _ frame: Frame, _ scores: ScoreTable, _ work: Workspace, into budgets: BudgetTable
-    ) throws(KVSieveError)
+    /// Shrinks what heads may keep, of layers up to the newest. Called after every layer whose frame has units. If not said:
+    /// what the frame's budget has room for.
+    func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError)
 
-    /// How tokens leave while the sequence is decoded; nil for a method that only appends. A layer's selection must then be
-    /// final when it was observed.
-    var decodeRule: DecodeRule? { get }
+    /// How tokens leave while the sequence is decoded; nil, if not said, for a method that only appends. Its scope is then a
+    /// layer.
+    func decoding(_ length: CacheLength) throws(KVSieveError) -> DecodeRule?
+}
+
+/// Over what one choice is made: whose scores are remembered follows from it.
+public enum Scope: Sendable, Equatable {
+    /// Each layer by itself.
+    case layer
+    /// The first of every so many layers chooses; the others go by its scores and read nothing.
+    case group(Int)
+    /// Budgets of all layers may change until the last was observed.
+    case model
+
+    /// The layer whose scores `layer` goes by: itself, or an earlier one.
+    func leader(of layer: Int) -> Int {
+        if case .group(let size) = self { return layer - layer % size }
+        return layer
+    }
 
     /// The lowest layer whose scores may still be looked at once `layer` is done.
-    func firstRemembered(after layer: Int) -> Int
+    func firstRemembered(after layer: Int) -> Int {
+        switch self {
+        case .layer: return layer + 1
+        case .group: return leader(of: layer + 1)
+        case .model: return 0
+        }
+    }
 }
 
 extension Method {
-    public var decodeRule: DecodeRule? { nil }
-    public func leader(of layer: Int) -> Int { layer }
-    public func firstRemembered(after layer: Int) -> Int { layer + 1 }
+    public var scope: Scope { .layer }
+    public func score(_ layer: Layer) throws(KVSieveError) -> HeadTable? { nil }
+    public func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
+        budgets.shrink(ranked.newest, to: ranked.frame.unitsInBudget)
+    }
+    public func decoding(_ length: CacheLength) throws(KVSieveError) -> DecodeRule? { nil }
+
+    /// What a layer reads; nil for one that goes by an earlier one's scores.
+    func reads(layer: Int) -> Reads? { scope.leader(of: layer) == layer ? reads : nil }
 }
 
 /// A method as the registry lists it.
@@ -45,27 +72,21 @@ public struct MethodRow: Sendable {
     public let id: Int32
     /// "dynamickv"
     public let name: StaticString
-    /// "KVSIEVE_DYNAMICKV"
-    public let constant: StaticString
     public let summary: StaticString
+    /// "Choose it when ...", in one line.
+    public let choose: StaticString
     public let paper: StaticString
-    /// Does it evict while decoding?
-    public let decodes: Bool
     public let parameters: [Parameter]
-    public let make: @Sendable (Settings, ModelShape) throws(KVSieveError) -> any Method
 
     public init(
-        id: Int32, name: StaticString, constant: StaticString, summary: StaticString, paper: StaticString,
-        decodes: Bool = false, parameters: [Parameter],
-        make: @escaping @Sendable (Settings, ModelShape) throws(KVSieveError) -> any Method
+        id: Int32, name: StaticString, summary: StaticString, choose: StaticString, paper: StaticString,
+        parameters: [Parameter]
     ) {
         self.id = id
         self.name = name
-        self.constant = constant
         self.summary = summary
+        self.choose = choose
         self.paper = paper
-        self.decodes = decodes
         self.parameters = parameters
-        self.make = make
     }
 }

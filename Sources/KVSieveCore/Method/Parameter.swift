@@ -6,8 +6,6 @@ public struct Parameter: Sendable {
     public let id: Int32
     /// "pool_kernel"
     public let name: StaticString
-    /// "KVSIEVE_POOL_KERNEL"
-    public let constant: StaticString
     public let summary: StaticString
     public let initial: Double
     public let lowest: Double
@@ -15,12 +13,10 @@ public struct Parameter: Sendable {
     public let kind: Kind
 
     public init(
-        _ id: Int32, _ name: StaticString, _ constant: StaticString, _ initial: Double,
-        _ bounds: ClosedRange<Double>, _ kind: Kind, _ summary: StaticString
+        _ id: Int32, _ name: StaticString, _ initial: Double, _ bounds: ClosedRange<Double>, _ kind: Kind, _ summary: StaticString
     ) {
         self.id = id
         self.name = name
-        self.constant = constant
         self.summary = summary
         self.initial = initial
         lowest = bounds.lowerBound
@@ -30,7 +26,7 @@ public struct Parameter: Sendable {
 
     /// The same parameter with another default.
     public func initially(_ value: Double) -> Parameter {
-        Parameter(id, name, constant, value, lowest...highest, kind, summary)
+        Parameter(id, name, value, lowest...highest, kind, summary)
     }
 
     func check(_ value: Double) throws(KVSieveError) {
@@ -66,6 +62,14 @@ public struct Settings: Sendable {
     public subscript(parameter: Parameter) -> Double {
         parameters.firstIndex { $0.id == parameter.id }.map { values[$0] } ?? parameter.initial
     }
+
+    /// The default of a parameter in this method.
+    public func initial(_ parameter: Parameter) -> Double {
+        parameters.first { $0.id == parameter.id }?.initial ?? parameter.initial
+    }
+
+    /// A real number as the decimal that was written.
+    public func share(_ parameter: Parameter) -> DecimalShare { DecimalShare(self[parameter]) }
 
     /// A whole number: bounds keep it within Int32.
     public func int(_ parameter: Parameter) -> Int { Int(self[parameter]) }

@@ -1,5 +1,6 @@
-// One sequence on its way through one method: created -> observing -> finished -> (reset). The only thing that has a life.
-// Every call prepares its result beside the plan's state and takes it over at the end: a call that throws changes nothing.
+// One sequence on its way through one method: prefill -> finished (-> prefill again when it goes on) or decoding. The only
+// thing that has a life. Every call prepares its result beside the plan's state and takes it over at the end: a call that
+// throws changes nothing.
 
 import CSupport
 
@@ -14,57 +15,63 @@ public struct PlanParameters: Sendable {
     }
 }
 
+/// Where a sequence is. What is true in one phase only lives in it.
+enum Phase {
+    /// Layers are observed: of a prompt, or of the caches that an earlier choice left.
+    case prefill(ExtendedCaches?)
+    /// The choice is final.
+    case finished
+    /// The choice is final, and tokens come one by one.
+    case decoding(DecodingSequence)
+}
+
 public final class Plan {
     public let row: MethodRow
     public let shape: ModelShape
+    private let type: any Method.Type
     private let parameters: PlanParameters
     private let account: MemoryAccount
     private var settings: Settings
-    private(set) var work: Workspace?
-    /// Made from the settings by the first observe of a sequence; and how it decodes, if it is to.
+    private var work: Workspace?
+    /// Made from the settings by the first observe of a sequence.
     private var method: (any Method)?
-    private var decodeRule: DecodeRule?
-    /// Of the first layer; nil before it.
-    private var length: CacheLength?
-    /// What the sequence goes on from, once it was extended.
-    private var continuation: Continuation?
+    private(set) var phase = Phase.prefill(nil)
     /// The layers so far, and the same as they will be when the call that works on them has succeeded.
-    private var observed: Observations
-    private var draft: Observations
-    private(set) var finished = false
-    /// Layers of a sequence that will be decoded, each made when its selection was; and the sequence once it is finished.
-    private var decodingLayers: [DecodingLayer] = []
-    private var spareDecoding: [DecodingLayer] = []
-    private(set) var decoding: DecodingSequence?
-    /// Score memory that is free to be used again.
-    private var spare: [LayerScores] = []
+    private var current: PrefillState
+    private var next: PrefillState
+    private let scorePool: ScorePool
+    private let decodingPool: DecodingPool
     private let lock: OpaquePointer
 
     public init(
-        _ row: MethodRow, _ shape: ModelShape, _ parameters: PlanParameters, account: MemoryAccount = MemoryAccount()
+        _ type: any Method.Type, _ shape: ModelShape, _ parameters: PlanParameters,
+        account: MemoryAccount = MemoryAccount()
     ) throws(KVSieveError) {
         guard let lock = support_lock_create() else { throw KVSieveError(.memory, "out of memory: no room for a plan") }
         self.lock = lock
-        self.row = row
+        self.type = type
+        row = type.row
         self.shape = shape
         self.parameters = parameters
         self.account = account
         settings = Settings(row.parameters)
-        observed = Observations(shape, account)
-        draft = Observations(shape, account)
-        spare.reserveCapacity(shape.layers)
+        current = PrefillState(shape, account)
+        next = PrefillState(shape, account)
+        scorePool = ScorePool(shape, account)
+        decodingPool = DecodingPool(shape, account)
     }
 
     deinit { support_lock_destroy(lock) }
 
+    // MARK: - Parameters
+
     public func set(_ parameter: Int32, _ value: Double) throws(KVSieveError) {
-        guard observed.layers.isEmpty, continuation == nil else {
+        guard case .prefill(nil) = phase, current.layers.isEmpty else {
             throw KVSieveError(
                 .state, "parameter \(parameter) was set after the first observe; set parameters before it, or reset")
         }
         try settings.set(parameter, value, of: row.name)
         method = nil
-        decodeRule = nil
     }
 
     public func get(_ parameter: Int32) throws(KVSieveError) -> Double {
@@ -73,110 +80,154 @@ public final class Plan {
 
     public func needs(layer: Int) throws(KVSieveError) -> Needs {
         try checkLayer(layer)
-        return try currentMethod().needs(layer: layer)
+        return try currentMethod().reads(layer: layer)?.needs ?? []
     }
 
-    /// Tensors that the layer does not need are not looked at; see LayerView.
+    // MARK: - Prefill
+
+    /// - Parameter read: what the caller brings of what the layer needs; see LayerView.
     public func observe(
-        layer: Int, queries: () throws(KVSieveError) -> TensorView?, keys: () throws(KVSieveError) -> TensorView?,
-        values: () throws(KVSieveError) -> TensorView?
+        layer: Int, _ read: (_ needs: Needs) throws(KVSieveError) -> LayerTensors
     ) throws(KVSieveError) {
         try checkLayer(layer)
-        guard !finished, layer == observed.layers.count else {
-            throw KVSieveError(
-                .state,
-                finished
-                    ? "layer \(layer) was observed after finish; extend goes on with the sequence, reset begins the next"
-                    : layer < observed.layers.count
-                        ? "layer \(layer) was observed twice; layers are observed once, in order"
-                        : "layer \(layer) was observed before layer \(observed.layers.count); layers are observed in order"
-            )
-        }
+        let caches = try checkTurn(layer)
         let method = try currentMethod()
-        let needs = method.needs(layer: layer)
+        let reads = method.reads(layer: layer)
         let view = try LayerView(
-            shape, layer: layer, length: continuation?.length(layer) ?? length, window: method.window, needs: needs,
-            queries: needs.contains(.queries) ? try queries() : nil,
-            keys: needs.contains(.keys) ? try keys() : nil,
-            values: needs.contains(.values) ? try values() : nil)
+            shape, layer: layer, length: caches?.length(layer) ?? current.length, reads: reads, read(reads?.needs ?? []))
         let frame = try method.frame(view.length, layer: layer)
+        let rule = settings.int(parameters.decoding) == 1 ? try method.decoding(view.length) : nil
         let work = currentWorkspace()
-        work.statistics = nil
-        let layerScores = try scores(method, view, frame, work)
-        try draft.copy(observed)
-        defer { draft.clear() }
-        draft.append(frame, layerScores)
+        work.beginLayer()
+        let scores = scorePool.next()
+        let observed = Layer(
+            view, frame, work, scores: scores.memory, origins: caches?.origins(layer), decodes: rule != nil)
+        try next.copy(current)
+        defer { next.clear() }
+        let ranking = try rank(observed, method, scores)
+        next.append(frame, ranking)
         if frame.units > 0 {
-            try method.budgets(after: layer, frame, draft.scores, work, into: draft.budgets)
-            draft.forgetSelections(since: observed)
+            try method.budgets(RankedLayers(layers: next.scores, work: work, frame: frame), into: next.budgets)
+            next.forgetSelections(since: current)
         }
         // Layers whose scores go now are chosen now; the others when they are asked for, or at the end.
-        let remembered = method.firstRemembered(after: layer)
-        for index in 0..<min(remembered, layer + 1) {
-            try draft.select(index, from: continuation?.origin(index), work)
-        }
-        if layer == 0 { try prepare(method, work) }
-        let rule = currentDecodeRule(method)
+        let remembered = method.scope.firstRemembered(after: layer)
+        for index in 0..<min(remembered, layer + 1) { try next.select(index, from: caches?.origins(index), work) }
+        if layer == 0 { try prepare(method, caches, work) }
         if let rule {
-            let seeded = try decodingLayer(rule, work)
-            try seeded.seed(view, draft.select(layer, from: continuation?.origin(layer), work), work)
-            decodingLayers.append(seeded)
-            spareDecoding.removeAll { $0 === seeded }
+            let begun = try decodingPool.next(rule)
+            let selection = try next.select(layer, from: caches?.origins(layer), work)
+            try begun.begin(PromptEvidence(layer: observed, selection: selection, rule: rule))
+            decodingPool.keep(begun)
         }
         self.method = method
         self.work = work
-        decodeRule = rule
-        length = view.length
-        swap(&observed, &draft)
-        spare.removeAll { $0 === layerScores }
+        swap(&current, &next)
+        scorePool.take(ranking)
         forget(before: remembered)
     }
 
-    public func finish() throws(KVSieveError) {
-        guard !finished else { throw KVSieveError(.state, "the plan is finished already") }
-        guard observed.layers.count == shape.layers else {
+    /// The caches that a layer's turn has come to look at; nil for a prompt's.
+    private func checkTurn(_ layer: Int) throws(KVSieveError) -> ExtendedCaches? {
+        guard case .prefill(let caches) = phase else {
             throw KVSieveError(
                 .state,
-                "\(observed.layers.count) of \(shape.layers) layers were observed; finish comes after the last")
+                "layer \(layer) was observed after finish; extend goes on with the sequence, reset begins the next")
+        }
+        let count = current.layers.count
+        guard layer == count else {
+            throw KVSieveError(
+                .state,
+                layer < count
+                    ? "layer \(layer) was observed twice; layers are observed once, in order"
+                    : "layer \(layer) was observed before layer \(count); layers are observed in order")
+        }
+        return caches
+    }
+
+    /// What the layer's units are ranked by: its leader's scores, its own, or nil where nothing competes or is scored.
+    private func rank(
+        _ layer: Layer, _ method: any Method, _ scores: LayerScores
+    ) throws(KVSieveError) -> LayerScores? {
+        guard layer.frame.units > 0 else { return nil }
+        let leader = method.scope.leader(of: layer.index)
+        if leader != layer.index { return next.scores[leader] }
+        guard let table = try method.score(layer) else { return nil }
+        try scores.take(table)
+        return scores
+    }
+
+    /// Room for the layers to come, as if all were like the first: observe allocates nothing more then.
+    private func prepare(_ method: any Method, _ caches: ExtendedCaches?, _ work: Workspace) throws(KVSieveError) {
+        try current.budgets.reserve()
+        let scope = method.scope
+        if scope.firstRemembered(after: shape.layers - 1) > 0 {
+            // A token more or less a head: shares are rounded down.
+            let words = try next.select(0, from: caches?.origins(0), work).words + shape.heads
+            try work.selections.prepare(shape.layers - 1, words)
+        }
+        guard let scores = next.scores[0] else { return }
+        // Layers whose scores are remembered at once, the one that is scored among them.
+        var remembered = 1
+        for layer in 0..<shape.layers {
+            let first = min(scope.firstRemembered(after: layer), layer)
+            remembered = max(remembered, (first...layer).count { scope.leader(of: $0) == $0 })
+        }
+        if scope == .model { try LayerQuota.prepare(scores, layers: remembered, work) }
+        try scorePool.prepare(remembered, like: scores)
+    }
+
+    public func finish() throws(KVSieveError) {
+        guard case .prefill(let caches) = phase else { throw KVSieveError(.state, "the plan is finished already") }
+        guard let length = current.length, current.layers.count == shape.layers else {
+            throw KVSieveError(
+                .state, "\(current.layers.count) of \(shape.layers) layers were observed; finish comes after the last")
         }
         for layer in 0..<shape.layers {
-            try observed.select(layer, from: continuation?.origin(layer), currentWorkspace())
+            try current.select(layer, from: caches?.origins(layer), currentWorkspace())
         }
         forget(before: shape.layers)
-        if let length, !decodingLayers.isEmpty { decoding = DecodingSequence(decodingLayers, tokens: length.seen) }
-        continuation = nil
-        finished = true
+        phase = decodingPool.layers.isEmpty
+            ? .finished : .decoding(DecodingSequence(decodingPool.layers, tokens: length.seen))
     }
 
     /// The sequence goes on: `tokens` new ones stand behind the rows that each layer kept. Every layer is observed again.
     public func extend(_ tokens: Int) throws(KVSieveError) {
-        guard finished, let length else { throw KVSieveError(.state, "extend came before finish") }
-        guard decoding == nil else {
-            throw KVSieveError(.state, "extend: this plan decodes; it takes new tokens by step")
+        switch phase {
+        case .prefill: throw KVSieveError(.state, "extend came before finish")
+        case .decoding: throw KVSieveError(.state, "extend: this plan decodes; it takes new tokens by step")
+        case .finished: break
         }
+        let seen = current.length?.seen ?? 0
         var kept: [Selection] = []
         for layer in 0..<shape.layers { try kept.append(self.kept(layer: layer)) }
         let longest = kept.reduce(0) { max($0, $1.longest) }
-        let most = min(ModelShape.mostTokens - longest, Int(Int32.max) - length.seen)
+        let most = min(ModelShape.mostTokens - longest, Int(Int32.max) - seen)
         guard tokens >= 1, tokens <= most else {
             throw KVSieveError(.shape, "tokens is \(tokens); expected 1 ... \(most)")
         }
-        continuation = Continuation(kept, seen: length.seen, new: tokens)
-        observed.clear()
-        finished = false
+        phase = .prefill(ExtendedCaches(kept, seen: seen, new: tokens))
+        current.clear()
     }
 
     /// Ready for the next sequence; parameters and memory stay.
     public func reset() {
         forget(before: shape.layers)
-        observed.clear()
-        decoding = nil
-        spareDecoding.append(contentsOf: decodingLayers)
-        decodingLayers.removeAll(keepingCapacity: true)
-        length = nil
-        continuation = nil
-        finished = false
+        current.clear()
+        decodingPool.release()
+        phase = .prefill(nil)
     }
+
+    /// Lets go of scores that nobody will look at again.
+    private func forget(before first: Int) {
+        for layer in 0..<min(first, current.layers.count) {
+            guard let scores = current.scores[layer] else { continue }
+            current.dropScores(layer)
+            scorePool.give(scores, unlessIn: current.scores)
+        }
+    }
+
+    // MARK: - Results
 
     /// What an observed layer keeps: may still shrink before finish.
     public func kept(layer: Int) throws(KVSieveError) -> Selection {
@@ -184,36 +235,22 @@ public final class Plan {
         // The first to ask for a layer whose budget changed makes its selection; calls beside it wait.
         support_lock(lock)
         defer { support_unlock(lock) }
-        guard layer < observed.layers.count else {
-            throw KVSieveError(.state, "layer \(layer) was not observed yet; \(observed.layers.count) layers were")
+        guard layer < current.layers.count else {
+            throw KVSieveError(
+                .state, "layer \(layer) was not observed yet; \(current.layers.count) layers were")
         }
-        return try observed.select(layer, from: continuation?.origin(layer), currentWorkspace())
+        var origins: RowOrigins?
+        if case .prefill(let caches) = phase { origins = caches?.origins(layer) }
+        return try current.select(layer, from: origins, currentWorkspace())
     }
 
     public func gather(layer: Int, source: TensorView, target: TensorView) throws(KVSieveError) {
         try checkLayer(layer)
-        guard finished else { throw KVSieveError(.state, "gather of layer \(layer) came before finish") }
+        if case .prefill = phase { throw KVSieveError(.state, "gather of layer \(layer) came before finish") }
         try Gather.rows(of: source, by: kept(layer: layer), to: target)
     }
 
-    // MARK: - What a sequence that decodes begins with
-
-    private func currentDecodeRule(_ method: any Method) -> DecodeRule? {
-        guard settings.int(parameters.decoding) == 1 else { return nil }
-        return decodeRule ?? method.decodeRule
-    }
-
-    /// Memory of an earlier sequence where its rule asks for the same.
-    private func decodingLayer(_ rule: DecodeRule, _ work: Workspace) throws(KVSieveError) -> DecodingLayer {
-        if let spare = spareDecoding.last(where: { $0.suits(rule) }) {
-            try spare.clear(rule)
-            return spare
-        }
-        spareDecoding.removeAll(keepingCapacity: true)
-        return try DecodingLayer(rule, heads: shape.heads, work.account)
-    }
-
-    // MARK: - Stages of observe
+    // MARK: - What the calls share
 
     func checkLayer(_ layer: Int) throws(KVSieveError) {
         guard (0..<shape.layers).contains(layer) else {
@@ -223,7 +260,7 @@ public final class Plan {
 
     private func currentMethod() throws(KVSieveError) -> any Method {
         if let method { return method }
-        return try row.make(settings, shape)
+        return try type.init(settings, shape)
     }
 
     func currentWorkspace() -> Workspace {
@@ -232,49 +269,6 @@ public final class Plan {
         return Workspace(threads: threads, account: account)
     }
 
-    /// Scores of the layer: its leader's, or its own in memory that no layer uses.
-    private func scores(
-        _ method: any Method, _ view: LayerView, _ frame: Frame, _ work: Workspace
-    ) throws(KVSieveError) -> LayerScores? {
-        guard frame.units > 0 else { return nil }
-        let leader = method.leader(of: view.layer)
-        if leader != view.layer { return observed.scores.layers[leader] }
-        let scores = spare.last ?? LayerScores(account)
-        if spare.isEmpty { spare.append(scores) }
-        try method.score(view, frame, work, into: scores)
-        return scores
-    }
-
-    /// Room for the layers to come, as if all were like the first: observe allocates nothing more then.
-    private func prepare(_ method: any Method, _ work: Workspace) throws(KVSieveError) {
-        try observed.budgets.reserve()
-        if method.firstRemembered(after: shape.layers - 1) > 0 {
-            // A token more or less a head: shares are rounded down.
-            let words = try draft.select(0, from: continuation?.origin(0), work).words + shape.heads
-            try work.results.prepare(shape.layers - 1, words)
-        }
-        guard let scores = draft.scores.layers[0] else { return }
-        // Layers whose scores are remembered at once, the one that is scored among them.
-        var remembered = 1
-        for layer in 0..<shape.layers {
-            let first = min(method.firstRemembered(after: layer), layer)
-            remembered = max(remembered, (first...layer).count { method.leader(of: $0) == $0 })
-        }
-        if remembered > 1 { try RankShare.prepare(scores, layers: remembered, work) }
-        while spare.count < remembered {
-            let more = LayerScores(account)
-            try more.prepare(like: scores)
-            spare.append(more)
-        }
-    }
-
-    /// Lets go of scores that nobody will look at again. A follower shares its leader's memory: that is freed once.
-    private func forget(before first: Int) {
-        for layer in 0..<min(first, observed.layers.count) {
-            guard let scores = observed.scores.layers[layer] else { continue }
-            observed.dropScores(layer)
-            let shared = observed.scores.layers.contains { $0 === scores } || spare.contains { $0 === scores }
-            if !shared { spare.append(scores) }
-        }
-    }
+    /// For a method that decodes: does this plan remember what it needs?
+    var decodes: Bool { row.parameters.contains { $0.id == parameters.decoding.id } }
 }

@@ -1,15 +1,18 @@
-// What a finished plan does while the model generates; the books are DecodingSequence's.
+// What a finished plan does while the model generates; who lives where is DecodingSequence's.
 
 extension Plan {
     /// New tokens arrive in one layer. On failure nothing has changed and nothing was written.
-    /// - Parameter evict: (H, m): where each goes, -1 where it stays.
+    /// - Parameters:
+    ///   - evict: (H, m): where each goes, -1 where it stays.
+    ///   - input: what the caller brings of what the step needs, given the slots that live.
     public func step(
-        layer: Int, evict: UnsafeMutablePointer<Int32>, input: (_ needsValues: Bool) throws(KVSieveError) -> StepInput
+        layer: Int, evict: UnsafeMutablePointer<Int32>,
+        input: (_ needs: Needs, _ living: Int) throws(KVSieveError) -> StepInput
     ) throws(KVSieveError) {
         try checkLayer(layer)
         let decoding = try currentDecoding("step")
-        let needsValues = decoding.layer(layer).rule.valueKernel != nil
-        try decoding.step(input(needsValues), currentWorkspace(), evict: evict)
+        let decoded = decoding.layer(layer)
+        try decoding.step(input(decoded.rule.needs, decoded.living), currentWorkspace(), evict: evict)
     }
 
     /// The newest tokens, at most those of the last step, never came.
@@ -23,8 +26,11 @@ extension Plan {
         guard (0..<shape.heads).contains(head) else {
             throw KVSieveError(.shape, "head is \(head); expected 0 ... \(shape.heads - 1)")
         }
-        guard finished else { throw KVSieveError(.state, "slots of layer \(layer) were asked for before finish") }
-        if let decoding { return (decoding.layer(layer).positions(head), decoding.seen(layer)) }
+        switch phase {
+        case .prefill: throw KVSieveError(.state, "slots of layer \(layer) were asked for before finish")
+        case .decoding(let decoding): return (decoding.layer(layer).positions(head), decoding.seen(layer))
+        case .finished: break
+        }
         let kept = try kept(layer: layer)
         let first = Int(kept.offsets[head])
         let count = Int(kept.offsets[head + 1]) - first
@@ -32,16 +38,17 @@ extension Plan {
     }
 
     private func currentDecoding(_ call: StaticString) throws(KVSieveError) -> DecodingSequence {
-        guard row.decodes else {
+        guard decodes else {
             throw KVSieveError(
                 .state, "\(call): \(row.name) does not evict while decoding; its caches grow by a row a token")
         }
-        guard finished else { throw KVSieveError(.state, "\(call) came before finish") }
-        guard let decoding else {
+        switch phase {
+        case .prefill: throw KVSieveError(.state, "\(call) came before finish")
+        case .decoding(let decoding): return decoding
+        case .finished:
             throw KVSieveError(
                 .state, "\(call): the plan remembers nothing to decode with; set decoding to 1 before the first observe"
             )
         }
-        return decoding
     }
 }

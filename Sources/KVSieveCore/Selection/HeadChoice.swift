@@ -1,8 +1,8 @@
 // The rows that each head of a layer keeps: sinks, the tokens of its best units, recent. Heads go to any thread.
 
-struct HeadChoice: Piecework, @unchecked Sendable {
+struct HeadChoice: ParallelWork, @unchecked Sendable {
     let frame: Frame
-    /// Nil when nothing competes.
+    /// Nil when nothing competes, or nothing was scored: of equals the first are kept.
     let scores: LayerScores?
     /// Of each head, no more than its frame has.
     let units: UnsafePointer<Int>
@@ -39,9 +39,12 @@ struct HeadChoice: Piecework, @unchecked Sendable {
     private func chooseUnits(
         _ head: Int, _ frame: Frame, _ worker: WorkerBuffers, _ out: UnsafeMutablePointer<Int32>
     ) throws(KVSieveError) {
-        guard let scores else { return }
+        guard let scores, scores.table != nil else {
+            for j in 0..<units[head] { out[j] = Int32(truncatingIfNeeded: j) }
+            return
+        }
         BestUnits.select(
-            UnsafeBufferPointer(rebasing: scores.row(head).prefix(frame.units)), count: units[head],
+            UnsafeBufferPointer(rebasing: scores.row(ofHead: head).prefix(frame.units)), count: units[head],
             histogram: try worker.histogram.reserve(RankThreshold.histogramSize), out: out)
     }
 }

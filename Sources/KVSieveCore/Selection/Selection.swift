@@ -20,9 +20,9 @@ public struct Selection: @unchecked Sendable {
     /// - Parameters:
     ///   - scores: nil when nothing competes.
     ///   - units: clamped to 0 ... the head's.
-    ///   - origin: where the rows come from; nil for a prompt's.
+    ///   - origins: where the rows come from; nil for a prompt's.
     init(
-        _ frame: Frame, _ scores: LayerScores?, units wanted: some Collection<Int>, from origin: Origin? = nil,
+        _ frame: Frame, _ scores: LayerScores?, units wanted: some Collection<Int>, from origins: RowOrigins? = nil,
         _ work: Workspace
     ) throws(KVSieveError) {
         let heads = wanted.count
@@ -32,7 +32,9 @@ public struct Selection: @unchecked Sendable {
         var room = 0
         for (head, wanted) in wanted.enumerated() {
             let frame = frame.of(head)
-            units[head] = min(max(wanted, 0), frame.units)
+            // A head of which nothing is protected keeps a unit whatever its budget: none ends empty.
+            let least = frame.sinks + frame.recent > 0 ? 0 : 1
+            units[head] = min(max(wanted, least), frame.units)
             starts[head] = room
             // The last unit may be short: room for a full one.
             room += min(units[head] * frame.unit, frame.candidates.count) + frame.sinks + frame.recent
@@ -40,8 +42,8 @@ public struct Selection: @unchecked Sendable {
         for worker in work.workers { try worker.histogram.reserve(RankThreshold.histogramSize) }
         // Offsets, behind them the rows, two in a word, and the positions where they are others.
         let half = (room + 1) / 2
-        words = heads + 1 + (origin == nil ? half : 2 * half)
-        let memory = try work.results.take(words)
+        words = heads + 1 + (origins == nil ? half : 2 * half)
+        let memory = try work.selections.take(words)
         let offsets = try memory.reserve(words)
         let rows = UnsafeMutableRawPointer(offsets + heads + 1).assumingMemoryBound(to: Int32.self)
         try work.forEach(
@@ -58,11 +60,11 @@ public struct Selection: @unchecked Sendable {
             longest = max(longest, length)
         }
         var positions = rows
-        if let origin {
+        if let origins {
             positions += 2 * half
             for head in 0..<heads {
                 for index in Int(offsets[head])..<Int(offsets[head + 1]) {
-                    positions[index] = origin.position(head, Int(rows[index]))
+                    positions[index] = origins.position(head, Int(rows[index]))
                 }
             }
         }
@@ -83,10 +85,4 @@ public struct Selection: @unchecked Sendable {
     public func copy(_ head: Int) -> [Int] {
         (Int(offsets[head])..<Int(offsets[head + 1])).map { Int(positions[$0]) }
     }
-}
-
-/// Memory that several workers write, each its own part.
-struct PointerBox<Element>: @unchecked Sendable {
-    let pointer: UnsafeMutablePointer<Element>
-    init(_ pointer: UnsafeMutablePointer<Element>) { self.pointer = pointer }
 }

@@ -36,7 +36,7 @@ public struct CacheLength: Sendable, Equatable {
     }
 
     /// Nothing has left yet.
-    var isPrompt: Bool { new == seen }
+    public var isPrompt: Bool { new == seen }
 
     /// Have all heads `longest` rows?
     var isEven: Bool { heads.isEmpty }

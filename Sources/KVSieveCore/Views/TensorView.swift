@@ -82,7 +82,7 @@ public struct TensorView: @unchecked Sendable {
         try checkRowsApart()
     }
 
-    private static func checkSize(
+    static func checkSize(
         _ name: StaticString, _ field: StaticString, _ value: Int, _ most: Int
     ) throws(KVSieveError) {
         guard (1...most).contains(value) else {

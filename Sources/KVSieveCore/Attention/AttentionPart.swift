@@ -1,0 +1,205 @@
+// Some rows of one key/value head over all tiles: pack the queries, make each tile's exponentials, join the tiles' maxima and
+// sums into weights, add the weighted columns. See AttentionTiles.
+
+struct AttentionPart: @unchecked Sendable {
+    let tiles: AttentionTiles
+    let head: Int
+    let rows: Range<Int>
+    private let packed: UnsafeMutablePointer<Float>
+    /// Scale times gain of each row.
+    private let factors: UnsafeMutablePointer<Float>
+    private let logits: UnsafeMutablePointer<Float>
+    /// (tiles, rows) each; one more row of maxima and of sums serves join().
+    private let maxima: UnsafeMutablePointer<Float>
+    private let sums: UnsafeMutablePointer<Float>
+    private let weights: UnsafeMutablePointer<Float>
+    private let softmaxRows: UnsafeMutablePointer<Float>
+
+    /// - Parameter buffers: reserved.
+    init(
+        _ tiles: AttentionTiles, head: Int, rows: Range<Int>, _ buffers: HeadBuffers, _ work: Workspace
+    ) throws(KVSieveError) {
+        self.tiles = tiles
+        self.head = head
+        self.rows = rows
+        packed = try buffers.queryRows.reserve(tiles.packedFloats)
+        factors = packed + tiles.packedFloats - tiles.partRows
+        logits = try buffers.logits.reserve(tiles.held * tiles.tile * tiles.partRows)
+        maxima = try buffers.tileMaxima.reserve((tiles.count + 1) * tiles.partRows)
+        sums = try buffers.tileSums.reserve((tiles.count + 1) * tiles.partRows)
+        weights = try buffers.tileWeights.reserve(tiles.count * tiles.partRows)
+        softmaxRows = try work.softmaxRows.reserve(2 * tiles.attention.layer.shape.queryHeads * tiles.attention.rows)
+    }
+
+    private var attention: WindowAttention { tiles.attention }
+    private var lanes: Int { Int(kernels.lanes) }
+    private var vectors: Int { rows.count / lanes }
+    /// Query rows as floats times scale and gain, in blocks (D, block * lanes) as logit_columns wants them; for BLAS one
+    /// block of all rows. For pair_columns two bfloat16 numbers stand where a float does, and scale and gain in `factors`.
+    func pack() {
+        let words = tiles.words
+        let block = tiles.usesBLAS ? vectors : Int(kernels.block)
+        let scratch = packed + tiles.partRows * words
+        for r in 0..<rows.count {
+            let first = r / lanes / block * block
+            let width = min(block, vectors - first) * lanes
+            let target = packed + (first * lanes * words + r - first * lanes)
+            factors[r] = read(rows.lowerBound + r, scratch)
+            for d in 0..<words { target[d &* width] = scratch[d] }
+        }
+    }
+
+    /// One query row, zeros for padding; returns scale times gain, which is in the row already unless it holds pairs.
+    private func read(_ row: Int, _ target: UnsafeMutablePointer<Float>) -> Float {
+        guard let source = tiles.layout.source(row) else {
+            target.update(repeating: 0, count: tiles.words)
+            return 0
+        }
+        let shape = attention.layer.shape
+        let query = attention.queries.row(head * shape.group + source.head, source.row)
+        let factor = shape.scale * attention.gain(source.row)
+        if tiles.usesPairs {
+            UnsafeMutableRawPointer(target).copyMemory(from: query, byteCount: tiles.words * 4)
+        } else {
+            attention.queries.type.widen(query, target, tiles.dim)
+            for d in 0..<tiles.dim { target[d] *= factor }
+        }
+        return factor
+    }
+
+    private func memory(_ tile: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> UnsafeMutablePointer<Float> {
+        if tile < tiles.held { return logits + tile * tiles.tile * rows.count }
+        return try worker.logitTile.reserve(tiles.tile * tiles.partRows)
+    }
+
+    /// exp(z - m) of a tile, with each row's m and sum in this tile.
+    func exponentials(_ tile: Int, _ worker: WorkerBuffers) throws(KVSieveError) {
+        let columns = tiles.columns(tile)
+        let out = try memory(tile, worker)
+        let highest = maxima + tile * rows.count
+        highest.update(repeating: -.infinity, count: rows.count)
+        let (floats, stride) = try keys(columns, worker)
+        guard try finiteLogits(floats, stride, columns.count, out, highest, worker) else {
+            throw KVSieveError(
+                .nonfinite,
+                "queries or keys of layer \(attention.layer.layer), kv head \(head) have NaN or infinity, or their"
+                    + " product overflows")
+        }
+        mask(columns, out, highest)
+        kernels.tile_exponentials(
+            out, Int64(columns.count), Int64(vectors), Int64(rows.count), highest, sums + tile * rows.count)
+    }
+
+    /// The tile's logits, and in `highest` their maxima; false when one is NaN or infinite.
+    private func finiteLogits(
+        _ keys: UnsafePointer<Float>, _ stride: Int, _ columns: Int, _ out: UnsafeMutablePointer<Float>,
+        _ highest: UnsafeMutablePointer<Float>, _ worker: WorkerBuffers
+    ) throws(KVSieveError) -> Bool {
+        let width = Int64(rows.count)
+        if tiles.usesBLAS {
+            let buffer = try worker.matrices.reserve(MatrixProduct.bufferBytes)
+            MatrixProduct.multiply(
+                keys, rows: columns, stride: stride, depth: tiles.dim, packed, columns: rows.count, into: out,
+                buffer: UnsafeMutableRawPointer(buffer))
+            return kernels.column_maxima(out, Int64(columns), Int64(vectors), width, highest) == 1
+        }
+        if tiles.usesPairs, let columnsOfPairs = kernels.pair_columns {
+            return columnsOfPairs(
+                packed, Int64(vectors), keys, Int64(stride), Int64(columns), Int64(tiles.words), factors, out, width,
+                highest) == 1
+        }
+        return kernels.logit_columns(
+            packed, Int64(vectors), keys, Int64(stride), Int64(columns), Int64(tiles.dim), out, width, highest) == 1
+    }
+
+    /// Keys of a tile as floats (or as pairs): where they are, or widened.
+    private func keys(
+        _ columns: Range<Int>, _ worker: WorkerBuffers
+    ) throws(KVSieveError) -> (UnsafePointer<Float>, stride: Int) {
+        let keys = attention.keys
+        let first = keys.row(head, columns.lowerBound)
+        if tiles.keysAreReadInPlace {
+            return (UnsafePointer(first.assumingMemoryBound(to: Float.self)), keys.tokenStride / 4)
+        }
+        let floats = try worker.keyTile.reserve(tiles.tile * tiles.dim)
+        if keys.tokenStride == keys.rowBytes {
+            keys.type.widen(first, floats, columns.count * tiles.dim)
+        } else {
+            for j in 0..<columns.count {
+                if j + 8 < columns.count { prefetchLines(first + (j + 8) * keys.tokenStride, bytes: keys.rowBytes) }
+                keys.type.widen(first + j * keys.tokenStride, floats + j * tiles.dim, tiles.dim)
+            }
+        }
+        return (UnsafePointer(floats), tiles.dim)
+    }
+
+    /// Causality inside the last W columns: row i does not see j > T - W + i. Most tiles have none of them.
+    private func mask(_ columns: Range<Int>, _ out: UnsafeMutablePointer<Float>, _ highest: UnsafeMutablePointer<Float>)
+    {
+        let first = tiles.tokens - attention.rows
+        guard columns.upperBound > first + 1 else { return }
+        for r in 0..<rows.count {
+            guard let source = tiles.layout.source(rows.lowerBound + r) else { continue }
+            var column = max(columns.lowerBound, first + source.row + 1)
+            while column < columns.upperBound {
+                out[(column - columns.lowerBound) * rows.count + r] = -.infinity
+                column += 1
+            }
+        }
+        // Maxima without them; that some are infinite now is as it should be.
+        highest.update(repeating: -.infinity, count: rows.count)
+        _ = kernels.column_maxima(out, Int64(columns.count), Int64(vectors), Int64(rows.count), highest)
+    }
+
+    /// weights[tile, r] = exp(m_tile - m_row) / sum_row, 0 for padding. The sums are overwritten.
+    func join() {
+        let width = rows.count
+        let highest = maxima + tiles.count * width
+        let totals = sums + tiles.count * width
+        for r in 0..<width {
+            var most = -Float.infinity
+            for tile in 0..<tiles.count { most = max(most, maxima[tile &* width &+ r]) }
+            highest[r] = most
+        }
+        weights.update(from: maxima, count: tiles.count * width)
+        kernels.tile_exponentials(weights, Int64(tiles.count), Int64(vectors), Int64(width), highest, totals)
+        for r in 0..<width {
+            var sum = 0.0
+            for tile in 0..<tiles.count {
+                sum += Double(sums[tile &* width &+ r]) * Double(weights[tile &* width &+ r])
+            }
+            let source = tiles.layout.source(rows.lowerBound + r)
+            if let source {
+                let group = attention.layer.shape.group
+                let place = softmaxRows + 2 * ((head * group + source.head) * attention.rows + source.row)
+                place[0] = highest[r]
+                place[1] = Float(1 / sum)
+            }
+            let share = source == nil ? 0 : 1 / sum
+            for tile in 0..<tiles.count {
+                weights[tile &* width &+ r] = Float(Double(weights[tile &* width &+ r]) * share)
+            }
+        }
+    }
+
+    /// Adds a tile's weighted columns to `target`: one run of rows for the group, or one a query head.
+    func addColumns(
+        _ tile: Int, _ worker: WorkerBuffers, _ target: UnsafeMutablePointer<Float>
+    ) throws(KVSieveError) {
+        let columns = tiles.columns(tile)
+        let source = try memory(tile, worker)
+        let perHead = tiles.layout.padsEachHead
+        var r = 0
+        while r < rows.count {
+            let queryHead = (rows.lowerBound + r) / tiles.layout.headStride
+            let run =
+                perHead
+                ? min(rows.count - r, (queryHead + 1) * tiles.layout.headStride - rows.lowerBound - r) : rows.count
+            kernels.weighted_columns(
+                source + r, Int64(columns.count), Int64(run / lanes), Int64(rows.count),
+                weights + (tile * rows.count + r),
+                target + (perHead ? queryHead * tiles.tokens : 0) + columns.lowerBound)
+            r += run
+        }
+    }
+}

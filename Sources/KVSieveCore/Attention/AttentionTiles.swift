@@ -1,0 +1,137 @@
+// One key/value head of WindowAttention: rows in parts, tokens in tiles. See there for what is computed, and why so.
+//
+// Memory, all of it in the workspace: packed queries (part rows, D) and a factor a row; logits of the tiles held (columns, part rows); maxima,
+// sums and weights (tiles, part rows); a worker: a tile of widened keys (tile, D), a tile of logits that are not held.
+
+struct AttentionTiles: Sendable {
+    /// Most keys of a tile, a multiple of the six that the kernel takes together: (tile, G*W) logits stay in the second-level
+    /// cache.
+    static let longestTile = 384
+    let attention: WindowAttention
+    let layout: RowLayout
+    /// Rows of column sums.
+    let sumRows: Int
+    let dim: Int
+    /// T, rows of the head's cache.
+    let tokens: Int
+    /// Keys of a tile, a multiple of six, and tiles of the sequence: an even number of them where that can be, which two threads
+    /// share.
+    let tile: Int
+    let count: Int
+    /// Rows of a part, a multiple of the lanes.
+    let partRows: Int
+    /// Tiles whose logits are kept from the first reading to the second.
+    let held: Int
+
+    init(_ attention: WindowAttention, _ layout: RowLayout, sumRows: Int, tokens: Int) {
+        let lanes = Int(kernels.lanes)
+        self.attention = attention
+        self.layout = layout
+        self.sumRows = sumRows
+        dim = attention.layer.shape.headDim
+        usesPairs = kernels.pair_columns != nil && attention.queries.type == .bfloat16 && attention.keys.holdsPairs
+        self.tokens = tokens
+        let fewest = (tokens + Self.longestTile - 1) / Self.longestTile
+        let even = fewest > 1 ? (fewest + 1) / 2 * 2 : 1
+        tile = min(Self.longestTile, (tokens + 6 * even - 1) / (6 * even) * 6)
+        count = (tokens + tile - 1) / tile
+        let most = max(0, Workspace.mostFloats - sumRows * tokens)
+        let fitting = most / (count * tile) / lanes * lanes
+        partRows = max(lanes, min(layout.padded, fitting))
+        held = min(count, most / (partRows * tile))
+    }
+
+    var keysAreReadInPlace: Bool {
+        usesPairs
+            || (attention.keys.type == .float32 && attention.keys.tokenStride / 4 <= MatrixProduct.longestStride)
+    }
+
+    /// Queries and keys in bfloat16 are multiplied as they are where the processor can, and pairs begin at whole words.
+    let usesPairs: Bool
+
+    /// Floats of a query row, or pairs.
+    var words: Int { usesPairs ? dim / 2 : dim }
+
+    /// Packed rows, a row to read into, and a factor a row.
+    var packedFloats: Int { (partRows + 1) * words + partRows }
+
+    /// BLAS makes the product where the kernels were compiled without wide vectors: its own are chosen at run time. With
+    /// them logit_columns is as fast for many rows and faster for few (KVSieveKernels/README.md has the numbers).
+    var usesBLAS: Bool { kernels.lanes == 4 }
+
+    func columns(_ index: Int) -> Range<Int> {
+        index * tile..<min((index + 1) * tile, tokens)
+    }
+
+    /// May each thread have heads of its own, which meet once, instead of tiles of one head, which meet twice a head? Only where
+    /// the logits of all of them are held at once, so that heads are divided into tiles and parts as they are with one thread.
+    func headsGoSideBySide(_ work: Workspace) -> Bool {
+        let heads = attention.layer.shape.heads
+        let floats = work.threads * count * tile * partRows + heads * sumRows * tokens
+        return work.threads > 1 && heads % work.threads == 0 && attention.layer.length.isEven && held == count
+            && partRows == layout.padded && floats <= Workspace.mostFloats
+    }
+
+    /// - Parameter sideBySide: as headsGoSideBySide() says. Memory of the other way is given back: both are too much.
+    func reserve(_ work: Workspace, sideBySide: Bool = false) throws(KVSieveError) {
+        let others = work.workers.dropFirst()
+        if sideBySide {
+            if work.head.logits.capacity > Workspace.mostFloats / work.threads { work.head.logits.release() }
+        } else {
+            for worker in others { worker.head.logits.release() }
+        }
+        try reserve(work.head)
+        if sideBySide { for worker in others { try reserve(worker.head) } }
+        for worker in work.workers {
+            if usesBLAS { try worker.matrices.reserve(MatrixProduct.bufferBytes) }
+            if !keysAreReadInPlace { try worker.keyTile.reserve(tile * dim) }
+            if held < count { try worker.logitTile.reserve(tile * partRows) }
+        }
+    }
+
+    private func reserve(_ buffers: HeadBuffers) throws(KVSieveError) {
+        try buffers.queryRows.reserve(packedFloats)
+        try buffers.logits.renew(held * tile * partRows)
+        try buffers.tileMaxima.reserve((count + 1) * partRows)
+        try buffers.tileSums.reserve((count + 1) * partRows)
+        try buffers.tileWeights.reserve(count * partRows)
+    }
+
+    /// sums[j] += the columns of all rows of one key/value head; a row of sums a query head when the layout pads each.
+    /// - Parameter worker: the one whose head it is; nil: all threads share it.
+    func addColumns(
+        _ head: Int, _ work: Workspace, by worker: WorkerBuffers? = nil, _ sums: UnsafeMutablePointer<Float>
+    ) throws(KVSieveError) {
+        func forEachTile(_ tileWork: some ParallelWork) throws(KVSieveError) {
+            guard let worker else { return try work.forEach(count, tileWork) }
+            for tile in 0..<count { try tileWork.work(on: tile, with: worker) }
+        }
+        let out = PointerBox(sums)
+        var first = 0
+        while first < layout.padded {
+            let part = try AttentionPart(
+                self, head: head, rows: first..<min(first + partRows, layout.padded), worker?.head ?? work.head, work)
+            part.pack()
+            try forEachTile(FirstReading(part: part))
+            part.join()
+            try forEachTile(SecondReading(part: part, sums: out))
+            first = part.rows.upperBound
+        }
+    }
+}
+
+private struct FirstReading: ParallelWork {
+    let part: AttentionPart
+
+    func work(on tile: Int, with worker: WorkerBuffers) throws(KVSieveError) { try part.exponentials(tile, worker) }
+}
+
+private struct SecondReading: ParallelWork {
+    let part: AttentionPart
+    let sums: PointerBox<Float>
+
+    func work(on tile: Int, with worker: WorkerBuffers) throws(KVSieveError) {
+        if tile >= part.tiles.held { try part.exponentials(tile, worker) }
+        try part.addColumns(tile, worker, sums.pointer)
+    }
+}

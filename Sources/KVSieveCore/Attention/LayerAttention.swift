@@ -1,0 +1,81 @@
+// The attention that the queries which a method reads pay to the cache's rows, as tables of column sums.
+
+extension Layer {
+    /// (H, n): each column's sum of the softmax over the rows that the method reads, mean over the query heads of a group.
+    /// - Parameter gain: of a row whose query has seen so many tokens, its own included: its logits are multiplied with it.
+    public func attention(gain: ((_ seen: Int) -> Double)? = nil) throws(KVSieveError) -> HeadTable {
+        let table = try table(scores)
+        try sum(into: scores, gain)
+        let sums = table.divided(by: shape.group)
+        if decodes && !work.holdsSoftmaxRows { try keepSums() }
+        return sums
+    }
+
+    /// Decoding by the sums of all rows begins with these, whatever the method makes of its table.
+    private func keepSums() throws(KVSieveError) {
+        try work.allRowSums.reserve(rows: shape.heads, width: length.longest)
+        guard let source = scores.start, let copy = work.allRowSums.start else { return }
+        copy.update(from: source, count: shape.heads * length.longest)
+        work.holdsAllRowSums = true
+    }
+
+    /// (Hq, columns of `each`): the column sums of each query head by itself, made smaller by `each` a group at a time, so
+    /// that those of all heads are never held at once.
+    /// - Parameter each: from (G, n), one key/value head's; called for the heads in order.
+    public func attentionOfQueryHeads(
+        _ each: (_ sums: HeadTable) throws(KVSieveError) -> HeadTable
+    ) throws(KVSieveError) -> HeadTable {
+        let group = shape.group
+        var columns = HeadTable.Columns.rows(length)
+        try WindowAttention(view, work, gain: nil).forEachGroup(work) { (head, sums) throws(KVSieveError) in
+            let made = try each(sums)
+            if head == 0 {
+                columns = made.columns
+                try scores.reserve(rows: shape.queryHeads, width: made.longest)
+            }
+            for row in 0..<group {
+                guard let source = made.start(row), let out = scores.row(head * group + row) else { continue }
+                out.update(from: source, count: made.width(row))
+            }
+        }
+        work.holdsSoftmaxRows = true
+        // Rows begin where the memory begins, whatever was cut off.
+        if case .candidates(let frame) = columns { columns = .units(frame) }
+        return HeadTable(scores, work, columns, rows: shape.queryHeads, rowsOfHead: group)
+    }
+
+    /// Column sums, (H, n), not divided by the group.
+    func sum(into memory: TableMemory, _ gain: ((_ seen: Int) -> Double)?) throws(KVSieveError) {
+        guard view.queries?.tokens == length.new, length.new > Self.block else {
+            memory.clear()
+            try WindowAttention(view, work, gain: gain).addSums(to: memory, work)
+            work.holdsSoftmaxRows = true
+            return
+        }
+        try sumInBlocks(into: memory, gain)
+    }
+
+    /// Query rows that go together: with the group's heads some vectors of rows, few tokens beyond the diagonal.
+    private static var block: Int { 64 }
+
+    /// The rows of all tokens in blocks: a block of rows is the last window of the sequence as it was when they had come.
+    /// Cost: T^2/2 logits a query head.
+    private func sumInBlocks(
+        into memory: TableMemory, _ gain: ((_ seen: Int) -> Double)?
+    ) throws(KVSieveError) {
+        guard let queries = view.queries, let keys = view.keys else { throw missing("queries or keys") }
+        memory.clear()
+        // The longest first: buffers are reserved once, and threads that share its heads share those of all.
+        var sideBySide = true
+        var end = length.new
+        while end > 0 {
+            let first = max(0, end - Self.block)
+            let later = length.new - end
+            let part = LayerView(
+                view, before: later, queries: queries.tokens(first..<end), keys: keys.tokens(0..<(length.longest - later)))
+            sideBySide = try WindowAttention(part, work, gain: gain)
+                .addSums(to: memory, work, sideBySide: sideBySide)
+            end = first
+        }
+    }
+}

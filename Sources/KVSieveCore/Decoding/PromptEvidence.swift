@@ -1,0 +1,44 @@
+// What a decoding layer begins with: what the prompt says of the tokens that it keeps.
+
+struct PromptEvidence {
+    let layer: Layer
+    let selection: Selection
+    let rule: DecodeRule
+
+    /// Slots of a head and the positions that they hold, in order.
+    func forEachSlot(_ head: Int, _ body: (_ slot: Int, _ position: Int) -> Void) {
+        let first = Int(selection.offsets[head])
+        for index in first..<Int(selection.offsets[head + 1]) { body(index - first, Int(selection.positions[index])) }
+    }
+
+    /// Column sums over all rows of the prompt, (H, T), mean over the group: those of the layer's score where it made them.
+    func allRowSums() throws(KVSieveError) -> HeadTable {
+        let work = layer.work
+        if work.holdsAllRowSums {
+            return HeadTable(work.allRowSums, work, .rows(layer.length), rows: layer.shape.heads)
+        }
+        let table = try layer.table(work.allRowSums)
+        try layer.sum(into: work.allRowSums, nil)
+        return table.divided(by: layer.shape.group)
+    }
+
+    /// Adds each row of the window, over the kept slots, to the row of its choice; returns how many rows there are.
+    func addRows(to choices: [RowBlocks]) throws(KVSieveError) -> Int {
+        let work = layer.work
+        let attention = try WindowAttention(layer.view, work, gain: rule.gain)
+        // The softmax of the whole rows is there if the layer was scored by it. A short prompt was not scored.
+        if !work.holdsSoftmaxRows {
+            let unused = try layer.table(work.allRowSums).memory
+            unused.clear()
+            try attention.addSums(to: unused, work)
+        }
+        let rows = try PromptRows(attention, selection, choices, work)
+        if choices.count == selection.heads {
+            try work.forEach(selection.heads, rows)
+        } else {
+            // Several heads add to one row.
+            for head in 0..<selection.heads { try rows.work(on: head, with: work.caller) }
+        }
+        return attention.rows
+    }
+}

@@ -1,0 +1,70 @@
+// What the plan's threads do of a step: first all heads are checked, then the choices take the tokens, one after another.
+
+/// The logits and values of a key/value head: made where they must be, and found finite.
+struct CheckHeads: ParallelWork {
+    let rule: DecodeRule
+    let living: Int
+    let input: StepInput
+    let workspace: Workspace
+    let checked: CheckedLogits
+
+    func work(on head: Int, with worker: WorkerBuffers) throws(KVSieveError) {
+        try input.make(head, workspace, worker)
+        let group = input.shape.group
+        let logits = try input.logits(fromQueryHead: head * group, workspace)
+        let maxima = checked.maxima(fromQueryHead: head * group)
+        for row in 0..<(group * input.tokens) {
+            let visible = living + row % input.tokens + 1
+            maxima[row] = kernels.row_maximum(logits[row], Int64(visible))
+            guard maxima[row].isFinite else {
+                throw KVSieveError(
+                    .nonfinite,
+                    "logits of layer \(input.layer), kv head \(head), new token \(row % input.tokens) have NaN or infinity"
+                )
+            }
+        }
+        guard let kernel = rule.valueKernel else { return }
+        let norms = checked.norms(head)
+        for i in 0..<input.tokens {
+            norms[i] = try input.norm(head, i, worker)
+            guard (norms[i] * Float(kernel)).isFinite else {
+                throw KVSieveError(
+                    .nonfinite,
+                    "values of layer \(input.layer), kv head \(head), new token \(i) have NaN or infinity, or a squared norm"
+                        + " that overflows")
+            }
+        }
+    }
+}
+
+/// What is known of a step's tokens once they are checked.
+struct CheckedLogits: @unchecked Sendable {
+    /// (Hq, m) greatest logits, and behind them (H, m) squared norms.
+    private let start: UnsafeMutablePointer<Float>
+    private let queryHeads: Int
+    private let tokens: Int
+
+    init(_ input: StepInput, _ work: Workspace) throws(KVSieveError) {
+        (queryHeads, tokens) = (input.shape.queryHeads, input.tokens)
+        start = try work.checkedLogits.reserve((queryHeads + input.shape.heads) * tokens)
+    }
+
+    func maxima(fromQueryHead first: Int) -> UnsafeMutablePointer<Float> { start + first * tokens }
+    func norms(_ head: Int) -> UnsafeMutablePointer<Float> { start + (queryHeads + head) * tokens }
+}
+
+/// The tokens of one choice of a layer.
+struct StepChoices: ParallelWork, @unchecked Sendable {
+    let layer: DecodingLayer
+    let input: StepInput
+    let workspace: Workspace
+    let checked: CheckedLogits
+    /// Position of the first new token.
+    let first: Int
+    /// (H, m).
+    let evict: UnsafeMutablePointer<Int32>
+
+    func work(on choice: Int, with worker: WorkerBuffers) throws(KVSieveError) {
+        try layer.step(choice, self, worker)
+    }
+}

@@ -1,0 +1,56 @@
+// The buffers of the plan's threads, by name of use: what is asked for by one name is never another's at the same time.
+
+/// What one key/value head's attention is worked on with: see AttentionTiles.
+final class HeadBuffers: Sendable {
+    let queryRows: Buffer<Float>
+    let logits: Buffer<Float>
+    let tileMaxima: Buffer<Float>
+    let tileSums: Buffer<Float>
+    let tileWeights: Buffer<Float>
+
+    init(_ account: MemoryAccount) {
+        queryRows = Buffer(account)
+        logits = Buffer(account)
+        tileMaxima = Buffer(account)
+        tileSums = Buffer(account)
+        tileWeights = Buffer(account)
+    }
+}
+
+/// The buffers of one worker.
+final class WorkerBuffers: Sendable {
+    /// For a head that is this worker's alone.
+    let head: HeadBuffers
+    /// A tile of keys as floats.
+    let keyTile: Buffer<Float>
+    /// One row of values, or of keys, as floats.
+    let oneRow: Buffer<Float>
+    /// Logits of a tile that is not held for the second reading; of the prompt's rows over a tile of kept keys.
+    let logitTile: Buffer<Float>
+    /// A row of a table while it is pooled.
+    let pooledRow: Buffer<Float>
+    /// Query rows of a group as floats, while decoding and for what it begins with.
+    let packedQueries: Buffer<Float>
+    /// Exponentials, newest row and totals of a step: see DecodingLayer.
+    let stepRows: Buffer<Float>
+    /// Where each slot's row is while a step's moves are not made.
+    let standing: Buffer<Int32>
+    /// Columns with the largest numbers.
+    let bestColumns: Buffer<Int32>
+    /// What BLAS packs in, where it is used.
+    let matrices = BLASScratch()
+    let histogram: Buffer<Int>
+
+    init(_ account: MemoryAccount) {
+        head = HeadBuffers(account)
+        keyTile = Buffer(account)
+        oneRow = Buffer(account)
+        logitTile = Buffer(account)
+        pooledRow = Buffer(account)
+        packedQueries = Buffer(account)
+        stepRows = Buffer(account)
+        standing = Buffer(account)
+        bestColumns = Buffer(account)
+        histogram = Buffer(account)
+    }
+}

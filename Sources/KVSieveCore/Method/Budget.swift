@@ -1,0 +1,61 @@
+// C, the rows that a head may keep: a number of tokens, or a share of the tokens seen.
+
+public struct Budget: Sendable {
+    private let tokens: Int
+    private let ratio: Double
+    private let share: DecimalShare
+    private let goesByRatio: Bool
+
+    /// Of two parameters the one whose default is 0 counts when it is set.
+    public init(_ settings: Settings, tokens: Parameter, ratio: Parameter) {
+        self.tokens = settings.int(tokens)
+        self.ratio = settings[ratio]
+        share = DecimalShare(self.ratio)
+        goesByRatio = settings.initial(tokens) == 0 ? self.tokens == 0 : self.ratio > 0
+    }
+
+    /// C. By ratio at least 1.
+    public func of(_ length: CacheLength) -> Int { goesByRatio ? max(1, share.floor(of: length.seen)) : tokens }
+
+    /// Slots of `heads` heads together: a share of all of their tokens, or as many times the tokens.
+    public func slots(_ length: CacheLength, heads: Int) -> Int {
+        goesByRatio ? share.floor(of: heads * length.seen) : tokens * heads
+    }
+
+    /// The frame of a method that keeps C rows of a cache, `sinks` and `recent` ones among them for certain; whole when
+    /// there are no more than that.
+    /// - Parameter what: what must be kept, for the sentence: "the window of 32 tokens".
+    public func frame(
+        _ length: CacheLength, sinks: Int = 0, recent: Int, unit: Int = 1, whole: Bool? = nil, what: () -> String
+    ) throws(KVSieveError) -> Frame {
+        let least = sinks + recent
+        var budget = of(length)
+        if goesByRatio {
+            if length.longest <= least { return .whole(length) }
+            // E8: a sequence that grew to such a share keeps the protected tokens alone.
+            if !length.isPrompt { budget = max(budget, least) }
+        }
+        guard budget >= least else { throw refusal(length, least: least, what()) }
+        if whole ?? (length.longest <= budget) { return .whole(length) }
+        return Frame(length, sinks: sinks, recent: recent, unit: unit, budget: budget)
+    }
+
+    /// An error that says what the budget cannot hold and which would; the number that it proposes is accepted.
+    /// - Parameter least: tokens of a head.
+    public func refusal(_ length: CacheLength, least: Int, _ what: String) -> KVSieveError {
+        if !goesByRatio {
+            return KVSieveError(
+                .budget, "budget \(tokens) cannot hold \(what); the smallest budget is \(least)")
+        }
+        let seen = length.seen
+        guard least <= seen else {
+            return KVSieveError(
+                .budget,
+                "ratio \(ratio) of \(seen) tokens cannot hold \(what); a prompt of \(least) tokens or more can, with ratio 1")
+        }
+        return KVSieveError(
+            .budget,
+            "ratio \(ratio) of \(seen) tokens cannot hold \(what); the smallest ratio is"
+                + " \(DecimalShare.least(for: least, of: seen))")
+    }
+}

@@ -1,0 +1,68 @@
+// What a plan knows of the layers that it has seen of its sequence: frames, scores, budgets, and what was chosen already. A
+// plan has two of these: a call prepares one beside the other, and the two trade places when nothing can fail any more. Their
+// memory is used again for every call and every sequence.
+
+/// One layer that was observed.
+struct PlannedLayer {
+    let frame: Frame
+    /// Nil until it is asked for, and again when the layer's budget has changed since.
+    let selection: Selection?
+}
+
+final class PrefillState {
+    private(set) var layers: [PlannedLayer] = []
+    /// Of each layer; nil where nothing was scored, or nobody will look at the scores again.
+    private(set) var scores: [LayerScores?] = []
+    let budgets: BudgetTable
+
+    init(_ shape: ModelShape, _ account: MemoryAccount) {
+        budgets = BudgetTable(shape, account)
+        layers.reserveCapacity(shape.layers)
+        scores.reserveCapacity(shape.layers)
+    }
+
+    /// Of the first layer; nil before it.
+    var length: CacheLength? { layers.first?.frame.length }
+
+    func copy(_ other: PrefillState) throws(KVSieveError) {
+        clear()
+        try budgets.copy(other.budgets)
+        layers.append(contentsOf: other.layers)
+        scores.append(contentsOf: other.scores)
+    }
+
+    /// Forgets all layers; the memory stays.
+    func clear() {
+        layers.removeAll(keepingCapacity: true)
+        scores.removeAll(keepingCapacity: true)
+        budgets.clear()
+    }
+
+    /// The next layer, whose heads may keep every unit.
+    /// - Parameter layerScores: nil when nothing competes, or nothing was scored.
+    func append(_ frame: Frame, _ layerScores: LayerScores?) {
+        layers.append(PlannedLayer(frame: frame, selection: nil))
+        scores.append(layerScores)
+        budgets.append(frame)
+    }
+
+    /// Selections by other budgets than those of `earlier` are no longer right.
+    func forgetSelections(since earlier: PrefillState) {
+        for layer in earlier.layers.indices where !budgets.of(layer).elementsEqual(earlier.budgets.of(layer)) {
+            layers[layer] = PlannedLayer(frame: layers[layer].frame, selection: nil)
+        }
+    }
+
+    /// What a layer keeps, chosen now if its budget changed since it was last asked for.
+    /// - Parameter origins: where its rows come from; nil for a prompt's.
+    @discardableResult
+    func select(_ layer: Int, from origins: RowOrigins?, _ work: Workspace) throws(KVSieveError) -> Selection {
+        if let selection = layers[layer].selection { return selection }
+        let made = try Selection(layers[layer].frame, scores[layer], units: budgets.of(layer), from: origins, work)
+        layers[layer] = PlannedLayer(frame: layers[layer].frame, selection: made)
+        return made
+    }
+
+    /// Lets go of a layer's scores: nobody will look at them again.
+    func dropScores(_ layer: Int) { scores[layer] = nil }
+}

@@ -1,0 +1,136 @@
+// Layers compete in one ranking: how many places does each win. Ties go to the lower (layer, head, position).
+//
+// DynamicKV asks this again and again while layers are added, so what a layer contributes is counted once: the histogram of
+// its scores by the upper 14 bits of their keys (scores in a bucket differ by 3 % at most). Added up they say in which bucket
+// the last place lies, and how many places each layer wins above it; only the scores in that bucket are looked at one by one.
+
+enum LayerQuota {
+    static let bits: UInt32 = 14
+    static let buckets = 1 << 14
+
+    private static func ownHistogram(_ scores: LayerScores) throws(KVSieveError) -> UnsafeMutablePointer<Int> {
+        try scores.histogram(buckets) { bucket($0) }
+    }
+
+    @inline(__always) static func bucket(_ score: Float) -> Int { Int(RankKey.of(score) &>> (32 &- bits)) }
+
+    /// Scores of one bucket that are copied out to be ranked, of so many entries in all; with more, all scores are read four
+    /// times instead. The logits' memory, of which threads have one part each.
+    static func mostCollected(of entries: Int, _ work: Workspace) -> Int {
+        min(entries / 4, Workspace.mostFloats / work.threads - 1)
+    }
+
+    /// Memory that counts() needs beside each layer's own counts, and those of `scores`, for `layers` layers like it.
+    static func prepare(_ scores: LayerScores, layers: Int, _ work: Workspace) throws(KVSieveError) {
+        _ = try ownHistogram(scores)
+        try work.caller.histogram.reserve(max(buckets, RankThreshold.histogramSize))
+        try work.places.reserve(2 * layers)
+        try work.head.logits.renew(mostCollected(of: layers * scores.entries, work) + 1)
+    }
+
+    /// Winners in each layer when the best `places` of all entries of `layers` are taken; places above the number of
+    /// entries take all. The numbers are the workspace's until the next call.
+    static func counts(
+        _ layers: [LayerScores?], places: Int, _ work: Workspace
+    ) throws(KVSieveError) -> ReadOnlyBuffer<Int> {
+        let won = try work.places.reserve(2 * layers.count)
+        let ends = won + layers.count
+        let counts = ReadOnlyBuffer(UnsafePointer(won), layers.count)
+        let entries = layers.reduce(0) { $0 + ($1?.entries ?? 0) }
+        guard places > 0, places < entries else {
+            for (layer, scores) in layers.enumerated() { won[layer] = places > 0 ? scores?.entries ?? 0 : 0 }
+            return counts
+        }
+        let histogram = try work.caller.histogram.reserve(max(buckets, RankThreshold.histogramSize))
+        let (bucket, above, inside) = try lastBucket(layers, places, histogram)
+        if inside > mostCollected(of: entries, work) {
+            countAll(layers, places, histogram, into: won)
+            return counts
+        }
+        // The bucket's scores, in order of (layer, head, position). One more float: the last copy may be of none.
+        let collected = try work.head.logits.renew(inside + 1)
+        var count = 0
+        for (layer, scores) in layers.enumerated() {
+            won[layer] = 0
+            if let scores {
+                let counts = try ownHistogram(scores)
+                for higher in (bucket + 1)..<max(buckets, bucket + 1) { won[layer] &+= counts[higher] }
+                for row in 0..<scores.rows { collect(scores.row(row), bucket, collected, &count) }
+            }
+            ends[layer] = count
+        }
+        let threshold = RankThreshold(
+            UnsafeBufferPointer(start: collected, count: count), places: places - above, histogram: histogram)
+        var equals = places - above - threshold.above
+        var begin = 0
+        for layer in layers.indices {
+            let segment = UnsafeBufferPointer(start: collected + begin, count: ends[layer] - begin)
+            won[layer] += winners(segment, threshold.key, &equals)
+            begin = ends[layer]
+        }
+        return counts
+    }
+
+    /// The bucket that the last of the places falls into, how many entries are in those above, and how many in it.
+    private static func lastBucket(
+        _ layers: [LayerScores?], _ places: Int, _ histogram: UnsafeMutablePointer<Int>
+    ) throws(KVSieveError) -> (bucket: Int, above: Int, inside: Int) {
+        histogram.update(repeating: 0, count: buckets)
+        for scores in layers {
+            guard let scores else { continue }
+            let counts = try ownHistogram(scores)
+            for bucket in 0..<buckets { histogram[bucket] &+= counts[bucket] }
+        }
+        var bucket = buckets - 1
+        var above = 0
+        while bucket > 0 && above + histogram[bucket] < places {
+            above += histogram[bucket]
+            bucket -= 1
+        }
+        return (bucket, above, histogram[bucket])
+    }
+
+    /// Appends the scores of `row` whose key lies in `bucket`. Written without a branch: where scores are near each other
+    /// it would be foretold wrongly as often as not.
+    private static func collect(
+        _ row: UnsafeMutableBufferPointer<Float>, _ bucket: Int, _ out: UnsafeMutablePointer<Float>, _ count: inout Int
+    ) {
+        guard let start = row.baseAddress else { return }
+        var written = count
+        for j in 0..<row.count {
+            let value = start[j]
+            out[written] = value
+            // 1 where the two are equal: only 0 - 1 is negative.
+            written &+= Int(truncatingIfNeeded: UInt(bitPattern: (Self.bucket(value) ^ bucket) &- 1) &>> 63)
+        }
+        count = written
+    }
+
+    private static func countAll(
+        _ layers: [LayerScores?], _ places: Int, _ histogram: UnsafeMutablePointer<Int>,
+        into won: UnsafeMutablePointer<Int>
+    ) {
+        let threshold = RankThreshold(places: places, histogram: histogram) { body in
+            for scores in layers { scores?.forEachRow(body) }
+        }
+        var equals = places - threshold.above
+        for (layer, scores) in layers.enumerated() {
+            won[layer] = 0
+            scores?.forEachRow { won[layer] += winners($0, threshold.key, &equals) }
+        }
+    }
+
+    /// How many of a row are better than the key, or equal it: of these no more than are left.
+    static func winners(_ row: UnsafeBufferPointer<Float>, _ key: UInt32, _ equals: inout Int) -> Int {
+        var better = 0
+        var same = 0
+        for value in row {
+            let other = RankKey.of(value)
+            better &+= other > key ? 1 : 0
+            same &+= other == key ? 1 : 0
+        }
+        same = min(same, equals)
+        equals -= same
+        return better + same
+    }
+}

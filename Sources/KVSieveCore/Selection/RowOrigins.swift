@@ -1,0 +1,13 @@
+// Where the rows of a layer's cache come from: those that an earlier selection kept, and behind them positions from `seen` on.
+
+struct RowOrigins: Sendable {
+    let kept: Selection
+    let seen: Int
+
+    /// The position of a row.
+    func position(_ head: Int, _ row: Int) -> Int32 {
+        let count = kept.count(head)
+        return row < count
+            ? kept.positions[Int(kept.offsets[head]) &+ row] : Int32(truncatingIfNeeded: seen &+ row &- count)
+    }
+}

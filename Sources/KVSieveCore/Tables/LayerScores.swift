@@ -1,0 +1,88 @@
+// What a layer's units are ranked by, as long as somebody may still look at it: the table that the method's score returned,
+// in memory of its own, and beside it the method's marks and a histogram of the numbers.
+
+public final class LayerScores: @unchecked Sendable {
+    /// What the layer's attention is written to, so that most scores need no copy.
+    let memory: TableMemory
+    /// Nil before a score was taken.
+    private(set) var table: HeadTable?
+    private let markMemory: Buffer<Float>
+    /// One number a head, of methods that rank heads; else none.
+    private(set) var marks = ReadOnlyBuffer<Float>()
+    private let counts: Buffer<Int>
+    private var counted = false
+
+    init(_ account: MemoryAccount) {
+        memory = TableMemory(account)
+        markMemory = Buffer(account)
+        counts = Buffer(account)
+    }
+
+    /// The scores are those of `score` from now on; numbers in other memory are copied here.
+    func take(_ score: HeadTable) throws(KVSieveError) {
+        counted = false
+        var taken = score
+        if score.memory !== memory {
+            try memory.reserve(rows: score.rows, width: score.longest)
+            for row in 0..<score.rows {
+                guard let source = score.start(row), let out = memory.row(row) else { continue }
+                out.update(from: source, count: score.width(row))
+            }
+            taken = score.with(memory: memory)
+            // The copy begins where the row begins.
+            if case .candidates(let frame) = score.columns { taken = taken.with(.units(frame)) }
+        }
+        let kept = try markMemory.reserve(max(score.marks.count, 1))
+        for (index, mark) in score.marks.enumerated() { kept[index] = mark }
+        marks = ReadOnlyBuffer(kept, score.marks.count)
+        table = taken
+    }
+
+    /// The memory that another layer's scores and their counts take.
+    func prepare(like other: LayerScores, buckets: Int) throws(KVSieveError) {
+        try memory.reserve(rows: other.memory.rows, width: other.memory.stride)
+        try counts.reserve(buckets)
+    }
+
+    var rows: Int { table?.rows ?? 0 }
+    /// Units of the longest row.
+    var units: Int { table?.longest ?? 0 }
+
+    var entries: Int {
+        guard let table else { return 0 }
+        return (0..<table.rows).reduce(0) { $0 + table.width($1) }
+    }
+
+    func row(_ row: Int) -> UnsafeMutableBufferPointer<Float> {
+        table?.row(row) ?? UnsafeMutableBufferPointer(start: nil, count: 0)
+    }
+
+    /// The ranking that head `head` goes by.
+    func row(ofHead head: Int) -> UnsafeMutableBufferPointer<Float> {
+        table?.row(ofHead: head) ?? UnsafeMutableBufferPointer(start: nil, count: 0)
+    }
+
+    /// Each ranking once.
+    func forEachRow(_ body: (UnsafeBufferPointer<Float>) -> Void) {
+        for row in 0..<rows { body(UnsafeBufferPointer(self.row(row))) }
+    }
+
+    /// How many scores fall in each of `buckets` buckets; counted when first asked for.
+    @inline(__always) func histogram(
+        _ buckets: Int, _ bucket: (Float) -> Int
+    ) throws(KVSieveError) -> UnsafeMutablePointer<Int> {
+        let counts = try counts.reserve(buckets)
+        if counted { return counts }
+        counts.update(repeating: 0, count: buckets)
+        for row in 0..<rows {
+            let numbers = self.row(row)
+            guard let start = numbers.baseAddress else { continue }
+            for j in 0..<numbers.count { counts[bucket(start[j])] &+= 1 }
+        }
+        counted = true
+        return counts
+    }
+
+    /// For tests: the scores that a head goes by.
+    public func copy(_ head: Int) -> [Float] { Array(row(ofHead: head)) }
+}

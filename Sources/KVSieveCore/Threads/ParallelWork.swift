@@ -1,0 +1,16 @@
+// What the plan's threads do, an item at a time. A value and not a closure: a closure that other threads call is copied to the
+// heap, a value stays on the caller's stack.
+
+protocol ParallelWork: Sendable {
+    /// - Parameter worker: nobody else's for the time being.
+    func work(on item: Int, with worker: WorkerBuffers) throws(KVSieveError)
+}
+
+/// ParallelWork on the caller's stack. Of one word, so that `any ParallelWork` holds it without memory of its own.
+struct PointedWork<Work: ParallelWork>: ParallelWork, @unchecked Sendable {
+    let pointer: UnsafePointer<Work>
+
+    func work(on item: Int, with worker: WorkerBuffers) throws(KVSieveError) {
+        try pointer.pointee.work(on: item, with: worker)
+    }
+}

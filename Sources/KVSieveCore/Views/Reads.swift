@@ -1,0 +1,93 @@
+// What a method reads of a layer: nothing, keys, or the queries of the last W or of all tokens with the keys; and values.
+
+public struct Reads: Sendable, Equatable {
+    public enum QueryRows: Sendable, Equatable {
+        /// Those of the last W tokens.
+        case last(Int)
+        /// Those of all tokens (of all new ones when the sequence goes on).
+        case all
+    }
+
+    let queryRows: QueryRows?
+    let readsKeys: Bool
+    let readsValues: Bool
+
+    private init(_ queryRows: QueryRows?, keys: Bool, values: Bool) {
+        self.queryRows = queryRows
+        readsKeys = keys
+        readsValues = values
+    }
+
+    /// No tensor: how many tokens there are is enough.
+    public static let nothing = Reads(nil, keys: false, values: false)
+    public static let keys = Reads(nil, keys: true, values: false)
+    /// Queries, and the keys that they look at.
+    public static func queries(_ rows: QueryRows) -> Reads { Reads(rows, keys: true, values: false) }
+    public var andValues: Reads { Reads(queryRows, keys: readsKeys, values: true) }
+
+    /// As the C API says it.
+    var needs: Needs {
+        if self == .nothing { return .length }
+        var needs: Needs = []
+        if queryRows != nil { needs.insert(.queries) }
+        if queryRows == .all { needs.insert(.allQueries) }
+        if readsKeys { needs.insert(.keys) }
+        if readsValues { needs.insert(.values) }
+        return needs
+    }
+
+    /// How many query rows are read when `new` tokens have come.
+    func rows(new: Int) -> Int {
+        switch queryRows {
+        case .last(let window): return min(window, new)
+        case .all: return new
+        case nil: return 0
+        }
+    }
+}
+
+/// Which tensors a layer reads. The raw values are the C API's KVSIEVE_NEEDS_*.
+public struct Needs: OptionSet, Sendable {
+    public let rawValue: Int32
+    public init(rawValue: Int32) { self.rawValue = rawValue }
+    public static let queries = Needs(rawValue: 1)
+    public static let keys = Needs(rawValue: 2)
+    public static let values = Needs(rawValue: 4)
+    /// The queries are those of all T tokens (of all new ones when the sequence goes on).
+    public static let allQueries = Needs(rawValue: 8)
+    /// Of the keys only the shape is read.
+    public static let length = Needs(rawValue: 16)
+}
+
+/// What a caller brings for a layer: tensors that are not needed are nil and were never looked at.
+public struct LayerTensors {
+    let queries: TensorView?
+    let keys: TensorView?
+    let values: TensorView?
+    /// The shape of keys whose data are not read.
+    let shape: TensorShape?
+
+    public init(
+        queries: TensorView? = nil, keys: TensorView? = nil, values: TensorView? = nil, shape: TensorShape? = nil
+    ) {
+        self.queries = queries
+        self.keys = keys
+        self.values = values
+        self.shape = shape
+    }
+}
+
+/// How large a tensor is, whatever its memory holds.
+public struct TensorShape: Sendable {
+    public let name: StaticString
+    public let heads: Int
+    public let tokens: Int
+
+    public init(_ name: StaticString, heads: Int, tokens: Int) throws(KVSieveError) {
+        try TensorView.checkSize(name, "heads", heads, ModelShape.mostHeads)
+        try TensorView.checkSize(name, "tokens", tokens, ModelShape.mostTokens)
+        self.name = name
+        self.heads = heads
+        self.tokens = tokens
+    }
+}
