@@ -271,7 +271,8 @@ enum {
     KVSIEVE_NEEDS_QUERIES = 1,
     KVSIEVE_NEEDS_KEYS    = 2,
     KVSIEVE_NEEDS_VALUES  = 4,
-    KVSIEVE_NEEDS_ALL_QUERIES = 8  /**< the queries are those of all T tokens, not of the last W */
+    KVSIEVE_NEEDS_ALL_QUERIES = 8,  /**< the queries are those of all T tokens, not of the last W */
+    KVSIEVE_NEEDS_LENGTH  = 16      /**< of `keys` only the shape is read, in every layer; data may be NULL */
 };
 
 /** Makes a plan with the method's default parameters.
@@ -507,6 +508,8 @@ typedef struct kvsieve_slots {
  *          keys     (H, n, D), rotary embedding applied; n = kvsieve_slots.length + m
  *          values   (H, n, Dv): ahakv reads the new rows; for other methods it may be NULL
  *          evict    out: (H, m), packed
+ *          If the method has KVSIEVE_NEEDS_LENGTH (streamingllm), of keys only the shape is read; its data,
+ *          queries and values may be NULL.
  *  Cost    the product of the new queries and n keys, half of what attention does;
  *          kvsieve_plan_step_logits() saves it
  *  Memory  see the head of this section
@@ -530,6 +533,7 @@ KVSIEVE_API kvsieve_status kvsieve_plan_step(kvsieve_plan *plan, int32_t layer, 
  *          logits  (Hq, m, n); n is its dim, so at most 65536
  *          values  as in kvsieve_plan_step()
  *          evict   as in kvsieve_plan_step()
+ *          If the method has KVSIEVE_NEEDS_LENGTH (streamingllm), of logits only the shape is read.
  *  Cost    a softmax over n; no product
  *  Memory  as in kvsieve_plan_step()
  *  Errors  as in kvsieve_plan_step() */
@@ -575,6 +579,7 @@ typedef struct kvsieve_method_info {
     const char *paper;         /**< "arXiv 2412.14838" */
     int32_t     parameters;    /**< how many it has */
     int32_t     decodes;       /**< 1 if it evicts while decoding, 0 if decoding appends */
+    const char *choose;        /**< one line: choose it when ... */
 } kvsieve_method_info;
 
 /** A parameter of a method. Strings live as long as the process. */

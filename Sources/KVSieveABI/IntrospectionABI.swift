@@ -9,7 +9,7 @@ public func kvsieve_method_count() -> Int32 { Int32(truncatingIfNeeded: Registry
 @_cdecl("kvsieve_method_at")
 public func kvsieve_method_at(_ index: Int32, _ info: UnsafeMutablePointer<kvsieve_method_info>?) -> kvsieve_status {
     boundary { () throws(KVSieveError) in
-        try fill(info, "info", smallest: MemoryLayout<kvsieve_method_info>.size) {
+        try fill(info, "info", smallest: MemoryLayout<kvsieve_method_info>.offset(of: \.choose) ?? 0) {
             (size) throws(KVSieveError) in
             guard Registry.rows.indices.contains(Int(index)) else {
                 throw KVSieveError(.method, "index is \(index); expected 0 ... \(Registry.rows.count - 1)")
@@ -18,7 +18,7 @@ public func kvsieve_method_at(_ index: Int32, _ info: UnsafeMutablePointer<kvsie
             return kvsieve_method_info(
                 struct_size: size, id: row.id, name: row.name.cString, summary: row.summary.cString,
                 paper: row.paper.cString, parameters: Int32(truncatingIfNeeded: row.parameters.count),
-                decodes: row.decodes ? 1 : 0)
+                decodes: row.decodes ? 1 : 0, choose: row.summary.cString)
         }
     }
 }

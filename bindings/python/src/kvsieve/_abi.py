@@ -18,8 +18,8 @@ OK = 0
 DTYPES = {"float32": 0, "float16": 1, "bfloat16": 2}
 """KVSIEVE_F32, KVSIEVE_F16, KVSIEVE_BF16 by numpy's names."""
 
-NEEDS = {"queries": 1, "keys": 2, "values": 4, "all_queries": 8}
-"""KVSIEVE_NEEDS_QUERIES, _KEYS, _VALUES, _ALL_QUERIES."""
+NEEDS = {"queries": 1, "keys": 2, "values": 4, "all_queries": 8, "length": 16}
+"""KVSIEVE_NEEDS_QUERIES, _KEYS, _VALUES, _ALL_QUERIES, _LENGTH."""
 
 
 class kvsieve_plan(ctypes.Structure):
@@ -92,6 +92,7 @@ class kvsieve_method_info(ctypes.Structure):
         ("paper", ctypes.c_char_p),
         ("parameters", ctypes.c_int32),
         ("decodes", ctypes.c_int32),
+        ("choose", ctypes.c_char_p),
     ]
 
 
