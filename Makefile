@@ -24,7 +24,7 @@ bench: setup
 header: setup
 	@swift build --target KVSieveABI
 	@swift run --quiet kvsieve-header .build/debug/KVSieveABI.build/include/KVSieveABI-Swift.h \
-		Sources/CKVSieve/include/kvsieve_types.h .
+		Sources/CKVSieve/include/kvsieve.h.in .
 
 counts: build
 	@$(PYTHON) Tests/Instructions/check.py --record

@@ -41,7 +41,7 @@ let package = Package(
     name: "kvsieve",
     products: [.library(name: "kvsieve", type: .dynamic, targets: ["KVSieve"])],
     targets: [
-        // The C types and the manual page: imported by Swift, inlined in the generated header.
+        // The C header but for the registry's enums: its types are imported by Swift, the rest is the manual.
         .target(name: "CKVSieve"),
         // cblas.h as a module; only Core/Numerics/MatrixProduct.swift imports it.
         .systemLibrary(name: "COpenBLAS"),
@@ -75,7 +75,7 @@ let package = Package(
                 ]),
                 .unsafeFlags(["-Xlinker", "-s"], .when(configuration: .release)),
             ]),
-        // Writes include/kvsieve.h from the compiler's declarations and the registry.
+        // Writes include/kvsieve.h from its template and the registry; compares it with the compiler's declarations.
         .target(name: "HeaderComposer"),
         .executableTarget(name: "kvsieve-header", dependencies: ["HeaderComposer", "KVSieveCore", "KVSieveMethods"]),
         // Times the library beside its bare products and memcpy: make bench.

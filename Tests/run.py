@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / ".build/release/libkvsieve.so"
 PYTHON = sys.executable
 COMPILER_HEADER = ".build/debug/KVSieveABI.build/include/KVSieveABI-Swift.h"
-TYPES_HEADER = "Sources/CKVSieve/include/kvsieve_types.h"
+TYPES_HEADER = "Sources/CKVSieve/include/kvsieve.h.in"
 
 KINDS: dict[str, list[str]] = {
     "sources": [PYTHON, "Tests/check_sources.py"],

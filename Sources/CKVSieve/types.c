@@ -1,2 +1,2 @@
-/* Only includes: the types are in include/kvsieve_types.h. */
-#include "kvsieve_types.h"
+/* Only includes: the types are in include/kvsieve.h.in. */
+#include "kvsieve.h.in"

@@ -1,8 +1,7 @@
-// The compiler's spelling of a C type ("kvsieve_model const * _Nullable") turned into ours ("const kvsieve_model *").
+// A C type, spelled one way: the compiler writes "kvsieve_model const * _Nullable", the template "const kvsieve_model *".
 
-/// A C type as it stands before a name: "int32_t ", "const kvsieve_model *", "kvsieve_plan **".
 struct CType: Equatable {
-    /// Without a blank at the end: "int32_t", "const kvsieve_model *".
+    /// Without a blank at the end: "int32_t", "const kvsieve_model *", "kvsieve_plan **".
     let spelling: String
 
     /// A declaration of `name` with this type.
@@ -13,33 +12,20 @@ struct CType: Equatable {
         "uint64_t",
     ]
 
-    /// `declared` are the type names of the types header.
-    init(compiler text: String, declared: Set<String>) throws(HeaderError) {
-        let words = text.replacing("*", with: " * ").split(separator: " ").map(String.init)
-            .filter { !["_Nullable", "_Nonnull", "_Null_unspecified"].contains($0) }
+    /// `declared` are the type names of the template.
+    init(_ words: [String], declared: Set<String>) throws(HeaderError) {
+        let text = words.joined(separator: " ")
+        var words = words.filter { !["_Nullable", "_Nonnull", "_Null_unspecified"].contains($0) }
+        if words.first == "const", words.count > 1 { words.swapAt(0, 1) }
         guard let base = words.first else { throw HeaderError("a type is missing: '\(text)'") }
         guard Self.fixedWidth.contains(base) || declared.contains(base) else {
             throw HeaderError(
-                "type '\(base)' in '\(text)' is neither of fixed width nor declared in the types header; "
-                    + "export Int32, Int64 or a type of kvsieve_types.h")
+                "type '\(base)' in '\(text)' is neither of fixed width nor declared in kvsieve.h.in; "
+                    + "export Int32, Int64 or one of its types")
         }
-        var spelling = base
-        var constant = false
-        var stars = 0
-        for word in words.dropFirst() {
-            switch word {
-            case "const" where stars == 0 && !constant:
-                constant = true
-            case "const" where spelling.hasSuffix("*"):
-                spelling += "const"
-            case "*":
-                spelling += stars == 0 || spelling.hasSuffix("const") ? " *" : "*"
-                stars += 1
-            default:
-                throw HeaderError("'\(word)' in type '\(text)' is not understood")
-            }
-        }
-        if spelling.hasSuffix("const") { throw HeaderError("a constant pointer as parameter or result: '\(text)'") }
-        self.spelling = (constant ? "const " : "") + spelling
+        let constant = words.dropFirst().first == "const"
+        let stars = words.dropFirst(constant ? 2 : 1)
+        for word in stars where word != "*" { throw HeaderError("'\(word)' in type '\(text)' is not understood") }
+        spelling = (constant ? "const " : "") + base + (stars.isEmpty ? "" : " ") + stars.joined()
     }
 }

@@ -2,32 +2,41 @@
 
 public struct HeaderMethod: Sendable {
     let id: Int32
-    let name, constant, summary, paper: String
+    let name, summary, choose, paper: String
     let decodes: Bool
     let parameters: [HeaderParameter]
 
     public init(
-        id: Int32, name: String, constant: String, summary: String, paper: String, decodes: Bool,
+        id: Int32, name: String, summary: String, choose: String, paper: String, decodes: Bool,
         parameters: [HeaderParameter]
     ) {
-        (self.id, self.name, self.constant) = (id, name, constant)
-        (self.summary, self.paper, self.decodes, self.parameters) = (summary, paper, decodes, parameters)
+        (self.id, self.name, self.summary, self.paper) = (id, name, summary, paper)
+        (self.decodes, self.parameters) = (decodes, parameters)
+        // The line may begin with "choose it when" or go on from there.
+        let start = "choose it when "
+        self.choose = choose.lowercased().hasPrefix(start) ? String(choose.dropFirst(start.count)) : choose
+    }
+
+    var constant: String { "KVSIEVE_" + name.uppercased() }
+
+    /// Ids from 200 on belong to one method.
+    func constant(_ parameter: HeaderParameter) -> String {
+        (parameter.id < 200 ? "KVSIEVE" : constant) + "_" + parameter.name.uppercased()
     }
 }
 
 public struct HeaderParameter: Sendable {
     let id: Int32
-    let name, constant, summary: String
-    let initial, lowest, highest: Double
+    let name, summary, bounds: String
+    let initial: Double
 
+    /// `kind` is "any", "whole" or "odd".
     public init(
-        id: Int32, name: String, constant: String, summary: String, initial: Double, lowest: Double, highest: Double
+        id: Int32, name: String, summary: String, initial: Double, lowest: Double, highest: Double, kind: String
     ) {
-        (self.id, self.name, self.constant, self.summary) = (id, name, constant, summary)
-        (self.initial, self.lowest, self.highest) = (initial, lowest, highest)
+        (self.id, self.name, self.summary, self.initial) = (id, name, summary, initial)
+        bounds = "\(kind) \(number(lowest))..\(number(highest))"
     }
-
-    var bounds: String { "\(number(lowest)) .. \(number(highest))" }
 }
 
 /// 0.25, 32, 2^20, 2^31-1.
@@ -40,40 +49,22 @@ func number(_ value: Double) -> String {
     return "\(whole)"
 }
 
-/// The enums of methods and parameters.
-struct RegistryText {
+struct Registry {
     let methods: [HeaderMethod]
-    /// One letter a method, for the parameters' comments: the first of its name that no earlier method has.
-    let letters: [Character]
 
     init(_ methods: [HeaderMethod]) throws(HeaderError) {
-        self.methods = methods
+        self.methods = methods.sorted { $0.id < $1.id }
         guard Set(methods.map(\.id)).count == methods.count, Set(methods.map(\.name)).count == methods.count else {
             throw HeaderError("two methods of the registry have the same id or name")
         }
-        var letters: [Character] = []
-        for method in methods {
-            guard let letter = method.name.uppercased().first(where: { !letters.contains($0) }) else {
-                throw HeaderError("no letter is left for \(method.name)")
-            }
-            letters.append(letter)
-        }
-        self.letters = letters
         for method in methods {
             guard !method.name.isEmpty, method.name.allSatisfy({ $0.isASCII && ($0.isLowercase || $0.isNumber) }) else {
                 throw HeaderError("a method's name is lower-case letters and digits: '\(method.name)'")
             }
-            for (name, constant) in [(method.name, method.constant)] + method.parameters.map({ ($0.name, $0.constant) })
-            {
-                let prefixes = ["KVSIEVE_", method.constant + "_"]
-                guard prefixes.contains(where: { constant == $0 + name.uppercased() }) else {
-                    throw HeaderError("'\(constant)' must be KVSIEVE_ (and the method) and '\(name)' in upper case")
-                }
-            }
             guard Set(method.parameters.map(\.id)).count == method.parameters.count else {
                 throw HeaderError("\(method.name) has a parameter twice")
             }
-            for text in [method.summary, method.paper] + method.parameters.map(\.summary) {
+            for text in [method.summary, method.choose, method.paper] + method.parameters.map(\.summary) {
                 guard text.allSatisfy(\.isASCII), !text.contains("*/"), !text.contains("\n"), !text.isEmpty else {
                     throw HeaderError("\(method.name): a summary is one line of ASCII: '\(text)'")
                 }
@@ -82,86 +73,87 @@ struct RegistryText {
     }
 
     func methodEnum() -> [String] {
-        let width = methods.map(\.constant.count).max() ?? 0
-        var lines = [
-            heading("Methods"), "", "/** Methods, by the paper that published them. Ids are pinned for ever. */",
-            "enum {",
-        ]
-        for (index, method) in methods.sorted(by: { $0.id < $1.id }).enumerated() {
-            let comma = index == methods.count - 1 ? " " : ","
-            let head = "    \(method.constant.padded(to: width)) = \(method.id)\(comma)  /**< "
-            lines += trailing(head, method.summary, " [\(method.paper)]")
+        var lines = ["enum {"]
+        for method in methods {
+            let sentences = ["\(method.summary). \(method.paper).", "Choose it when \(method.choose)."]
+            let text = sentences.flatMap {
+                wrapped($0.prefix(1).uppercased() + $0.dropFirst(), width: headerWidth - 11)
+            }
+            lines += ["    /** " + text[0]] + text.dropFirst().map { "     *  " + $0 }
+            lines[lines.count - 1] += " */"
+            lines.append("    \(method.constant) = \(method.id)" + (method.id == methods.last?.id ? "" : ","))
         }
         return lines + ["};"]
     }
 
     func parameterEnum() throws(HeaderError) -> [String] {
-        var rows: [(parameter: HeaderParameter, owners: [HeaderMethod])] = []
-        for method in methods {
-            for parameter in method.parameters {
-                guard let place = rows.firstIndex(where: { $0.parameter.id == parameter.id }) else {
-                    rows.append((parameter, [method]))
-                    continue
-                }
-                let first = rows[place].parameter
-                guard first.constant == parameter.constant, first.summary == parameter.summary,
-                    first.name == parameter.name
-                else {
-                    throw HeaderError(
-                        "parameter \(parameter.id) is '\(first.constant)' and '\(parameter.constant)', or has two summaries"
-                    )
-                }
-                rows[place].owners.append(method)
-            }
-        }
-        guard Set(rows.map(\.parameter.constant)).count == rows.count else {
+        let rows = try parameterRows()
+        guard Set(rows.map(\.constant)).count == rows.count else {
             throw HeaderError("two parameters have the same constant")
         }
-        rows.sort { $0.parameter.id < $1.parameter.id }
-        let width = rows.map(\.parameter.constant.count).max() ?? 0
-        let legend = zip(letters, methods).map { "\($0) \($1.name)" }.joined(separator: ", ")
-        let manual = [
-            "Letters: the methods that have it (\(legend)).",
-            "In brackets: the default (several: in the order of the letters); the least and the greatest value.",
-        ].flatMap { wrapped($0, width: headerWidth - 7) }
-        var lines = [heading("Parameters"), ""]
-        lines += manual.enumerated().map { ($0 == 0 ? "/** " : " *  ") + $1 + ($0 == manual.count - 1 ? " */" : "") }
-        lines.append("enum {")
+        let width = rows.map(\.constant.count).max() ?? 0
+        var lines = ["enum {"]
         for (index, row) in rows.enumerated() {
+            if index > 0, rows[index - 1].parameter.id / 100 != row.parameter.id / 100 { lines.append("") }
             let comma = index == rows.count - 1 ? " " : ","
-            let mask = zip(letters, methods).map { letter, method in
-                row.owners.contains { $0.id == method.id } ? String(letter) : " "
-            }.joined()
-            let head = "    \(row.parameter.constant.padded(to: width)) = \(row.parameter.id)\(comma) /**< "
-            let values = row.owners.flatMap { $0.parameters.filter { $0.id == row.parameter.id } }
-            lines += trailing(
-                head, mask + " " + row.parameter.summary, " [\(defaults(values))]", indent: mask.count + 1)
+            let head = "    \(row.constant.padded(to: width)) = \(row.parameter.id)\(comma) /**< "
+            let room = headerWidth - head.count - " */".count
+            let values = row.owners.map { owner in owner.parameters.filter { $0.id == row.parameter.id }[0] }
+            let brackets =
+                "[\(perMethod(row.owners, values.map { number($0.initial) })) | "
+                + "\(perMethod(row.owners, values.map(\.bounds)))]"
+            let names =
+                row.owners.count == methods.count ? "every method" : row.owners.map(\.name).joined(separator: ", ")
+            var text = wrapped(row.parameter.summary, width: room)
+            if text[text.count - 1].count + 1 + brackets.count <= room {
+                text[text.count - 1] += " " + brackets
+            } else {
+                text += wrapped(brackets, width: room)
+            }
+            if row.parameter.id < 200 { text += wrapped(names, width: room) }
+            lines.append(head + text[0])
+            lines += text.dropFirst().map { String(repeating: " ", count: head.count) + $0 }
+            lines[lines.count - 1] += " */"
         }
         return lines + ["};"]
     }
 
-    /// "1024; 1 .. 4096", "32 32 16 8; 1 .. 4096".
-    private func defaults(_ values: [HeaderParameter]) -> String {
-        let initials = values.map { number($0.initial) }, bounds = values.map(\.bounds)
-        let one = Set(initials).count == 1 ? initials[0] : initials.joined(separator: " ")
-        return one + "; " + (Set(bounds).count == 1 ? bounds[0] : bounds.joined(separator: ", "))
-    }
-
-    /// `head` text `tail` and the comment's end on one line, or on as many as they need; `tail` is broken off first.
-    private func trailing(_ head: String, _ text: String, _ tail: String, indent: Int = 0) -> [String] {
-        let width = headerWidth - head.count - indent - " */".count
-        let letters = text.prefix(indent), words = String(text.dropFirst(indent))
-        let breaks = words.count <= width && words.count + tail.count > width
-        let lines = breaks ? [words] + wrapped(tail.trimmed(), width: width) : wrapped(words + tail, width: width)
-        let blank = String(repeating: " ", count: head.count + indent)
-        return lines.enumerated().map {
-            ($0 == 0 ? head + letters : blank) + $1 + ($0 == lines.count - 1 ? " */" : "")
+    /// Every parameter once, by id, with the methods that have it.
+    private func parameterRows() throws(HeaderError) -> [(
+        constant: String, parameter: HeaderParameter, owners: [HeaderMethod]
+    )] {
+        var rows: [(constant: String, parameter: HeaderParameter, owners: [HeaderMethod])] = []
+        for method in methods {
+            for parameter in method.parameters {
+                let constant = method.constant(parameter)
+                guard let place = rows.firstIndex(where: { $0.parameter.id == parameter.id }) else {
+                    rows.append((constant, parameter, [method]))
+                    continue
+                }
+                guard rows[place].constant == constant, rows[place].parameter.summary == parameter.summary else {
+                    throw HeaderError(
+                        "parameter \(parameter.id) is \(rows[place].constant) and \(constant), or has two summaries")
+                }
+                rows[place].owners.append(method)
+            }
         }
+        return rows.sorted { $0.parameter.id < $1.parameter.id }
     }
-}
 
-/// "/* == Methods ====... */", 78 columns like those of the types header.
-func heading(_ title: String) -> String {
-    let head = "/* == \(title) "
-    return head + String(repeating: "=", count: max(2, 77 - head.count)) + " */"
+    /// "7", or "8 for dynamickv, pyramidkv; 16 for windowkv; else 32".
+    private func perMethod(_ owners: [HeaderMethod], _ values: [String]) -> String {
+        var groups: [(value: String, names: [String])] = []
+        for (value, owner) in zip(values, owners) {
+            if let place = groups.firstIndex(where: { $0.value == value }) {
+                groups[place].names.append(owner.name)
+            } else {
+                groups.append((value, [owner.name]))
+            }
+        }
+        // What most methods have is said last.
+        guard let most = groups.indices.max(by: { groups[$0].names.count < groups[$1].names.count }) else { return "" }
+        let usual = groups.remove(at: most).value
+        let special = groups.map { "\($0.value) for \($0.names.joined(separator: ", "))" }
+        return (special + [(special.isEmpty ? "" : "else ") + usual]).joined(separator: "; ")
+    }
 }

@@ -1,4 +1,4 @@
-// The other generated texts: ctypes prototypes, the list of signatures, the methods table of the README.
+// The other generated texts: ctypes prototypes, the list of signatures, the tables of two READMEs.
 
 extension Composer {
     /// bindings/python/src/kvsieve/_prototypes.py
@@ -20,35 +20,49 @@ extension Composer {
         functions.map(\.signature).sorted().joined(separator: "\n") + "\n"
     }
 
-    /// The README with the table between its two markers renewed.
-    public func readme(_ text: String) throws(HeaderError) -> String {
-        let begin = "<!-- methods:begin -->", end = "<!-- methods:end -->"
-        guard let first = text.firstRange(of: begin), let last = text.firstRange(of: end),
-            first.upperBound <= last.lowerBound,
-            text.ranges(of: begin).count == 1, text.ranges(of: end).count == 1
-        else { throw HeaderError("README.md needs one '\(begin)' and, below it, one '\(end)'") }
-        return text[..<first.upperBound] + "\n" + table() + "\n" + text[last.lowerBound...]
-    }
-
-    private func table() -> String {
-        var lines = [
-            "| Method | Constant | Paper | What it keeps | While decoding | Parameters (default) |",
-            "|---|---|---|---|---|---|",
-        ]
-        for method in registry.methods.sorted(by: { $0.id < $1.id }) {
-            let parameters = method.parameters.map { "`\($0.name)` \(number($0.initial))" }.joined(separator: ", ")
-            let cells = [
-                "`\(method.name)`", "`\(method.constant)`", Self.linked(method.paper), method.summary,
-                method.decodes ? "evicts" : "appends", parameters,
-            ]
-            lines.append("| " + cells.map { $0.replacing("|", with: "\\|") }.joined(separator: " | ") + " |")
+    /// README.md with its table of methods renewed. `sources` are the files of Sources/KVSieveMethods: one a method.
+    public func readme(_ text: String, sources: [String]) throws(HeaderError) -> String {
+        var rows = ["| Method | Choose it when | Source | Paper | While decoding |", "|---|---|---|---|---|"]
+        var links: [String] = []
+        for method in registry.methods {
+            guard let file = sources.first(where: { $0.lowercased() == method.name + ".swift" }) else {
+                throw HeaderError("Sources/KVSieveMethods has no file for \(method.name), such as \(method.name).swift")
+            }
+            var paper = method.paper
+            if let match = paper.firstMatch(of: #/arXiv ([0-9]{4}\.[0-9]{4,5})/#) {
+                paper = paper.replacing(match.0, with: "[\(match.0)]")
+                links.append("[\(match.0)]: https://arxiv.org/abs/\(match.1)")
+            }
+            links.append("[\(file)]: Sources/KVSieveMethods/\(file)")
+            rows.append(
+                Self.row(["`\(method.name)`", method.choose, "[\(file)]", paper, method.decodes ? "evicts" : "appends"])
+            )
         }
-        return lines.joined(separator: "\n")
+        return try Self.renewed(text, "methods", rows + [""] + links.sorted())
     }
 
-    /// "arXiv 2412.14838" as a link; anything else as it is.
-    private static func linked(_ paper: String) -> String {
-        guard let match = paper.firstMatch(of: #/arXiv[ :]([0-9]{4}\.[0-9]{4,5})/#) else { return paper }
-        return paper.replacing(match.0, with: "[\(match.0)](https://arxiv.org/abs/\(match.1))")
+    /// Sources/KVSieveMethods/README.md with its table of parameters renewed.
+    public func methodsReadme(_ text: String) throws(HeaderError) -> String {
+        let rows = registry.methods.map { method in
+            let parameters = method.parameters.map { "`\($0.name)` \(number($0.initial))" }
+            return Self.row(["`\(method.name)`", parameters.joined(separator: ", ")])
+        }
+        return try Self.renewed(text, "parameters", ["| Method | Parameters (default) |", "|---|---|"] + rows)
+    }
+
+    private static func row(_ cells: [String]) -> String {
+        "| " + cells.map { $0.replacing("|", with: "\\|") }.joined(separator: " | ") + " |"
+    }
+
+    /// What is between the two markers `name` replaced by `lines`.
+    private static func renewed(_ text: String, _ name: String, _ lines: [String]) throws(HeaderError) -> String {
+        let begin = "<!-- \(name):begin -->", end = "<!-- \(name):end -->"
+        guard let first = text.firstRange(of: begin), let last = text.firstRange(of: end),
+            first.upperBound <= last.lowerBound, text.ranges(of: begin).count == 1, text.ranges(of: end).count == 1
+        else { throw HeaderError("the README needs one '\(begin)' and, below it, one '\(end)'") }
+        for line in lines where line.count > 200 {
+            throw HeaderError("a row of the README is over 200 columns: \(line)")
+        }
+        return text[..<first.upperBound] + "\n" + lines.joined(separator: "\n") + "\n" + text[last.lowerBound...]
     }
 }

@@ -1,27 +1,16 @@
-// Header section Introspection: the registry, for bindings and tools.
+// Header section Introspection: the registry, for bindings and tools. What each function promises: kvsieve.h.in.
 import CKVSieve
 import KVSieveCore
 import KVSieveMethods
 
-/// How many methods there are.
-///
-/// Section: Introspection 1
-/// - Returns: the number of methods; kvsieve_method_at() takes 0 ... number - 1
 @_cdecl("kvsieve_method_count")
 public func kvsieve_method_count() -> Int32 { Int32(truncatingIfNeeded: Registry.rows.count) }
 
-/// Describes one method.
-///
-/// Section: Introspection 2
-/// - Parameters:
-///   - index: 0 ... kvsieve_method_count() - 1
-///   - info: struct_size set by the caller; filled on success only
-/// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_METHOD for an index out of range; KVSIEVE_ERR_PARAMETER for a
-///   struct_size below the first published one
 @_cdecl("kvsieve_method_at")
 public func kvsieve_method_at(_ index: Int32, _ info: UnsafeMutablePointer<kvsieve_method_info>?) -> kvsieve_status {
     boundary { () throws(KVSieveError) in
-        try fill(info, "info", smallest: MemoryLayout<kvsieve_method_info>.size) { (size) throws(KVSieveError) in
+        try fill(info, "info", smallest: MemoryLayout<kvsieve_method_info>.offset(of: \.choose) ?? 0) {
+            (size) throws(KVSieveError) in
             guard Registry.rows.indices.contains(Int(index)) else {
                 throw KVSieveError(.method, "index is \(index); expected 0 ... \(Registry.rows.count - 1)")
             }
@@ -34,15 +23,6 @@ public func kvsieve_method_at(_ index: Int32, _ info: UnsafeMutablePointer<kvsie
     }
 }
 
-/// Describes one parameter of a method.
-///
-/// Section: Introspection 3
-/// - Parameters:
-///   - method: KVSIEVE_AHAKV, ...
-///   - index: 0 ... kvsieve_method_info.parameters - 1
-///   - info: struct_size set by the caller; filled on success only
-/// - Returns: KVSIEVE_OK; KVSIEVE_ERR_NULL; KVSIEVE_ERR_METHOD if there is none such; KVSIEVE_ERR_PARAMETER for an index
-///   out of range or a struct_size below the first published one
 @_cdecl("kvsieve_parameter_at")
 public func kvsieve_parameter_at(
     _ method: Int32, _ index: Int32, _ info: UnsafeMutablePointer<kvsieve_parameter_info>?

@@ -1,21 +1,13 @@
-// Header sections Version and Status.
+// Header sections Version and Status. What each function promises: kvsieve.h.in.
 import CKVSieve
 import CSupport
 import KVSieveCore
 
-/// The version of the library that is running; compare with KVSIEVE_VERSION.
-///
-/// Section: Version 1
-/// - Returns: KVSIEVE_VERSION of the header it was built with
 @_cdecl("kvsieve_version")
 public func kvsieve_version() -> Int32 {
     Int32(KVSIEVE_VERSION_MAJOR * 10000 + KVSIEVE_VERSION_MINOR * 100 + KVSIEVE_VERSION_PATCH)
 }
 
-/// One line for a bug report: version, instruction set in use, the BLAS inside the library, compiler.
-///
-/// Section: Version 2
-/// - Returns: text that lives as long as the process; never NULL
 @_cdecl("kvsieve_build_info")
 public func kvsieve_build_info() -> UnsafePointer<CChar>? { UnsafePointer(buildInfo) }
 
@@ -35,11 +27,6 @@ private nonisolated(unsafe) let buildInfo: UnsafeMutablePointer<CChar> = {
     return memory
 }()
 
-/// The code's own name, "KVSIEVE_ERR_SHAPE"; "unknown status" for any other value.
-///
-/// Section: Status 1
-/// - Parameter status: what a call returned
-/// - Returns: text that lives as long as the process; never NULL
 @_cdecl("kvsieve_status_name")
 public func kvsieve_status_name(_ status: kvsieve_status) -> UnsafePointer<CChar>? {
     let name: StaticString
@@ -60,10 +47,5 @@ public func kvsieve_status_name(_ status: kvsieve_status) -> UnsafePointer<CChar
     return name.cString
 }
 
-/// What went wrong in this thread's last failed call, naming the argument, its value and what was expected.
-/// A call that succeeds leaves it as it is.
-///
-/// Section: Status 2
-/// - Returns: the sentence, "" if no call of this thread has failed; valid until this thread's next call; never NULL
 @_cdecl("kvsieve_last_error")
 public func kvsieve_last_error() -> UnsafePointer<CChar>? { support_last_error() }

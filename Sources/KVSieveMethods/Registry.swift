@@ -4,7 +4,7 @@ import KVSieveCore
 public enum Registry {
     public static let methods: [any Method.Type] = [
         AhaKV.self, TaskKV.self, WindowKV.self, DynamicKV.self, H2O.self, SnapKV.self, PyramidKV.self, AdaKV.self,
-        StreamingLLM.self, TOVA.self, KeyDiff.self, RandomChoice.self,
+        StreamingLLM.self, TOVA.self, KeyDiff.self, Random.self,
     ]
 
     public static let rows: [MethodRow] = methods.map { $0.row }

@@ -5,7 +5,8 @@ set -u
 root=$1
 tool=$root/.build/debug/kvsieve-header
 compiled=$root/.build/debug/KVSieveABI.build/include/KVSieveABI-Swift.h
-types=$root/Sources/CKVSieve/include/kvsieve_types.h
+template=$root/Sources/CKVSieve/include/kvsieve.h.in
+methods=Sources/KVSieveMethods
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
@@ -17,64 +18,90 @@ result() { # name, 0 or not, what was said
     fi
 }
 
-# The tool must exit with 2 and a sentence that has the words.
-refuses() { # words, sed script for the compiler's header, sed script for the types header
+# The tool must exit with 2 and a sentence that has the words. A script that changes nothing is a failure.
+refuses() { # words, sed script for the template, sed script for the compiler's header
     local said status
-    sed -E "$2" "$compiled" >"$work/compiled.h"
-    sed -E "${3:-}" "$types" >"$work/types.h"
-    said=$("$tool" "$work/compiled.h" "$work/types.h" "$work" --check 2>&1)
+    sed -E "$2" "$template" >"$work/kvsieve.h.in"
+    sed -E "${3:-}" "$compiled" >"$work/compiled.h"
+    said=$("$tool" "$work/compiled.h" "$work/kvsieve.h.in" "$work" --check 2>&1)
     status=$?
-    [ $status = 2 ] && grep -qF -- "$1" <<<"$said"
+    [ $status = 2 ] && grep -qF -- "$1" <<<"$said" &&
+        ! { cmp -s "$work/kvsieve.h.in" "$template" && cmp -s "$work/compiled.h" "$compiled"; }
     result "refuses: $1" $? "exit $status: $said"
 }
 
 [ -x "$tool" ] && [ -f "$compiled" ] || { echo "run swift build first: $tool, $compiled"; echo "0 passed, 1 failed"; exit 1; }
 
-said=$("$tool" "$compiled" "$types" "$root" --check 2>&1)
+said=$("$tool" "$compiled" "$template" "$root" --check 2>&1)
 result "what is committed is fresh" $? "$said"
-mkdir -p "$work/include"
+mkdir -p "$work/$methods"
 cp "$root/README.md" "$work"
-said=$("$tool" "$compiled" "$types" "$work" 2>&1) && diff -r "$work/include" "$root/include" >"$work/diff"
+cp "$root/$methods"/* "$work/$methods"
+said=$("$tool" "$compiled" "$template" "$work" 2>&1) && diff -r "$work/include" "$root/include" >"$work/diff"
 result "writes the header" $? "$said $(head -5 "$work/diff" 2>/dev/null)"
-said=$("$tool" "$compiled" "$types" "$work" --check 2>&1)
+said=$("$tool" "$compiled" "$template" "$work" --check 2>&1)
 result "is content with what it wrote" $? "$said"
-echo >>"$work/include/kvsieve.h"
-said=$("$tool" "$compiled" "$types" "$work" --check 2>&1)
-[ $? = 1 ] && [ "$said" = "stale: include/kvsieve.h" ]
-result "says what is stale" $? "$said"
-grep -v 'methods:end' "$root/README.md" >"$work/README.md"
-said=$("$tool" "$compiled" "$types" "$work" --check 2>&1)
-[ $? = 2 ] && grep -q 'methods:end' <<<"$said"
-result "refuses a README without its markers" $? "$said"
-cp "$root/README.md" "$work"
+diff "$template" "$work/include/kvsieve.h" | sed -n 's/^< //p' >"$work/replaced"
+printf '/*@methods*/\n/*@parameters*/\n' | cmp -s - "$work/replaced"
+result "the header is the template but for two markers" $? "$(cat "$work/replaced")"
+for file in include/kvsieve.h Tests/ABI/functions.txt bindings/python/src/kvsieve/_prototypes.py; do
+    echo >>"$work/$file"
+    said=$("$tool" "$compiled" "$template" "$work" --check 2>&1)
+    [ $? = 1 ] && [ "$said" = "stale: $file" ]
+    result "says what is stale: $file" $? "$said"
+    "$tool" "$compiled" "$template" "$work" >"$work/log"
+done
+for file in README.md $methods/README.md; do
+    sed -i 's/^| `h2o` .*/| `h2o` |/' "$work/$file"
+    said=$("$tool" "$compiled" "$template" "$work" --check 2>&1)
+    [ $? = 1 ] && [ "$said" = "stale: $file" ]
+    result "says what is stale: $file" $? "$said"
+    sed -i '/:end -->/d' "$work/$file"
+    said=$("$tool" "$compiled" "$template" "$work" --check 2>&1)
+    [ $? = 2 ] && grep -q ':end -->' <<<"$said"
+    result "refuses a $file without its markers" $? "$said"
+    cp "$root/$file" "$work/$file"
+done
+mv "$work/$methods/H2O.swift" "$work/$methods/HeavyHitters.swift"
+said=$("$tool" "$compiled" "$template" "$work" --check 2>&1)
+[ $? = 2 ] && grep -q 'has no file for h2o' <<<"$said"
+result "refuses a method without a file of its name" $? "$said"
+mv "$work/$methods/HeavyHitters.swift" "$work/$methods/H2O.swift"
 
-destroy='_plan_destroy\(kvsieve_plan \* _Nullable plan\)'
-refuses "the types header has no /*@functions Nowhere*/" 's/Section: Plan 8/Section: Nowhere 8/'
-refuses "needs a line 'Section: Plan 3'" 's/Section: Plan 8//'
-refuses "both have place 1" 's/Section: Plan 8/Section: Plan 1/'
-refuses "expected one line 'Section: Plan 3'" 's/Section: Plan 8/Section: Plan eight/'
-refuses "inline function pointer" "s/$destroy/_plan_destroy(void (* _Nonnull f)(int32_t))/"
-refuses "a parameter needs a name" "s/$destroy/_plan_destroy(kvsieve_plan * _Nullable)/"
-refuses "neither of fixed width nor declared" "s/$destroy/_plan_destroy(ptrdiff_t plan)/"
-refuses "'volatile' in type" "s/$destroy/_plan_destroy(kvsieve_plan volatile * plan)/"
-refuses "'SWIFT_DEPRECATED' is not understood" 's/SWIFT_NOEXCEPT;/SWIFT_NOEXCEPT SWIFT_DEPRECATED;/'
-refuses "a tag that is not understood" 's/Frees the plan/Frees <b>the<\/b> plan/'
-refuses "plain ASCII" 's/Frees the plan/Frees the plän/'
-refuses "would end the C comment" 's/Frees the plan/Frees *\/ the plan/'
-refuses "which is no parameter" 's/param model/param modell/'
-refuses "has no sentence" 's/^\/\/\/ Frees the plan.*$//'
-refuses "declares no function" 's/^SWIFT_EXTERN/EXTERN/'
-refuses "only @_cdecl functions" 's/^SWIFT_EXTERN void.*/SWIFT_CLASS("x")/'
-refuses "must be kvsieve_" 's/ kvsieve_plan_destroy/ plan_destroy/'
-refuses "no /*@functions Plan*/" '' 's/^.*@functions Plan.*$//'
-refuses "'/*@method*/' is not understood" '' 's/@methods/@method/'
-refuses "/*@methods*/ or /*@parameters*/ is missing" '' 's/^.*@parameters.*$//'
-refuses "stands twice" '' 's/@functions Status/@functions Plan/'
-refuses "no function has the line 'Section: Empty'" '' 's/@methods\*\//&\n\/*@functions Empty*\//'
-refuses "#ifdef __swift__ without #endif" '' '/^#ifdef __swift__/,$ { /__swift__/!s/^#.*// }'
-refuses "inside of #ifdef __swift__" '' 's/^#ifdef __swift__/&\n#define X/'
-refuses "as its first lines" '' '1s/kvsieve.h/kv.h/'
-refuses "over 110 columns" '' 's/^( \* Errors .*)$/\1 and so on and on and on and on and on and on and on and on and on/'
+# Functions: what the template says is what the compiler exports.
+prototype='^KVSIEVE_API void kvsieve_plan_destroy\(kvsieve_plan \*plan\);'
+swift='_plan_destroy\(kvsieve_plan \* _Nullable plan\)'
+refuses "lacks a function that KVSieveABI exports: void kvsieve_plan_destroy(kvsieve_plan *plan);" "/$prototype/d"
+refuses "does not export: kvsieve_plan_destroy" '' '/^SWIFT_EXTERN.*_plan_destroy/d'
+refuses "void kvsieve_plan_destroy(const kvsieve_plan *plan);" 's/_plan_destroy\(kvsieve_plan/_plan_destroy(const kvsieve_plan/'
+refuses "void kvsieve_plan_destroy(kvsieve_plan **plan);" 's/_plan_destroy\(kvsieve_plan \*/&*/'
+refuses "kvsieve_status kvsieve_plan_destroy" 's/^KVSIEVE_API void /KVSIEVE_API kvsieve_status /'
+refuses "and KVSieveABI exports" 's/(_plan_get\(.*)double \*value/\1float *value/'
+refuses "and KVSieveABI exports" 's/int32_t \*evict\);/int64_t *evict);/'
+refuses "and KVSieveABI exports" '' 's/int32_t layer, int32_t head/int32_t head, int32_t layer/'
+refuses "under Shapes there is no line that begins with 'sieve'" "s/$prototype/KVSIEVE_API void kvsieve_plan_destroy(kvsieve_plan *sieve);/"
+refuses "void kvsieve_plan_destroy(kvsieve_plan *sieve);" '' "s/$swift/_plan_destroy(kvsieve_plan * _Nullable sieve)/"
+refuses "declares kvsieve_plan_destroy twice" "/^\/\*\* Frees a plan/,/$prototype/ { H; /$prototype/ { p; x } }"
+refuses "must have the lines Shapes, Cost, Memory, Errors" '/^\/\*\* Frees a plan/,/\*\// s/  Cost    /  Price   /'
+refuses "must have the lines Shapes, Cost, Memory, Errors" "s/$prototype/\n&/"
+refuses "a prototype has no end" 's/(kvsieve_parameter_info \*info\));$/\1/'
+
+# The compiler's header: what is not understood.
+refuses "inline function pointer" '' "s/$swift/_plan_destroy(void (* _Nonnull f)(int32_t))/"
+refuses "a parameter needs a name" '' "s/$swift/_plan_destroy(kvsieve_plan * _Nullable)/"
+refuses "neither of fixed width nor declared" '' "s/$swift/_plan_destroy(ptrdiff_t plan)/"
+refuses "'volatile' in type" '' "s/$swift/_plan_destroy(kvsieve_plan volatile * plan)/"
+refuses "is not understood in: SWIFT_EXTERN" '' 's/SWIFT_NOEXCEPT;/SWIFT_NOEXCEPT SWIFT_DEPRECATED;/'
+refuses "no line that begins with SWIFT_EXTERN" '' 's/^SWIFT_EXTERN/EXTERN/'
+refuses "only @_cdecl functions" '' 's/^SWIFT_EXTERN void.*/SWIFT_CLASS("x")/'
+refuses "must be kvsieve_" '' 's/ kvsieve_plan_destroy/ plan_destroy/'
+
+# The template: markers and lines.
+refuses "'/*@method*/' is not understood" 's/@methods/@method/'
+refuses "/*@parameters*/ is missing" '/@parameters/d'
+refuses "or is there twice" 's/@parameters/@methods/'
+refuses "or not ASCII" 's/Frees a plan/Frees a plän/'
+refuses "over 110 columns" 's/^( \* Errors .*)$/\1 and so on and on and on and on and on and on and on and on and on/'
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -30,7 +30,7 @@ static void infos_are_complete(void) {
         kvsieve_method_info method = { 0 };
         method.struct_size = sizeof method;
         EXPECT_OK(kvsieve_method_at(index, &method));
-        EXPECT(method.name[0] && method.summary[0] && method.paper[0], "method %d", (int)method.id);
+        EXPECT(method.name[0] && method.summary[0] && method.paper[0] && method.choose[0], "method %d", (int)method.id);
         EXPECT(method.parameters > 0 && (method.decodes == 0 || method.decodes == 1), "method %d", (int)method.id);
         for (int32_t i = 0; i < method.parameters; ++i) {
             kvsieve_parameter_info p = { 0 };

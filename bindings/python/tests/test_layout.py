@@ -41,7 +41,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             member = f"(({c} *)0)->{field}"
             what = f'offsetof({c}, {field}), sizeof({member}), _Generic({member}, {types}, default: "other")'
             lines.append(f'printf("{c}.{field}=%zu %zu %s\\n", {what});')
-    needs = ("NEEDS_QUERIES", "NEEDS_KEYS", "NEEDS_VALUES", "NEEDS_ALL_QUERIES")
+    needs = ("NEEDS_QUERIES", "NEEDS_KEYS", "NEEDS_VALUES", "NEEDS_ALL_QUERIES", "NEEDS_LENGTH")
     for constant in ("OK", "F32", "F16", "BF16", *needs, "VERSION"):
         lines.append(f'printf("{constant}=%d\\n", (int)KVSIEVE_{constant});')
     folder = tmp_path_factory.mktemp("layout")

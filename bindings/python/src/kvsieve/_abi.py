@@ -19,7 +19,7 @@ DTYPES = {"float32": 0, "float16": 1, "bfloat16": 2}
 """KVSIEVE_F32, KVSIEVE_F16, KVSIEVE_BF16 by numpy's names."""
 
 NEEDS = {"queries": 1, "keys": 2, "values": 4, "all_queries": 8, "length": 16}
-"""KVSIEVE_NEEDS_QUERIES, _KEYS, _VALUES, _ALL_QUERIES."""
+"""KVSIEVE_NEEDS_QUERIES, _KEYS, _VALUES, _ALL_QUERIES, _LENGTH."""
 
 
 class kvsieve_plan(ctypes.Structure):

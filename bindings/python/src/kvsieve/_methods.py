@@ -44,6 +44,8 @@ class MethodInfo:
     """What Plan takes: "dynamickv"."""
     summary: str
     """One line."""
+    choose: str
+    """One line: choose it when ..."""
     paper: str
     """Where the method was published: "arXiv 2412.14838"."""
     decodes: bool
@@ -73,6 +75,7 @@ def method_at(index: int) -> MethodInfo:
         id=info.id,
         name=info.name.decode(),
         summary=info.summary.decode(),
+        choose=info.choose.decode(),
         paper=info.paper.decode(),
         decodes=bool(info.decodes),
         parameters=[_parameter_at(info.id, number) for number in range(info.parameters)],

@@ -7,7 +7,7 @@
 // Decision R1: README.md.
 import KVSieveCore
 
-struct RandomChoice: Method {
+struct Random: Method {
     static let seed = Parameter(1300, "seed", 0, 0...mostTokens, .whole, "of the random numbers")
     static let recent = Parameter(1301, "recent", 32, 0...4096, .whole, "last tokens kept by force")
     static let row = MethodRow(

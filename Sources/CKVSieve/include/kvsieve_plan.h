@@ -1,0 +1,11 @@
+/* What is behind a kvsieve_plan: for KVSieveABI alone. */
+#ifndef KVSIEVE_PLAN_H
+#define KVSIEVE_PLAN_H
+#include "kvsieve.h.in"
+
+struct kvsieve_plan {
+    uint64_t magic;
+    void *impl;
+};
+
+#endif
