@@ -24,9 +24,9 @@ func kernels(_ name: String, _ defines: [String] = [], _ flags: [String] = []) -
 // The same folder compiled again for AVX2+FMA+F16C, for AVX-512, and for AVX-512 that multiplies bfloat16; which one runs is
 // decided by cpuid.
 let wideKernels: [Target] = [
-    kernels("KVSieveKernelsV3", ["SIMD_256"], ["-march=x86-64-v3"]),
-    kernels("KVSieveKernelsV4", ["SIMD_512"], ["-march=x86-64-v4"]),
-    kernels("KVSieveKernelsV4B", ["SIMD_512", "BFLOAT16"], ["-march=x86-64-v4", "-mavx512bf16"]),
+    kernels("KVSieveKernelsAVX2", ["SIMD_256"], ["-march=x86-64-v3"]),
+    kernels("KVSieveKernelsAVX512", ["SIMD_512"], ["-march=x86-64-v4"]),
+    kernels("KVSieveKernelsAVX512BF16", ["SIMD_512", "BFLOAT16"], ["-march=x86-64-v4", "-mavx512bf16"]),
 ]
 #else
 let wideKernels: [Target] = []

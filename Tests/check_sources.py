@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # What each room may import (Sources/README.md). Everything else is refused, also where the compiler would let it pass.
 IMPORTS: dict[str, set[str]] = {
     "KVSieveKernels": {"CSupport"},
-    "KVSieveCore": {"CSupport", "KVSieveKernels", "KVSieveKernelsV3", "KVSieveKernelsV4", "KVSieveKernelsV4B", "COpenBLAS", "Glibc", "Musl", "Darwin"},
+    "KVSieveCore": {"CSupport", "KVSieveKernels", "KVSieveKernelsAVX2", "KVSieveKernelsAVX512", "KVSieveKernelsAVX512BF16", "COpenBLAS", "Glibc", "Musl", "Darwin"},
     "KVSieveMethods": {"KVSieveCore"},
     "KVSieveABI": {"CKVSieve", "CSupport", "KVSieveCore", "KVSieveMethods"},
 }

@@ -17,9 +17,9 @@ private struct Compile: Sendable, CustomTestStringConvertible {
     #if arch(x86_64)
     static let all = [
         Compile(module: "KVSieveKernels", absent: ["%ymm", "%zmm"]),
-        Compile(module: "KVSieveKernelsV3", absent: ["%zmm", "%xmm16", "%ymm16", "{%k1}"]),
-        Compile(module: "KVSieveKernelsV4", absent: []),
-        Compile(module: "KVSieveKernelsV4B", absent: []),
+        Compile(module: "KVSieveKernelsAVX2", absent: ["%zmm", "%xmm16", "%ymm16", "{%k1}"]),
+        Compile(module: "KVSieveKernelsAVX512", absent: []),
+        Compile(module: "KVSieveKernelsAVX512BF16", absent: []),
     ]
     #else
     static let all = [Compile(module: "KVSieveKernels", absent: [])]

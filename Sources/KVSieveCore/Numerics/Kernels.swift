@@ -3,9 +3,9 @@ import CSupport
 import KVSieveKernels
 
 #if arch(x86_64)
-import KVSieveKernelsV3
-import KVSieveKernelsV4
-import KVSieveKernelsV4B
+import KVSieveKernelsAVX2
+import KVSieveKernelsAVX512
+import KVSieveKernelsAVX512BF16
 #endif
 
 /// The tables this processor can run, narrowest first.
@@ -13,9 +13,9 @@ public nonisolated(unsafe) let kernelTables: [support_kernels] = {
     #if arch(x86_64)
     let level = support_isa_level()
     var tables = [KVSieveKernels.kernelTable()]
-    if level >= 3 { tables.append(KVSieveKernelsV3.kernelTable()) }
-    if level >= 4 { tables.append(KVSieveKernelsV4.kernelTable()) }
-    if level >= 5 { tables.append(KVSieveKernelsV4B.kernelTable()) }
+    if level >= 3 { tables.append(KVSieveKernelsAVX2.kernelTable()) }
+    if level >= 4 { tables.append(KVSieveKernelsAVX512.kernelTable()) }
+    if level >= 5 { tables.append(KVSieveKernelsAVX512BF16.kernelTable()) }
     return tables
     #else
     return [kernelTable()]
