@@ -13,7 +13,7 @@ import numpy as np
 import stream
 from demo import examine_all, stream_all, summarize
 from prompts import TOKENS
-from sieve import SINKS
+from sieve import METHODS, POOLED, SINKS
 
 PROMPTS, STREAMS, SEED = 6, 3, 0
 SHARE = 0.12
@@ -69,8 +69,10 @@ def main() -> int:
         "dynamickv recalls": at("dynamickv").recall == PROMPTS,
         "windowkv recalls": at("windowkv").recall >= PROMPTS - 2,
         "ahakv finds the first value": at("ahakv").recall_first == PROMPTS,
+        "ahakv recalls if it pools attention (A12)": at(POOLED).recall == PROMPTS,
+        "snapkv recalls": at("snapkv").recall == PROMPTS,
     }
-    for method in ("ahakv", "taskkv", "windowkv", "dynamickv"):
+    for method in METHODS:
         row = at(method)
         checks[f"{method} aggregates"] = row.aggregation >= PROMPTS - 1
         checks[f"{method} keeps no more than its budget"] = row.kept <= SHARE * row.tokens

@@ -1,4 +1,4 @@
-"""Does a compressed KV cache still answer? A small trained Llama, two tasks, four methods, two tables.
+"""Does a compressed KV cache still answer? A small trained Llama, two tasks, five methods, two tables.
 
 Every prompt is prefilled once. It is then answered from its whole cache and, for each share and method, from what the
 method keeps; the answer is right or wrong. The second table is of caches that are held at their size while tokens come
@@ -44,6 +44,7 @@ EXPLANATION = (
     "share: of the cache. kept: mean tokens. KB: keys and values of a prompt. ms: processor time, median.\n"
     "Recall needs two values (in brackets: the first was right). dynamickv pools by max here, its default is mean.\n"
     "ahakv does not pool attention: of two neighbouring values it keeps the one the question looks at.\n"
+    "'ahakv, pooled' does, with score_kernel 7: it keeps neighbours, as the other methods do.\n"
     "'sinks 4 + recent' looks at no attention: what it loses is what each task costs without a method."
 )
 

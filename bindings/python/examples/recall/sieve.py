@@ -21,7 +21,9 @@ WINDOW = 8  # W, for every method
 SINKS = 4
 
 FULL, SINKS_AND_RECENT = "full cache", "sinks 4 + recent"
-METHODS = ("ahakv", "taskkv", "windowkv", "dynamickv")
+POOLED = "ahakv, pooled"
+METHODS = ("ahakv", POOLED, "taskkv", "windowkv", "dynamickv", "snapkv")
+"""Names of the library's methods, and AhaKV a second time: with attention that is pooled over neighbours."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,11 @@ class Compressed:
     refusal: str | None  # the library's sentence, when the share first asked for was too small
 
 
-def parameters(method: str, share: float, task: str, tokens: int) -> dict[str, float | str]:
-    """A method's parameters for `share` of a prompt of `tokens` tokens; what is not named keeps its default."""
-    if method == "taskkv":
-        return {"ratio": share, "window": WINDOW, "sinks": SINKS, "recent": 32}
+def parameters(method: str, share: float, task: str) -> dict[str, float | str]:
+    """A method's parameters for `share` of a prompt; what is not named keeps its default."""
     own: dict[str, dict[str, float | str]] = {
-        "ahakv": {},
+        POOLED: {"score_kernel": 7},
+        "taskkv": {"sinks": SINKS, "recent": 32},
         # One layer a group and a mild pyramid, since there are four layers; the window counts against the budget.
         "windowkv": {
             "size": 8,
@@ -51,7 +52,7 @@ def parameters(method: str, share: float, task: str, tokens: int) -> dict[str, f
         # Not the default, mean: at 3.5 % of the cache max reads 62 of 64 aggregations, mean 57 (--seed 1 --prompts 64).
         "dynamickv": {"pool": "max"},
     }
-    return {"budget": int(share * tokens), "window": WINDOW, **own[method]}
+    return {"ratio": share, "window": WINDOW, **own.get(method, {})}
 
 
 def keep_all(prefilled: Sequence[PrefilledLayer]) -> Compressed:
@@ -70,18 +71,15 @@ def keep_by_method(
     method: str, model: kvsieve.Model, prefilled: Sequence[PrefilledLayer], share: float, task: str
 ) -> Compressed:
     """A method's choice at `share`; where the library refuses that share, at the smallest that its sentence names."""
-    tokens = prefilled[0].keys.shape[1]
+    chosen = parameters(method, share, task)
     try:
-        caches, milliseconds = _sieve(method, model, prefilled, parameters(method, share, task, tokens))
+        caches, milliseconds = _sieve(method, model, prefilled, chosen)
         return Compressed(caches, share, milliseconds, None)
     except kvsieve.KVSieveError as error:
         if error.name != "KVSIEVE_ERR_BUDGET":
             raise
         refusal = error.message
-    chosen = parameters(method, share, task, tokens)
-    smallest = float(re.findall(r"\d+(?:\.\d+)?(?:[eE]-?\d+)?", refusal)[-1])
-    chosen["ratio" if "ratio" in chosen else "budget"] = smallest
-    share = smallest if "ratio" in chosen else smallest / tokens
+    chosen["ratio"] = share = float(re.findall(r"\d+(?:\.\d+)?(?:[eE]-?\d+)?", refusal)[-1])
     caches, milliseconds = _sieve(method, model, prefilled, chosen)
     return Compressed(caches, share, milliseconds, refusal)
 
@@ -91,7 +89,7 @@ def _sieve(
 ) -> tuple[list[RaggedCache], float]:
     """Observes every layer, finishes, gathers keys and values; and the processor milliseconds of those calls."""
     rows = []
-    with kvsieve.Plan(method, model, **chosen) as plan:
+    with kvsieve.Plan("ahakv" if method == POOLED else method, model, **chosen) as plan:
         start = time.process_time()
         for number, layer in enumerate(prefilled):
             plan.observe(number, layer.queries, layer.keys, layer.values)
