@@ -43,9 +43,11 @@ func layerPlan(_ shape: ModelShape, threads: Int = 1) throws -> Plan {
 
 extension Plan {
     func observe(_ layer: Int, _ queries: TensorView, _ keys: TensorView, _ values: TensorView) throws {
-        try observe(
-            layer: layer, queries: { () throws(KVSieveError) in queries },
-            keys: { () throws(KVSieveError) in keys }, values: { () throws(KVSieveError) in values })
+        try observe(layer: layer) { (_) throws(KVSieveError) in
+            LayerTensors(
+                queries: queries, keys: keys, values: values,
+                shape: try TensorShape("keys", heads: keys.heads, tokens: keys.tokens))
+        }
     }
 }
 

@@ -16,18 +16,15 @@ func gatherRates(_ options: Options) throws {
         "dynamickv", shape, ["budget": Double(kept), "window": 1, "pool_kernel": 1, "cap": 1])
     let queries = try Memory(heads * 16, seed: 51)
     let keys = try Memory(heads * tokens * 16, seed: 52)
-    try plan.observe(
-        layer: 0,
-        queries: { () throws(KVSieveError) in
-            try TensorView(
+    try plan.observe(layer: 0) { (_) throws(KVSieveError) in
+        LayerTensors(
+            queries: try TensorView(
                 "queries", base: queries.start, heads: heads, tokens: 1, dim: 16, headStride: 64, tokenStride: 64,
-                type: .float32)
-        },
-        keys: { () throws(KVSieveError) in
-            try TensorView(
+                type: .float32),
+            keys: try TensorView(
                 "keys", base: keys.start, heads: heads, tokens: tokens, dim: 16, headStride: tokens * 64,
-                tokenStride: 64, type: .float32)
-        }, values: { () throws(KVSieveError) in nil })
+                tokenStride: 64, type: .float32))
+    }
     try plan.finish()
     let selection = try plan.kept(layer: 0)
     let rows = (0..<heads).map { selection.copy($0) }

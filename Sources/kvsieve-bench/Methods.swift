@@ -1,5 +1,6 @@
 // The four methods with their default parameters over some layers, and what DynamicKV's divisions of the budget cost.
 import KVSieveCore
+import KVSieveMethods
 
 /// Layers of one sequence: keys and values are the same memory in all of them, queries differ.
 private struct Sequence {
@@ -35,14 +36,15 @@ func methods(_ options: Options) throws {
     title(6, "Methods: T \(grouped(tokens)), \(layers) layers, f32, head-major, default parameters, CPU ms")
     note(
         "Observe, gather (keys and values, a head a row) and the tokens kept a head are means of the layers; finish is of the"
-            + " whole sequence. WindowKV scores one layer of eight.")
+            + " whole sequence. WindowKV scores one layer of eight. H2O is left out: its cost grows with T^2.")
     let sequence = try Sequence(layers: layers, tokens: tokens)
     let target = try Memory(sequence.shape.heads * tokens * sequence.shape.headDim, seed: 44)
         .view("target", heads: sequence.shape.heads, tokens: tokens)
     var table = Table("method", "W", "observe", "finish", "gather", "GB/s", "kept")
-    for (method, window) in [("ahakv", 32), ("taskkv", 32), ("windowkv", 16), ("dynamickv", 8)] {
-        let plan = try makePlan(method, sequence.shape)
-        let queries = try (0..<layers).map { try sequence.queries($0, window: window) }
+    let queries = try (0..<layers).map { try sequence.queries($0, window: 32) }
+    for row in Registry.rows where "\(row.name)" != "h2o" {
+        let plan = try makePlan("\(row.name)", sequence.shape)
+        let window = try row.parameters.first { $0.id == Shared.window.id }.map { try plan.get($0.id) } ?? 1
         var observe: [Double] = []
         var finish: [Double] = []
         var gather: [Double] = []
@@ -65,7 +67,7 @@ func methods(_ options: Options) throws {
         }
         let kept = try (0..<layers).reduce(0) { try $0 + plan.kept(layer: $1).total }
         table.add(
-            method, "\(window)", milliseconds(median(observe)), milliseconds(median(finish)),
+            "\(row.name)", "\(Int(window))", milliseconds(median(observe)), milliseconds(median(finish)),
             milliseconds(median(gather)),
             billions(2 * kept / layers * sequence.shape.headDim * 4, median(gather)),
             grouped(kept / layers / sequence.shape.heads))

@@ -61,6 +61,11 @@ private final class Attention {
     }
 }
 
+/// Who leaves by a sum of rows, by one that is pooled over neighbours (A12), and by the newest row.
+private let stepped: [(String, [String: Double])] = [
+    ("ahakv", [:]), ("ahakv", ["score_kernel": 7]), ("ahakv", ["score_kernel": 15]), ("h2o", [:]), ("tova", [:]),
+]
+
 func steps(_ options: Options) throws {
     let layers = 8
     title(8, "Decoding: one token a step, \(layers) layers, 8 KV heads, D 128, f32, CPU us a layer")
@@ -71,10 +76,12 @@ func steps(_ options: Options) throws {
     for queryHeads in [8, 32] {
         let shape = try ModelShape(layers: layers, queryHeads: queryHeads, heads: 8, headDim: 128)
         for budget in options.quick ? [1024] : [1024, 2048, 4096] {
-            for method in ["ahakv", "h2o"] {
-                let (attention, byLogits, byProduct) = try measure(method, shape, budget, options.quick ? 20 : 60)
+            for (method, settings) in stepped {
+                let (attention, byLogits, byProduct) = try measure(
+                    method, settings, shape, budget, options.quick ? 20 : 60)
+                let kernel = settings["score_kernel"].map { ", score_kernel \(Int($0))" } ?? ""
                 table.add(
-                    method, "\(queryHeads)", grouped(budget), microseconds(median(attention)),
+                    method + kernel, "\(queryHeads)", grouped(budget), microseconds(median(attention)),
                     microseconds(median(byLogits)), percent(byLogits, attention), microseconds(median(byProduct)),
                     percent(byProduct, attention))
                 Memory.endSection()
@@ -90,16 +97,16 @@ private func percent(_ part: [Double], _ whole: [Double]) -> String { "\(fixed(m
 
 /// Seconds a layer, a sample a token. Tokens by logits and by product take turns.
 private func measure(
-    _ method: String, _ shape: ModelShape, _ budget: Int, _ tokens: Int
+    _ method: String, _ settings: [String: Double], _ shape: ModelShape, _ budget: Int, _ tokens: Int
 ) throws -> (attention: [Double], byLogits: [Double], byProduct: [Double]) {
     let rows = budget + 1
-    let plan = try makePlan(method, shape, ["budget": Double(budget), "decoding": 1])
+    let plan = try makePlan(
+        method, shape, ["budget": Double(budget), "decoding": 1].merging(settings) { $1 })
     let caches = try (0..<shape.layers).map { try Cache(shape, rows: rows, seed: UInt64(61 + 2 * $0)) }
     let prompt = try Memory(shape.queryHeads * budget * shape.headDim, seed: 60)
     for (layer, cache) in caches.enumerated() {
-        let all = try plan.needs(layer: layer).contains(.allQueries)
         try plan.observe(
-            layer, prompt.view("queries", heads: shape.queryHeads, tokens: all ? budget : 32),
+            layer, prompt.view("queries", heads: shape.queryHeads, tokens: budget),
             TensorView(
                 "keys", base: cache.keys.base, heads: shape.heads, tokens: budget, dim: shape.headDim,
                 headStride: cache.keys.headStride, tokenStride: cache.keys.tokenStride, type: .float32),
@@ -121,11 +128,11 @@ private func measure(
             let begin = Instant.processor()
             attention.run(cache)
             let attended = Instant.processor()
-            try plan.step(layer: layer, evict: evict) { (needsValues) throws(KVSieveError) in
+            try plan.step(layer: layer, evict: evict) { (needs, _) throws(KVSieveError) in
                 product
                     ? try StepInput(
-                        shape, layer: layer, queries: query, keys: cache.keys, values: needsValues ? cache.values : nil)
-                    : try StepInput(shape, layer: layer, logits: logits, values: needsValues ? cache.values : nil)
+                        shape, layer: layer, queries: query, keys: cache.keys, values: needs.contains(.values) ? cache.values : nil)
+                    : try StepInput(shape, layer: layer, logits: logits, values: needs.contains(.values) ? cache.values : nil)
             }
             own += attended - begin
             step += Instant.processor() - attended
