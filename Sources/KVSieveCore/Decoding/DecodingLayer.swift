@@ -136,10 +136,10 @@ final class DecodingLayer: @unchecked Sendable {
         }
     }
 
-    /// Exponentials of a choice's rows, the newest row, totals, pooled totals, and the rows' weights.
+    /// Exponentials of a choice's rows, the newest row, totals, the rows' weights, and four rows where totals are pooled.
     private func scratchOfChoice(_ input: StepInput) -> Int {
         let rows = input.shape.queryHeads / choices
-        return (rows + 3) * (input.rows + 1) + rows
+        return (rows + 2 + (rule.pooled == nil ? 0 : 4)) * (input.rows + 1) + rows
     }
 
     /// One choice's tokens, one after another.
@@ -151,7 +151,7 @@ final class DecodingLayer: @unchecked Sendable {
         let maxima = step.checked.maxima(fromQueryHead: index * rows)
         let exponentials = try worker.stepRows.reserve(scratchOfChoice(input))
         let (newest, totals) = (exponentials + rows * length, exponentials + (rows + 1) * length)
-        let (pooled, weights) = (totals + length, totals + 2 * length)
+        let weights = totals + length
         // Where a slot's row is while the caller has not moved any.
         let standing = try worker.standing.reserve(width + 1)
         let entries = try entries.reserve(choices * tokens) + index * tokens
@@ -181,7 +181,7 @@ final class DecodingLayer: @unchecked Sendable {
                 evidence.add(
                     newest, choice: index, token: i, living: count, weights: slots.weights, into: totals)
                 if count == width {
-                    slot = worst(index, i, totals, pooled, newest: position, minima: exponentials)
+                    slot = worst(index, i, totals, pooled: weights + rows, newest: position, minima: exponentials)
                 }
                 evidence.keep(newest, choice: index, token: i, living: count, slot: slot)
             } else if count == width {
@@ -195,8 +195,9 @@ final class DecodingLayer: @unchecked Sendable {
     }
 
     /// The slot that leaves, of a full cache.
+    /// - Parameter pooled: where totals are pooled, four rows.
     private func worst(
-        _ index: Int, _ token: Int, _ totals: UnsafeMutablePointer<Float>, _ pooled: UnsafeMutablePointer<Float>,
+        _ index: Int, _ token: Int, _ totals: UnsafeMutablePointer<Float>, pooled: UnsafeMutablePointer<Float>,
         newest: Int, minima: UnsafeMutablePointer<Float>
     ) -> Int {
         let slots = all[index]
@@ -205,7 +206,8 @@ final class DecodingLayer: @unchecked Sendable {
                 evidence.total(choice: index, token: token, slot: $0, totals)
             }
         }
-        order.pool(totals, width, newest: newest, pooling.pool, kernel: pooling.kernel, into: pooled)
+        order.pool(totals, width, newest: newest, pooling.pool, kernel: pooling.kernel, into: pooled,
+            scratch: pooled + width + 1)
         return slots.worst(pooled, width, newest: newest, minima: minima) { Double(pooled[$0]) }
     }
 

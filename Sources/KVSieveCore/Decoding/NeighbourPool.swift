@@ -40,29 +40,61 @@ struct SlotOrder: @unchecked Sendable {
     /// - Parameters:
     ///   - totals: of the `count` living slots, and behind them of the newest token, whose position is `newest`.
     ///   - out: the same, pooled.
+    ///   - scratch: 3 (count + 1) floats.
     func pool(
         _ totals: UnsafePointer<Float>, _ count: Int, newest: Int, _ pool: Pool, kernel: Int,
-        into out: UnsafeMutablePointer<Float>
+        into out: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
     ) {
-        let reach = kernel / 2
-        func place(_ index: Int) -> (slot: Int, position: Int) {
-            if index == count { return (count, newest) }
+        let length = count + 1
+        let (values, sums) = (scratch, scratch + length)
+        let places = UnsafeMutableRawPointer(scratch + 2 * length).bindMemory(to: Int32.self, capacity: length)
+        for index in 0..<count {
             let slot = Int(slots[index])
-            return (slot, Int(positions[slot]))
+            values[index] = totals[slot]
+            places[index] = positions[slot]
         }
-        var first = 0
-        for index in 0...count {
-            let (slot, position) = place(index)
-            while place(first).position < position - reach { first += 1 }
-            var value = totals[place(first).slot]
-            var other = first + 1
-            while other <= count {
-                let near = place(other)
-                if near.position > position + reach { break }
-                value = pool == .max ? max(value, totals[near.slot]) : value + totals[near.slot]
-                other += 1
+        values[count] = totals[count]
+        places[count] = Int32(truncatingIfNeeded: newest)
+        sums.update(from: values, count: length)
+        // Positions ascend and differ, so that a neighbour is at most half a kernel of places away.
+        let reach = Int32(truncatingIfNeeded: kernel / 2)
+        for distance in 1..<(kernel / 2 + 1) where distance < length {
+            Self.add(values, places, length, distance, reach, pool, sums)
+        }
+        let divisor = pool == .max ? 1 : Float(kernel)
+        for index in 0..<count { out[Int(slots[index])] = sums[index] / divisor }
+        out[count] = sums[count] / divisor
+    }
+
+    /// sums[i] takes in values[i + distance], and sums[i + distance] values[i], where the two are near: loops
+    /// without a branch.
+    private static func add(
+        _ values: UnsafePointer<Float>, _ places: UnsafePointer<Int32>, _ length: Int, _ distance: Int, _ reach: Int32,
+        _ pool: Pool, _ sums: UnsafeMutablePointer<Float>
+    ) {
+        let pairs = length &- distance
+        let (later, laterPlaces, laterSums) = (values + distance, places + distance, sums + distance)
+        switch pool {
+        case .mean:
+            for i in 0..<pairs {
+                let value = later[i]
+                sums[i] += laterPlaces[i] &- places[i] <= reach ? value : 0
             }
-            out[slot] = pool == .max ? value : value / Float(kernel)
+            for i in 0..<pairs {
+                let value = values[i]
+                laterSums[i] += laterPlaces[i] &- places[i] <= reach ? value : 0
+            }
+        case .max:
+            for i in 0..<pairs {
+                let near = later[i]
+                let value = laterPlaces[i] &- places[i] <= reach ? near : 0
+                sums[i] = value > sums[i] ? value : sums[i]
+            }
+            for i in 0..<pairs {
+                let near = values[i]
+                let value = laterPlaces[i] &- places[i] <= reach ? near : 0
+                laterSums[i] = value > laterSums[i] ? value : laterSums[i]
+            }
         }
     }
 }
