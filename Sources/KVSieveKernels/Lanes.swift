@@ -41,6 +41,15 @@ typealias LaneWords = SIMD4<UInt32>
     #endif
 }
 
+/// The same of one number: fused where the lanes' is, so that what is left over behind the vectors rounds as they do.
+@inline(__always) func multiplyAdd(_ a: Float, _ b: Float, _ c: Float) -> Float {
+    #if SIMD_256 || SIMD_512 || arch(arm64)
+    return c.addingProduct(a, b)
+    #else
+    return a * b + c
+    #endif
+}
+
 /// The greater lane by lane; a NaN in `b` is passed over.
 @inline(__always) func greater(_ a: Lanes, _ b: Lanes) -> Lanes { a.replacing(with: b, where: b .> a) }
 

@@ -21,7 +21,7 @@ func weightedColumns(
     }
 }
 
-/// sum[d] += weight * row[d], d < count.
+/// sum[d] += weight * row[d], d < count. Equal numbers give equal sums wherever they stand.
 @inline(__always)
 func addScaled(_ row: UnsafePointer<Float>, _ weight: Float, _ count: Int, _ sum: UnsafeMutablePointer<Float>) {
     let weights = Lanes(repeating: weight)
@@ -31,12 +31,13 @@ func addScaled(_ row: UnsafePointer<Float>, _ weight: Float, _ count: Int, _ sum
         j &+= laneCount
     }
     while j < count {
-        sum[j] += row[j] * weight
+        sum[j] = multiplyAdd(row[j], weight, sum[j])
         j &+= 1
     }
 }
 
-/// out[j] = sum_r weights[r] * rows[r, j], r < count, j < width; rows are `stride` floats apart.
+/// out[j] = sum_r weights[r] * rows[r, j], r < count, j < width; rows are `stride` floats apart. Equal columns give equal sums
+/// wherever they stand.
 @inline(__always)
 func weightedRows(
     _ rows: UnsafePointer<Float>, _ count: Int, _ stride: Int, _ weights: UnsafePointer<Float>, _ width: Int,
@@ -59,7 +60,7 @@ func weightedRows(
         var sum: Float = 0
         var r = 0
         while r < count {
-            sum += weights[r] * rows[r &* stride &+ j]
+            sum = multiplyAdd(rows[r &* stride &+ j], weights[r], sum)
             r &+= 1
         }
         out[j] = sum
