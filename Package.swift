@@ -56,7 +56,7 @@ let package = Package(
             swiftSettings: optimised,
             linkerSettings: [
                 .unsafeFlags([
-                    "-Xlinker", "--wrap=openblas_num_threads_env", "-Xlinker", "--wrap=openblas_read_env",
+                    "-Xlinker", "--wrap=getenv", "-Xlinker", "--wrap=openblas_num_threads_env", "-Xlinker", "--wrap=openblas_read_env",
                     "-Xlinker", "--wrap=blas_memory_alloc", "-Xlinker", "--wrap=blas_memory_free", openBLAS,
                 ])
             ]),
@@ -71,7 +71,7 @@ let package = Package(
                 .unsafeFlags([
                     "-static-stdlib", "-Xlinker", "--version-script=\(root)/Sources/KVSieve/exports.map",
                     "-Xlinker", "-soname=libkvsieve.so.0", "-Xlinker", "-z", "-Xlinker", "nodelete",
-                    "-Xlinker", "--wrap=getenv", "-Xlinker", "--wrap=_ZN5swift7runtime11environment10initializeEPv",
+                    "-Xlinker", "--wrap=_ZN5swift7runtime11environment10initializeEPv",
                 ]),
                 .unsafeFlags(["-Xlinker", "-s"], .when(configuration: .release)),
             ]),

@@ -33,7 +33,7 @@ void support_release_addresses(void *addresses, size_t bytes);
 /** How many of these bytes are memory by now. */
 size_t support_resident(void *addresses, size_t bytes);
 
-/* -- blas_environment.c ------------------------------------------------------------------------------------------- */
+/* -- environment.c ------------------------------------------------------------------------------------------- */
 
 /** The memory that this thread's next calls of BLAS work in, page-aligned; NULL when they are over. */
 void support_blas_buffer(void *_Nullable buffer);

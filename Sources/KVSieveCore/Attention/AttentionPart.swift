@@ -99,7 +99,7 @@ struct AttentionPart: @unchecked Sendable {
         if tiles.usesBLAS {
             let buffer = try worker.matrices.reserve(MatrixProduct.bufferBytes)
             MatrixProduct.multiply(
-                keys, rows: columns, stride: stride, depth: tiles.dim, packed, columns: rows.count, into: out,
+                keys, rows: tiles.padded(columns), stride: stride, depth: tiles.dim, packed, columns: rows.count, into: out,
                 buffer: UnsafeMutableRawPointer(buffer))
             return kernels.column_maxima(out, Int64(columns), Int64(vectors), width, highest) == 1
         }
@@ -112,13 +112,14 @@ struct AttentionPart: @unchecked Sendable {
             packed, Int64(vectors), keys, Int64(stride), Int64(columns), Int64(tiles.dim), out, width, highest) == 1
     }
 
-    /// Keys of a tile as floats (or as pairs): where they are, or widened.
+    /// Keys of a tile as floats (or as pairs): where they are, or widened; with zeros behind them where the product needs some.
     private func keys(
         _ columns: Range<Int>, _ worker: WorkerBuffers
     ) throws(KVSieveError) -> (UnsafePointer<Float>, stride: Int) {
         let keys = attention.keys
         let first = keys.row(head, columns.lowerBound)
-        if tiles.keysAreReadInPlace {
+        let padding = tiles.padded(columns.count) - columns.count
+        if tiles.keysAreReadInPlace && padding == 0 {
             return (UnsafePointer(first.assumingMemoryBound(to: Float.self)), keys.tokenStride / 4)
         }
         let floats = try worker.keyTile.reserve(tiles.tile * tiles.dim)
@@ -130,6 +131,7 @@ struct AttentionPart: @unchecked Sendable {
                 keys.type.widen(first + j * keys.tokenStride, floats + j * tiles.dim, tiles.dim)
             }
         }
+        (floats + columns.count * tiles.dim).update(repeating: 0, count: padding * tiles.dim)
         return (UnsafePointer(floats), tiles.dim)
     }
 

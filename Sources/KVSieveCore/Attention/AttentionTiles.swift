@@ -14,7 +14,7 @@ struct AttentionTiles: Sendable {
     let dim: Int
     /// T, rows of the head's cache.
     let tokens: Int
-    /// Keys of a tile, a multiple of six, and tiles of the sequence: an even number of them where that can be, which two threads
+    /// Keys of a tile, a multiple of six (of BLAS's whole rows where that makes the product), and tiles of the sequence: an even number of them where that can be, which two threads
     /// share.
     let tile: Int
     let count: Int
@@ -33,7 +33,8 @@ struct AttentionTiles: Sendable {
         self.tokens = tokens
         let fewest = (tokens + Self.longestTile - 1) / Self.longestTile
         let even = fewest > 1 ? (fewest + 1) / 2 * 2 : 1
-        tile = min(Self.longestTile, (tokens + 6 * even - 1) / (6 * even) * 6)
+        let unit = Self.usesBLAS ? MatrixProduct.wholeRows : 6
+        tile = min(Self.longestTile, (tokens + unit * even - 1) / (unit * even) * unit)
         count = (tokens + tile - 1) / tile
         let most = max(0, Workspace.mostFloats - sumRows * tokens)
         let fitting = most / (count * tile) / lanes * lanes
@@ -57,7 +58,14 @@ struct AttentionTiles: Sendable {
 
     /// BLAS makes the product where the kernels were compiled without wide vectors: its own are chosen at run time. With
     /// them logit_columns is as fast for many rows and faster for few (KVSieveKernels/README.md has the numbers).
-    var usesBLAS: Bool { kernels.lanes == 4 }
+    static var usesBLAS: Bool { kernels.lanes == 4 }
+    var usesBLAS: Bool { Self.usesBLAS }
+
+    /// Keys that a product of `columns` keys is made of: BLAS is given whole rows of its kernel's, the last of them zeros.
+    func padded(_ columns: Int) -> Int {
+        let unit = MatrixProduct.wholeRows
+        return usesBLAS ? (columns + unit - 1) / unit * unit : columns
+    }
 
     func columns(_ index: Int) -> Range<Int> {
         index * tile..<min((index + 1) * tile, tokens)
@@ -84,7 +92,7 @@ struct AttentionTiles: Sendable {
         if sideBySide { for worker in others { try reserve(worker.head) } }
         for worker in work.workers {
             if usesBLAS { try worker.matrices.reserve(MatrixProduct.bufferBytes) }
-            if !keysAreReadInPlace { try worker.keyTile.reserve(tile * dim) }
+            if !keysAreReadInPlace || usesBLAS { try worker.keyTile.reserve(tile * dim) }
             if held < count { try worker.logitTile.reserve(tile * partRows) }
         }
     }

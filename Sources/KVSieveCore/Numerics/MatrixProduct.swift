@@ -1,8 +1,17 @@
-// The only import of BLAS. Single-threaded: the BLAS inside the library starts no thread (CSupport/blas_environment.c).
+// The only import of BLAS. Single-threaded: the BLAS inside the library starts no thread (CSupport/environment.c).
 import COpenBLAS
 import CSupport
 
+//
+// Equal rows of `a` must give equal rows of `out`, bit for bit: scores that are equal are told apart by position alone. OpenBLAS's
+// kernels treat what is left over behind their whole rows otherwise (4 to 16 rows), so they are given whole rows only. The
+// kernels for FMA (Haswell, Zen, SkylakeX) round rows of one tile differently even so: where the processor has FMA, OpenBLAS is
+// told to take those of Nehalem (CSupport/environment.c). It makes the product on processors without FMA.
+
 package enum MatrixProduct {
+    /// A multiple of the rows that any kernel takes together.
+    package static let wholeRows = 48
+
     /// BLAS counts in 32 bits; a row stride beyond that is copied by the caller into one that is not.
     static let longestStride = Int(Int32.max)
 
@@ -11,7 +20,7 @@ package enum MatrixProduct {
     package static let bufferBytes = (32 << 22) + (4 << 16)
 
     /// out = a * b.  a (rows, depth) with a stride in floats, b (depth, columns) contiguous, out (rows, columns) contiguous.
-    /// All sizes are at most longestStride: rows, depth and columns are bounded by the tile and the model.
+    /// `rows` is a multiple of wholeRows. All sizes are at most longestStride: rows, depth and columns are bounded by the tile and the model.
     package static func multiply(
         _ a: UnsafePointer<Float>, rows: Int, stride: Int, depth: Int, _ b: UnsafePointer<Float>, columns: Int,
         into out: UnsafeMutablePointer<Float>, buffer: UnsafeMutableRawPointer

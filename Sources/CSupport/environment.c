@@ -1,11 +1,17 @@
 /* What the OpenBLAS inside the library asks of its surroundings, answered here (ld --wrap; Package.swift).
  *
- * Threads and environment: asked once when the library is loaded. One thread means that it starts none of its own; nothing
- * of the host's environment is read.
+ * Threads and environment: asked once when the library is loaded. One thread means that it starts none of its own. Of the
+ * host's environment KVSIEVE_* is read and nothing else.
+ * Kernels: those for processors with FMA do not sum equal columns alike (MatrixProduct.swift). There the library has wide
+ * vectors of its own, and OpenBLAS makes a product only where KVSIEVE_ISA asks for the base: by Nehalem's kernels then.
  * Memory: its own allocator maps a buffer for every thread that calls, keeps it, tries again for ever when there is none to
  * be had, and ends the process when there are too many. Instead a call works in the buffer that its caller brought. */
 #include "csupport.h"
 
+#include <string.h>
+
+char *__real_getenv(const char *name);
+char *__wrap_getenv(const char *name);
 int __wrap_openblas_num_threads_env(void);
 void __wrap_openblas_read_env(void);
 void *__wrap_blas_memory_alloc(int position);
@@ -16,6 +22,20 @@ void __real_blas_memory_free(void *buffer);
 static _Thread_local void *brought;
 
 void support_blas_buffer(void *buffer) { brought = buffer; }
+
+static char *kernels_of_blas(void) {
+#if defined(__x86_64__)
+    static char nehalem[] = "Nehalem";
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("fma") || __builtin_cpu_supports("fma4")) return nehalem;
+#endif
+    return NULL;
+}
+
+char *__wrap_getenv(const char *name) {
+    if (strcmp(name, "OPENBLAS_CORETYPE") == 0) return kernels_of_blas();
+    return strncmp(name, "KVSIEVE_", 8) == 0 ? __real_getenv(name) : NULL;
+}
 
 int __wrap_openblas_num_threads_env(void) { return 1; }
 void __wrap_openblas_read_env(void) {}
