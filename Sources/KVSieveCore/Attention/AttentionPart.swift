@@ -1,5 +1,5 @@
-// Some rows of one key/value head over all tiles: pack the queries, make each tile's exponentials, join the tiles' maxima and
-// sums into weights, add the weighted columns. See AttentionTiles.
+// Some rows of one key/value head over all tiles: pack the queries, make each tile's exponentials, join the tiles' sums into a
+// weight a row, add the weighted columns. See AttentionTiles.
 
 struct AttentionPart: @unchecked Sendable {
     let tiles: AttentionTiles
@@ -9,7 +9,7 @@ struct AttentionPart: @unchecked Sendable {
     /// Scale times gain of each row.
     private let factors: UnsafeMutablePointer<Float>
     private let logits: UnsafeMutablePointer<Float>
-    /// (tiles, rows) each; one more row of maxima and of sums serves join().
+    /// (tiles, rows) each; behind the maxima a row of references.
     private let maxima: UnsafeMutablePointer<Float>
     private let sums: UnsafeMutablePointer<Float>
     private let weights: UnsafeMutablePointer<Float>
@@ -26,8 +26,8 @@ struct AttentionPart: @unchecked Sendable {
         factors = packed + tiles.packedFloats - tiles.partRows
         logits = try buffers.logits.reserve(tiles.held * tiles.tile * tiles.partRows)
         maxima = try buffers.tileMaxima.reserve((tiles.count + 1) * tiles.partRows)
-        sums = try buffers.tileSums.reserve((tiles.count + 1) * tiles.partRows)
-        weights = try buffers.tileWeights.reserve(tiles.count * tiles.partRows)
+        sums = try buffers.tileSums.reserve(tiles.count * tiles.partRows)
+        weights = try buffers.rowWeights.reserve(tiles.partRows)
         softmaxRows = try work.softmaxRows.reserve(2 * tiles.attention.layer.shape.queryHeads * tiles.attention.rows)
     }
 
@@ -72,8 +72,9 @@ struct AttentionPart: @unchecked Sendable {
         return try worker.logitTile.reserve(tiles.tile * tiles.partRows)
     }
 
-    /// exp(z - m) of a tile, with each row's m and sum in this tile.
-    func exponentials(_ tile: Int, _ worker: WorkerBuffers) throws(KVSieveError) {
+    /// exp(z - reference) of a tile, with each row's largest logit and sum in this tile.
+    /// - Parameter setsReference: the tile's own largest logits become the rows' references.
+    func exponentials(_ tile: Int, _ worker: WorkerBuffers, setsReference: Bool = false) throws(KVSieveError) {
         let columns = tiles.columns(tile)
         let out = try memory(tile, worker)
         let highest = maxima + tile * rows.count
@@ -86,8 +87,26 @@ struct AttentionPart: @unchecked Sendable {
                     + " product overflows")
         }
         mask(columns, out, highest)
+        if setsReference { reference.update(from: highest, count: rows.count) }
         kernels.tile_exponentials(
-            out, Int64(columns.count), Int64(vectors), Int64(rows.count), highest, sums + tile * rows.count)
+            out, Int64(columns.count), Int64(vectors), Int64(rows.count), reference, sums + tile * rows.count)
+    }
+
+    /// m of each row: the largest logit of its first tile.
+    private var reference: UnsafeMutablePointer<Float> { maxima + tiles.count * rows.count }
+
+    /// Is a logit so far above its row's reference that exponentials, or sums of them, could overflow? Then the references
+    /// become the rows' true maxima, and all tiles must be read again. Hardly ever: exp(60) is 10^26.
+    func raisesReference() -> Bool {
+        var raises = false
+        for r in 0..<rows.count {
+            var most = reference[r]
+            for tile in 1..<max(tiles.count, 1) { most = max(most, maxima[tile &* rows.count &+ r]) }
+            if most - reference[r] > 60 { raises = true }
+            weights[r] = most
+        }
+        if raises { reference.update(from: weights, count: rows.count) }
+        return raises
     }
 
     /// The tile's logits, and in `highest` their maxima; false when one is NaN or infinite.
@@ -153,34 +172,19 @@ struct AttentionPart: @unchecked Sendable {
         _ = kernels.column_maxima(out, Int64(columns.count), Int64(vectors), Int64(rows.count), highest)
     }
 
-    /// weights[tile, r] = exp(m_tile - m_row) / sum_row, 0 for padding. The sums are overwritten.
+    /// weights[r] = 1 / sum_row, 0 for padding.
     func join() {
         let width = rows.count
-        let highest = maxima + tiles.count * width
-        let totals = sums + tiles.count * width
-        for r in 0..<width {
-            var most = -Float.infinity
-            for tile in 0..<tiles.count { most = max(most, maxima[tile &* width &+ r]) }
-            highest[r] = most
-        }
-        weights.update(from: maxima, count: tiles.count * width)
-        kernels.tile_exponentials(weights, Int64(tiles.count), Int64(vectors), Int64(width), highest, totals)
         for r in 0..<width {
             var sum = 0.0
-            for tile in 0..<tiles.count {
-                sum += Double(sums[tile &* width &+ r]) * Double(weights[tile &* width &+ r])
-            }
-            let source = tiles.layout.source(rows.lowerBound + r)
-            if let source {
-                let group = attention.layer.shape.group
-                let place = softmaxRows + 2 * ((head * group + source.head) * attention.rows + source.row)
-                place[0] = highest[r]
-                place[1] = Float(1 / sum)
-            }
-            let share = source == nil ? 0 : 1 / sum
-            for tile in 0..<tiles.count {
-                weights[tile &* width &+ r] = Float(Double(weights[tile &* width &+ r]) * share)
-            }
+            for tile in 0..<tiles.count { sum += Double(sums[tile &* width &+ r]) }
+            weights[r] = 0
+            guard let source = tiles.layout.source(rows.lowerBound + r) else { continue }
+            weights[r] = Float(1 / sum)
+            let group = attention.layer.shape.group
+            let place = softmaxRows + 2 * ((head * group + source.head) * attention.rows + source.row)
+            place[0] = reference[r]
+            place[1] = weights[r]
         }
     }
 
@@ -199,7 +203,7 @@ struct AttentionPart: @unchecked Sendable {
                 ? min(rows.count - r, (queryHead + 1) * tiles.layout.headStride - rows.lowerBound - r) : rows.count
             kernels.weighted_columns(
                 source + r, Int64(columns.count), Int64(run / lanes), Int64(rows.count),
-                weights + (tile * rows.count + r),
+                weights + r,
                 target + (perHead ? queryHead * tiles.tokens : 0) + columns.lowerBound)
             r += run
         }

@@ -101,8 +101,8 @@ struct AttentionTiles: Sendable {
         try buffers.queryRows.reserve(packedFloats)
         try buffers.logits.renew(held * tile * partRows)
         try buffers.tileMaxima.reserve((count + 1) * partRows)
-        try buffers.tileSums.reserve((count + 1) * partRows)
-        try buffers.tileWeights.reserve(count * partRows)
+        try buffers.tileSums.reserve(count * partRows)
+        try buffers.rowWeights.reserve(partRows)
     }
 
     /// sums[j] += the columns of all rows of one key/value head; a row of sums a query head when the layout pads each.
@@ -110,9 +110,11 @@ struct AttentionTiles: Sendable {
     func addColumns(
         _ head: Int, _ work: Workspace, by worker: WorkerBuffers? = nil, _ sums: UnsafeMutablePointer<Float>
     ) throws(KVSieveError) {
-        func forEachTile(_ tileWork: some ParallelWork) throws(KVSieveError) {
-            guard let worker else { return try work.forEach(count, tileWork) }
-            for tile in 0..<count { try tileWork.work(on: tile, with: worker) }
+        func forEachTile(from first: Int = 0, _ tileWork: some TileWork) throws(KVSieveError) {
+            guard first < count else { return }
+            let tiles = TilesFrom(first: first, work: tileWork)
+            guard let worker else { return try work.forEach(count - first, tiles) }
+            for tile in 0..<(count - first) { try tiles.work(on: tile, with: worker) }
         }
         let out = PointerBox(sums)
         var first = 0
@@ -120,7 +122,9 @@ struct AttentionTiles: Sendable {
             let part = try AttentionPart(
                 self, head: head, rows: first..<min(first + partRows, layout.padded), worker?.head ?? work.head, work)
             part.pack()
-            try forEachTile(FirstReading(part: part))
+            try part.exponentials(0, worker ?? work.caller, setsReference: true)
+            try forEachTile(from: 1, FirstReading(part: part))
+            if part.raisesReference() { try forEachTile(FirstReading(part: part)) }
             part.join()
             try forEachTile(SecondReading(part: part, sums: out))
             first = part.rows.upperBound
@@ -128,17 +132,33 @@ struct AttentionTiles: Sendable {
     }
 }
 
-private struct FirstReading: ParallelWork {
-    let part: AttentionPart
-
-    func work(on tile: Int, with worker: WorkerBuffers) throws(KVSieveError) { try part.exponentials(tile, worker) }
+/// Work on a tile of a head.
+private protocol TileWork: Sendable {
+    func work(onTile tile: Int, with worker: WorkerBuffers) throws(KVSieveError)
 }
 
-private struct SecondReading: ParallelWork {
+private struct TilesFrom<Work: TileWork>: ParallelWork {
+    let first: Int
+    let work: Work
+
+    func work(on item: Int, with worker: WorkerBuffers) throws(KVSieveError) {
+        try work.work(onTile: first + item, with: worker)
+    }
+}
+
+private struct FirstReading: TileWork {
+    let part: AttentionPart
+
+    func work(onTile tile: Int, with worker: WorkerBuffers) throws(KVSieveError) {
+        try part.exponentials(tile, worker)
+    }
+}
+
+private struct SecondReading: TileWork {
     let part: AttentionPart
     let sums: PointerBox<Float>
 
-    func work(on tile: Int, with worker: WorkerBuffers) throws(KVSieveError) {
+    func work(onTile tile: Int, with worker: WorkerBuffers) throws(KVSieveError) {
         if tile >= part.tiles.held { try part.exponentials(tile, worker) }
         try part.addColumns(tile, worker, sums.pointer)
     }

@@ -6,14 +6,14 @@ final class HeadBuffers: Sendable {
     let logits: Buffer<Float>
     let tileMaxima: Buffer<Float>
     let tileSums: Buffer<Float>
-    let tileWeights: Buffer<Float>
+    let rowWeights: Buffer<Float>
 
     init(_ account: MemoryAccount) {
         queryRows = Buffer(account)
         logits = Buffer(account)
         tileMaxima = Buffer(account)
         tileSums = Buffer(account)
-        tileWeights = Buffer(account)
+        rowWeights = Buffer(account)
     }
 }
 
