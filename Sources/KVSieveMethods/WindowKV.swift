@@ -94,13 +94,13 @@ struct WindowKV: Method {
     }
 
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
-        let tokens = budget.of(length)
-        if length.longest <= window { return .whole(length) }
-        guard !charges || tokens >= window || !length.isPrompt else {
-            throw budget.refusal(length, least: window, "the window of \(window) tokens that is charged to it")
+        let whole = length.longest <= window || length.longest - window <= groupBudget(layer, length)
+        if charges {
+            return try budget.frame(length, recent: window, unit: size, whole: whole) {
+                "the window of \(window) tokens that is charged to it"
+            }
         }
-        if length.longest - window <= groupBudget(layer, length) { return .whole(length) }
-        return Frame(length, sinks: 0, recent: window, unit: size, budget: tokens)
+        return whole ? .whole(length) : Frame(length, sinks: 0, recent: window, unit: size, budget: budget.of(length))
     }
 
     func score(_ layer: Layer) throws(KVSieveError) -> HeadTable? {

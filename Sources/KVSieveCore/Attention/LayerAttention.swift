@@ -3,7 +3,7 @@
 extension Layer {
     /// (H, n): each column's sum of the softmax over the rows that the method reads, mean over the query heads of a group.
     /// - Parameter gain: of a row whose query has seen so many tokens, its own included: its logits are multiplied with it.
-    public func attention(gain: ((_ seen: Int) -> Double)? = nil) throws(KVSieveError) -> HeadTable {
+    public func attention(gain: (_ seen: Int) -> Double = { _ in 1 }) throws(KVSieveError) -> HeadTable {
         let table = try table(scores)
         try sum(into: scores, gain)
         let sums = table.divided(by: shape.group)
@@ -27,7 +27,7 @@ extension Layer {
     ) throws(KVSieveError) -> HeadTable {
         let group = shape.group
         var columns = HeadTable.Columns.rows(length)
-        try WindowAttention(view, work, gain: nil).forEachGroup(work) { (head, sums) throws(KVSieveError) in
+        try WindowAttention(view, work).forEachGroup(work) { (head, sums) throws(KVSieveError) in
             let made = try each(sums)
             if head == 0 {
                 columns = made.columns
@@ -45,7 +45,7 @@ extension Layer {
     }
 
     /// Column sums, (H, n), not divided by the group.
-    func sum(into memory: TableMemory, _ gain: ((_ seen: Int) -> Double)?) throws(KVSieveError) {
+    func sum(into memory: TableMemory, _ gain: (_ seen: Int) -> Double) throws(KVSieveError) {
         guard view.queries?.tokens == length.new, length.new > Self.block else {
             memory.clear()
             try WindowAttention(view, work, gain: gain).addSums(to: memory, work)
@@ -61,7 +61,7 @@ extension Layer {
     /// The rows of all tokens in blocks: a block of rows is the last window of the sequence as it was when they had come.
     /// Cost: T^2/2 logits a query head.
     private func sumInBlocks(
-        into memory: TableMemory, _ gain: ((_ seen: Int) -> Double)?
+        into memory: TableMemory, _ gain: (_ seen: Int) -> Double
     ) throws(KVSieveError) {
         guard let queries = view.queries, let keys = view.keys else { throw missing("queries or keys") }
         memory.clear()

@@ -23,12 +23,12 @@ struct WindowAttention: @unchecked Sendable {
     let keys: TensorView
     /// W, or as many as there are new tokens.
     let rows: Int
-    /// g_i of the W rows, in the workspace until the next attention with gains; nil: all 1.
-    private let gains: UnsafePointer<Float>?
+    /// g_i of the W rows, in the workspace until the next attention.
+    private let gains: UnsafePointer<Float>
 
-    /// - Parameter gain: g of a row whose query has seen so many tokens, its own included; nil: 1.
+    /// - Parameter gain: g of a row whose query has seen so many tokens, its own included.
     init(
-        _ layer: LayerView, _ work: Workspace, gain: ((_ seen: Int) -> Double)?
+        _ layer: LayerView, _ work: Workspace, gain: (_ seen: Int) -> Double = { _ in 1 }
     ) throws(KVSieveError) {
         guard let queries = layer.queries, let keys = layer.keys else {
             throw KVSieveError(.null, "queries or keys are NULL, but layer \(layer.layer) reads them")
@@ -37,17 +37,13 @@ struct WindowAttention: @unchecked Sendable {
         self.queries = queries
         self.keys = keys
         rows = queries.tokens
-        guard let gain else {
-            gains = nil
-            return
-        }
         let gains = try work.gains.reserve(rows)
         for row in 0..<rows { gains[row] = Float(gain(layer.length.seen - rows + row + 1)) }
         self.gains = UnsafePointer(gains)
     }
 
     /// g_i.
-    func gain(_ row: Int) -> Float { gains.map { $0[row] } ?? 1 }
+    func gain(_ row: Int) -> Float { gains[row] }
 
     /// Adds each key/value head's column sums to its row of `table`, (H, >= n).
     /// - Parameter sideBySide: may each thread have heads of its own?

@@ -31,7 +31,8 @@ public struct DecodeRule: Sendable {
         pooled: (pool: Pool, kernel: Int)? = nil, valueKernel: Int? = nil,
         gain: @escaping @Sendable (_ seen: Int) -> Double = { _ in 1 }
     ) {
-        self.budget = budget
+        // A short prompt is kept whole even if its share is less than what is protected.
+        self.budget = max(budget, recent + sinks)
         self.recent = recent
         self.sinks = sinks
         self.evidence = evidence

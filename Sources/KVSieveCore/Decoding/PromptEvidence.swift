@@ -18,7 +18,7 @@ struct PromptEvidence {
             return HeadTable(work.allRowSums, work, .rows(layer.length), rows: layer.shape.heads)
         }
         let table = try layer.table(work.allRowSums)
-        try layer.sum(into: work.allRowSums, nil)
+        try layer.sum(into: work.allRowSums) { _ in 1 }
         return table.divided(by: layer.shape.group)
     }
 

@@ -24,9 +24,9 @@ public struct Parameter: Sendable {
         self.kind = kind
     }
 
-    /// The same parameter with another default.
+    /// The same parameter with another default, which is within its bounds then.
     public func initially(_ value: Double) -> Parameter {
-        Parameter(id, name, value, lowest...highest, kind, summary)
+        Parameter(id, name, value, min(lowest, value)...max(highest, value), kind, summary)
     }
 
     func check(_ value: Double) throws(KVSieveError) {

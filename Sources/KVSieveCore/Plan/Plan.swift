@@ -35,6 +35,8 @@ public final class Plan {
     private var work: Workspace?
     /// Made from the settings by the first observe of a sequence.
     private var method: (any Method)?
+    /// How a prompt of that length is decoded, if it is to be.
+    private var rule: (length: CacheLength, rule: DecodeRule)?
     private(set) var phase = Phase.prefill(nil)
     /// The layers so far, and the same as they will be when the call that works on them has succeeded.
     private var current: PrefillState
@@ -72,6 +74,7 @@ public final class Plan {
         }
         try settings.set(parameter, value, of: row.name)
         method = nil
+        rule = nil
     }
 
     public func get(_ parameter: Int32) throws(KVSieveError) -> Double {
@@ -96,7 +99,7 @@ public final class Plan {
         let view = try LayerView(
             shape, layer: layer, length: caches?.length(layer) ?? current.length, reads: reads, read(reads?.needs ?? []))
         let frame = try method.frame(view.length, layer: layer)
-        let rule = settings.int(parameters.decoding) == 1 ? try method.decoding(view.length) : nil
+        let rule = try currentRule(method, view.length)
         let work = currentWorkspace()
         work.beginLayer()
         let scores = scorePool.next()
@@ -121,6 +124,7 @@ public final class Plan {
             decodingPool.keep(begun)
         }
         self.method = method
+        self.rule = rule.map { (view.length, $0) }
         self.work = work
         swap(&current, &next)
         scorePool.take(ranking)
@@ -261,6 +265,12 @@ public final class Plan {
     private func currentMethod() throws(KVSieveError) -> any Method {
         if let method { return method }
         return try type.init(settings, shape)
+    }
+
+    private func currentRule(_ method: any Method, _ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
+        guard settings.int(parameters.decoding) == 1 else { return nil }
+        if let rule, rule.length == length { return rule.rule }
+        return try method.decoding(length)
     }
 
     func currentWorkspace() -> Workspace {
