@@ -1,16 +1,18 @@
 """Many seeded trials on all processors: what they counted, which failed, and the last line that run.py reads."""
+
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import os
 import traceback
 from collections import Counter
-from typing import Callable, Optional
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 Case = tuple[str, str, int]
 """Method, dtype, seed."""
-Outcome = tuple[Counter[str], Optional[str]]
+Outcome = tuple[Counter[str], str | None]
 """What was counted, and what was wrong."""
 Task = Callable[[Case], Outcome]
 
@@ -43,17 +45,26 @@ def run(task: Task, cases: list[Case], by_dtype: bool = False, before: tuple[int
 
     last = {name(case): case for case in cases}
     groups: dict[str, Counter[str]] = {}
-    with multiprocessing.Pool(os.cpu_count()) as pool:
-        for case, (count, wrong) in pool.imap(functools.partial(guarded, task), cases):
-            if wrong:
-                failed += 1
-                print(f"FAILED {' '.join(map(str, case))}: {wrong}", flush=True)
-            else:
-                passed += 1
-            group = groups.setdefault(name(case), Counter())
-            group["tests"] += 1
-            group.update(count)
-            if case == last[name(case)]:
-                print(name(case), ", ".join(f"{number} {what}" for what, number in group.items()), flush=True)
+    done = 0
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        try:
+            for case, (count, wrong) in pool.map(functools.partial(guarded, task), cases):
+                done += 1
+                if wrong:
+                    failed += 1
+                    print(f"FAILED {' '.join(map(str, case))}: {wrong}", flush=True)
+                else:
+                    passed += 1
+                group = groups.setdefault(name(case), Counter())
+                group["tests"] += 1
+                group.update(count)
+                if case == last[name(case)]:
+                    print(name(case), ", ".join(f"{number} {what}" for what, number in group.items()), flush=True)
+        except BrokenProcessPool:  # the library has ended the process
+            failed += len(cases) - done
+            print(
+                f"FAILED {' '.join(map(str, cases[done]))}, or one that ran beside it: the process was ended",
+                flush=True,
+            )
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0

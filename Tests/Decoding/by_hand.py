@@ -1,4 +1,5 @@
 """Cases of the replays worked by hand."""
+
 from __future__ import annotations
 
 import math
@@ -9,6 +10,7 @@ import numpy as np
 from reference.by_name import decoding_reference, reference
 from reference.decoding import Replay, Sizes
 from reference.ranking import F64
+from reference.shares import Parameters
 
 LN2 = math.log(2.0)
 
@@ -28,8 +30,8 @@ def near(got: Any, want: Any) -> None:
 
 def replay(method: str, query_heads: int = 1, heads: int = 1, **p: float) -> Replay:
     """D = 1, s = 1; AhaKV with its plainest parameters."""
-    plain = {name: 1 for name in ("window", "pool_kernel") if name in reference(method).DEFAULTS}
-    given = {**reference(method).DEFAULTS, **plain, "decoding": 1, **p}
+    plain: Parameters = {name: 1 for name in ("window", "pool_kernel") if name in reference(method).DEFAULTS}
+    given: Parameters = {**reference(method).DEFAULTS, **plain, "decoding": 1, **p}
     return decoding_reference(method, Sizes(query_heads, heads, 1, 1), given, 1.0)
 
 
@@ -151,8 +153,16 @@ def h2o_by_hand() -> None:
     near(h.gaps, [[(s1 + 1 / 5 - (1 / 4 + 1 / 9 + 1 / 5)) / (s1 + 1 / 5)]])
     # t=6: q=ln2, k6=3: living 0 1 4 5 6: 2 1 1 1 8 over 13. Recent 5, 6. S4 = 1/9+1/5+1/13 -> 4 leaves.
     assert h.step(row(LN2), row(3), row(1)) == [[4]]
-    near(h.sums[0][-1], [1 + 1 / 2 + 1 / 3 + 1 / 4 + 2 / 9 + 1 / 5 + 2 / 13, s1 + 1 / 5 + 1 / 13,
-                         1 / 9 + 1 / 5 + 1 / 13, 1 / 5 + 1 / 13, 8 / 13])  # of 0 1 4 5 6
+    near(
+        h.sums[0][-1],
+        [
+            1 + 1 / 2 + 1 / 3 + 1 / 4 + 2 / 9 + 1 / 5 + 2 / 13,
+            s1 + 1 / 5 + 1 / 13,
+            1 / 9 + 1 / 5 + 1 / 13,
+            1 / 5 + 1 / 13,
+            8 / 13,
+        ],
+    )  # of 0 1 4 5 6
     # Ties: all flat, recent_ratio 1 -> recent 4, heavy 0: the one candidate t-4 goes each time.
     h = replay("h2o", budget=4, recent_ratio=1)
     assert prompt(h, np.zeros((1, 5, 1)), np.zeros((1, 5, 1)), np.zeros((1, 5, 1))) == [[1, 2, 3, 4]]
@@ -215,5 +225,12 @@ def prompt_ties_by_hand() -> None:
 
 
 CASES = (
-    aha_by_hand_plain, aha_by_hand_pool, aha_by_hand_pooled_scores, aha_by_hand_sinks_floor_short, h2o_by_hand,
-    streamingllm_by_hand, tova_by_hand, prompt_ties_by_hand)
+    aha_by_hand_plain,
+    aha_by_hand_pool,
+    aha_by_hand_pooled_scores,
+    aha_by_hand_sinks_floor_short,
+    h2o_by_hand,
+    streamingllm_by_hand,
+    tova_by_hand,
+    prompt_ties_by_hand,
+)

@@ -5,6 +5,7 @@
 
 The replay goes on with the library's choice where a difference is excused (comparison.py); those are counted and printed.
 """
+
 from __future__ import annotations
 
 import sys
@@ -13,7 +14,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from collections import Counter
-from typing import Optional
 
 import numpy as np
 
@@ -42,8 +42,8 @@ class Decoded:
         self.count: Counter[str] = Counter({"near-ties excused": 0})
         size = int(rng.integers(40, 160))
         self.p = {**reference(method).draw(rng, size), "decoding": 1}
-        prompt = size
-        if self.p["ratio"] == 0:  # of which nothing leaves, or much
+        prompt = (3, size, 2 * size)[seed % 3]  # of which nothing leaves, or much
+        if self.p["ratio"] == 0:
             budget = int(self.p["budget"])
             prompt = (3, int(rng.integers(1, budget + 1)), int(rng.integers(budget + 1, 3 * budget + 2)))[seed % 3]
         self.replay = decoding_reference(method, SIZES, self.p)
@@ -52,7 +52,7 @@ class Decoded:
         self.engine = Engine(self.plan, LAYOUTS[seed % 3], False, seed % 2 == 0)
         self.rows = self.source.rows(prompt)
 
-    def refused(self) -> Optional[str]:
+    def refused(self) -> str | None:
         """A budget that is too small, or has no room for new tokens."""
         self.count["refused for their budget"] += 1
         try:
@@ -61,7 +61,7 @@ class Decoded:
             return None if error.name == "KVSIEVE_ERR_BUDGET" else str(error)
         return "the budget is too small and was not refused"
 
-    def prompt(self) -> Optional[str]:
+    def prompt(self) -> str | None:
         if wrong := self.engine.go_on([self.rows]):
             return wrong
         self.decoder = Decoder(self.engine)
@@ -72,7 +72,7 @@ class Decoded:
         self.count["near-ties excused"] += mine != kept
         return None
 
-    def compare(self, new: Rows, left: list[list[Optional[int]]]) -> Optional[str]:
+    def compare(self, new: Rows, left: list[list[int | None]]) -> str | None:
         """Each new token's victims with the replay's."""
         for i in range(len(left[0])):
             theirs = [gone[i : i + 1] for gone in left]
@@ -87,7 +87,7 @@ class Decoded:
                     return f"token {self.replay.tokens - 1}, head {head}: {gone} left, not {own} ({wrong})"
         return None
 
-    def chunk(self) -> tuple[int, Optional[str]]:
+    def chunk(self) -> tuple[int, str | None]:
         """Some new tokens; how many of them stay."""
         m = int(self.rng.integers(1, min(MOST, self.replay.recent) + 1))
         stay = int(self.rng.integers(0, m)) if self.rng.random() < 0.1 else m
@@ -100,7 +100,7 @@ class Decoded:
         self.decoder.settle(evict, stay)
         return stay, wrong
 
-    def run(self) -> Optional[str]:
+    def run(self) -> str | None:
         """What was wrong."""
         try:
             self.replay.prefill(*self.rows.exact(0, self.rows.keys.shape[1]))
@@ -117,7 +117,7 @@ class Decoded:
         self.count["tokens"] = done
         return wrong and f"{self.p}: {wrong}"
 
-    def books(self) -> Optional[str]:
+    def books(self) -> str | None:
         if wrong := self.decoder.wrong_slots():
             return wrong
         for head, book in enumerate(self.decoder.books[:, : self.decoder.living]):
@@ -136,7 +136,9 @@ def main() -> int:
     methods = [method.name for method in kvsieve.methods() if method.decodes]
     if "--long" in sys.argv[1:]:
         return trials.run(long_run, [(method, "float32", 0) for method in methods])
-    return trials.run(task, [(m, dtype, seed) for m in methods for dtype in DTYPES for seed in range(SEEDS)], by_dtype=True)
+    return trials.run(
+        task, [(m, dtype, seed) for m in methods for dtype in DTYPES for seed in range(SEEDS)], by_dtype=True
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """One sequence of 100,000 tokens a method: the memory, the same again after reset, and every decision against the replay."""
+
 from __future__ import annotations
 
 import os
@@ -50,14 +51,13 @@ def sequence(plan: kvsieve.Plan, replay: Replay, compares: bool, count: Counter[
         at = index % BLOCK
         if at == 0:
             new = source.rows(BLOCK)
-            exact = new.exact(0, BLOCK)
         if index % 97 == 5:  # a draft that is rejected
             decoder.settle(decoder.step(new, (at + 200) % (BLOCK - 3), draft), 0)
         evict = decoder.step(new, at, 1)
         evicted[index] = evict[0, 0]
         if compares:
             gone = decoder.left(evict)
-            mine = replay.step(*(array[:, at : at + 1] for array in exact), left=gone)
+            mine = replay.step(*new.exact(at, at + 1), left=gone)
             if mine[0][0] != gone[0][0] and (wrong := differs(replay, 0, gone[0][0], count)):
                 raise AssertionError(f"token {index}: {gone[0][0]} left, not {mine[0][0]} ({wrong})")
             count["evictions"] += 1

@@ -2,34 +2,38 @@
 
 Keys are (ln a, ln b): with the query (1, 0) of the prompt the token has weight a, with (0, 1) of what comes later weight b.
 """
+
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import log
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
+from reference import sequence
 from reference.by_name import reference
 from reference.caches import Kept
-from reference.sequence import Sequence
 
-Numbers = list[list[list[float]]]
+Numbers = Sequence[Sequence[Sequence[float]]]
 """[layer][head][token]."""
 
 
-def play(method: str, prompt: int, a: Numbers, b: Numbers, v: Optional[Numbers] = None, **p: float) -> tuple[Kept, Kept]:
+def play(
+    method: str, prompt: int, a: Numbers, b: Numbers, v: Numbers | None = None, /, **p: float
+) -> tuple[Kept, Kept]:
     """Positions after a prompt of `prompt` tokens, and after the rest came as one. All have a weight of either kind, and a
     value (of dimension 1; 1 where there is none)."""
     found = reference(method)
     values = np.array(v if v else np.ones_like(a), np.float64)[..., None]
     keys = np.stack([np.log(np.array(a, np.float64)), np.log(np.array(b, np.float64))], axis=-1)
     layers, heads, total, _ = keys.shape
-    sequence = Sequence(found.choose, layers, heads, 1.0, {**found.DEFAULTS, "window": 1, "pool_kernel": 1, **p})
+    story = sequence.Sequence(found.choose, layers, heads, 1.0, {**found.DEFAULTS, "window": 1, "pool_kernel": 1, **p})
     out = []
     for begin, end, query in ((0, prompt, [1.0, 0.0]), (prompt, total, [0.0, 1.0])):
-        sequence.append(list(keys[:, :, begin:end]), list(values[:, :, begin:end]))
-        sequence.keep(sequence.choose([np.tile(query, (heads, end - begin, 1))] * layers))
-        out.append(sequence.positions)
+        story.append(list(keys[:, :, begin:end]), list(values[:, :, begin:end]))
+        story.keep(story.choose([np.tile(query, (heads, end - begin, 1))] * layers))
+        out.append(story.positions)
     return out[0], out[1]
 
 
@@ -110,7 +114,7 @@ def taskkv_by_hand() -> None:
     # Later the best is the last token (weight 20), of value 9 in head 0, 1 in the others. Row means of the others' caches
     # (0 2 5 6 7 8 and all): weights 1 2 3 4 5 20 on 0 2 5 6 7 8, and 9 on 3, which only head 2 still has: 3 6 7 and 8.
     b = [[[1, 1, 2, 9, 1, 3, 4, 5, 20]] * 3]
-    v: Numbers = [[[1.0] * 9 for _ in range(3)]]
+    v = [[[1.0] * 9 for _ in range(3)]]
     v[0][2][0], v[0][0][8] = 5, 9
     given: dict[str, float] = {"ratio": 0.67, "beta": 0.34, "top": 0, "sinks": 0, "recent": 1, "tokens": 1}
     first, second = play("taskkv", 6, a, b, v, **given)
@@ -218,6 +222,18 @@ def keydiff_by_hand() -> None:
 
 
 CASES = (
-    h2o_by_hand, ahakv_by_hand, ahakv_pooled_by_hand, windowkv_by_hand, windowkv_charged_by_hand, taskkv_by_hand,
-    taskkv_least_by_hand, dynamickv_by_hand, snapkv_by_hand, pyramidkv_by_hand, adakv_by_hand, streamingllm_by_hand,
-    tova_by_hand, keydiff_by_hand)
+    h2o_by_hand,
+    ahakv_by_hand,
+    ahakv_pooled_by_hand,
+    windowkv_by_hand,
+    windowkv_charged_by_hand,
+    taskkv_by_hand,
+    taskkv_least_by_hand,
+    dynamickv_by_hand,
+    snapkv_by_hand,
+    pyramidkv_by_hand,
+    adakv_by_hand,
+    streamingllm_by_hand,
+    tova_by_hand,
+    keydiff_by_hand,
+)

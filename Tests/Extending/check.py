@@ -3,6 +3,7 @@
 Methods x dtypes x 40 seeds, of which each tenth is nine times as long: its caches take several tiles of 384 keys. First come
 the cases of by_hand.py, last (10 seeds) what consequence.py says of prompts in pieces.
 """
+
 from __future__ import annotations
 
 import sys
@@ -38,7 +39,12 @@ def fits_of(p: Parameters) -> int:
 
 def lengths_of(seed: int, size: int, window: int, fits: int, rng: np.random.Generator) -> list[int]:
     """The prompt, then new tokens: one, fewer than the window, more than it, many more."""
-    new = [1, int(rng.integers(1, max(2, window))), window + int(rng.integers(1, 12)), size + int(rng.integers(0, size))]
+    new = [
+        1,
+        int(rng.integers(1, max(2, window))),
+        window + int(rng.integers(1, 12)),
+        size + int(rng.integers(0, size)),
+    ]
     if seed % 4 == 0:  # a prompt within the window; new tokens until something has to leave
         return [int(rng.integers(1, window + 1)), *new[:3], new[2], new[3]]
     if seed % 4 == 1:  # a prompt that fits, and so do some tokens after it
@@ -52,7 +58,13 @@ def task(case: trials.Case) -> trials.Outcome:
     size = int(rng.integers(40, 70)) * (9 if seed % 10 == 9 and seed < SEEDS else 1)
     model, p = model_of(rng), reference(method).draw(rng, size)
     manner = Manner(
-        DTYPES[dtype], LAYOUTS[int(rng.integers(0, 3))], *(bool(rng.integers(0, 2)) for _ in range(2)), seed % 3 > 0, 1 + seed % 2)
+        DTYPES[dtype],
+        LAYOUTS[int(rng.integers(0, 3))],
+        bool(rng.integers(0, 2)),
+        bool(rng.integers(0, 2)),
+        seed % 3 > 0,
+        1 + seed % 2,
+    )
     if seed >= SEEDS:
         return consequence(method, model, p, fits_of(p), manner, rng)
     rounds = Rounds(method, model, p, lengths_of(seed, size, int(p.get("window", 8)), fits_of(p), rng), manner, rng)

@@ -2,10 +2,10 @@
 from as if it had come at once, where the last piece brings all W queries (m >= W). A method that reads the queries of all
 tokens has those of the last piece alone.
 """
+
 from __future__ import annotations
 
 from collections import Counter
-from typing import Optional
 
 import numpy as np
 
@@ -53,9 +53,17 @@ def consequence(
 
 
 def pieces(
-    method: str, model: kvsieve.Model, p: Parameters, rows: list[Rows], first: int, alone: Kept, otherwise: bool,
-    manner: Manner, rng: np.random.Generator, count: Counter[str]
-) -> Optional[str]:
+    method: str,
+    model: kvsieve.Model,
+    p: Parameters,
+    rows: list[Rows],
+    first: int,
+    alone: Kept,
+    otherwise: bool,
+    manner: Manner,
+    rng: np.random.Generator,
+    count: Counter[str],
+) -> str | None:
     """What was wrong; "cut" if something was dropped before the last piece: a layer may keep less than the others."""
     total = rows[0].keys.shape[1]
     for ends in ([first, total], [int(rng.integers(1, first + 1)), first, total]):

@@ -1,4 +1,5 @@
 """A golden case: a seeded cache and a method's parameters. Tests/Golden/cases/<method>.py has those that reach its rules."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ class Case:
     zero: str = ""
 
 
-def case(name: str, shape: str, tokens: int, /, *, scale: float = 0, dtype: str = "f32", zero: str = "", **p: float) -> Case:
+def case(
+    name: str, shape: str, tokens: int, /, *, scale: float = 0, dtype: str = "f32", zero: str = "", **p: float
+) -> Case:
     """shape: "L Hq:H D"."""
     layers, heads, dim = shape.split()
     query_heads, kv_heads = heads.split(":")

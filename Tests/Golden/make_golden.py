@@ -13,6 +13,7 @@ number 0 in its place. `margin`: the smallest relative gap between the last kept
 ranking that decided something; null where none did. The seed is the first from the CRC-32 of the case's name up whose
 margin is above 2e-5: float32 noise cannot flip such a ranking.
 """
+
 from __future__ import annotations
 
 import sys
@@ -71,8 +72,18 @@ def solve(method: str, case: Case) -> dict[str, Any]:
     rows = min(int(p.get("window", case.tokens)), case.tokens)
     first = zlib.crc32(case.name.encode())
     for seed in range(first, first + 200):
-        cache = make_cache(seed, case.layers, case.query_heads, case.kv_heads, case.head_dim, case.tokens, rows,
-                           scale=case.scale, dtype=case.dtype, zero=case.zero)
+        cache = make_cache(
+            seed,
+            case.layers,
+            case.query_heads,
+            case.kv_heads,
+            case.head_dim,
+            case.tokens,
+            rows,
+            scale=case.scale,
+            dtype=case.dtype,
+            zero=case.zero,
+        )
         sequence = Sequence(known.choose, case.layers, case.kv_heads, cache.scale, p)
         sequence.append(list(cache.k), list(cache.v))
         kept = sequence.choose(list(cache.q))
@@ -80,10 +91,25 @@ def solve(method: str, case: Case) -> dict[str, Any]:
             break
     else:
         raise SystemExit(f"{method}, {case.name}: no seed with a margin above {LEAST_MARGIN}")
-    model = dict(layers=case.layers, query_heads=case.query_heads, kv_heads=case.kv_heads, head_dim=case.head_dim,
-                 scale=case.scale)
-    return dict(name=case.name, seed=seed, model=model, tokens=case.tokens, window=rows, dtype=case.dtype, zero=case.zero,
-                parameters=p, margin=None if math.isinf(sequence.gap) else float(f"{sequence.gap:.3g}"), kept=compact(kept))
+    model = dict(
+        layers=case.layers,
+        query_heads=case.query_heads,
+        kv_heads=case.kv_heads,
+        head_dim=case.head_dim,
+        scale=case.scale,
+    )
+    return dict(
+        name=case.name,
+        seed=seed,
+        model=model,
+        tokens=case.tokens,
+        window=rows,
+        dtype=case.dtype,
+        zero=case.zero,
+        parameters=p,
+        margin=None if math.isinf(sequence.gap) else float(f"{sequence.gap:.3g}"),
+        kept=compact(kept),
+    )
 
 
 def written(cases: list[dict[str, Any]]) -> str:
@@ -128,7 +154,7 @@ def file_differs(method: str, cases: list[dict[str, Any]]) -> list[str]:
 
 
 def main() -> int:
-    methods = sorted(path.stem for path in (FOLDER / "cases").glob("*.py"))
+    methods = sorted(path.stem for path in (FOLDER / "cases").glob("[a-z]*.py"))
     if "--check" in sys.argv[1:]:
         found = {method: of_method(method) for method in methods}
         tests = sum(map(len, found.values())) + len(kvsieve.methods())
@@ -139,7 +165,9 @@ def main() -> int:
         path, cases = FOLDER / f"{method}.json", of_method(method)
         path.write_text(written(cases))
         margins = [case["margin"] for case in cases if case["margin"] is not None]
-        print(f"{path.name}: {len(cases)} cases, {path.stat().st_size} bytes, least margin {min(margins, default=None)}")
+        print(
+            f"{path.name}: {len(cases)} cases, {path.stat().st_size} bytes, least margin {min(margins, default=None)}"
+        )
     return 0
 
 

@@ -1,7 +1,9 @@
 """Numbers of the references that papers print or that were worked by hand: shares, schedules, counts."""
+
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +27,10 @@ def refused(call: Callable[[], object]) -> bool:
 
 def shares() -> None:
     """As doubles 0.29 * 100 is 28.999..., 0.57 * 2400 is 1367.999..."""
-    same([share(0.29, 100), share(0.57, 8 * 300), share(0.1, 10), share(1, 7), share(1e-6, 1_000_000)], [29, 1368, 1, 7, 1])
+    same(
+        [share(0.29, 100), share(0.57, 8 * 300), share(0.1, 10), share(1, 7), share(1e-6, 1_000_000)],
+        [29, 1368, 1, 7, 1],
+    )
     same(budget_of(dict(budget=1024, ratio=0.29), 100), 29)
     same(budget_of(dict(budget=1024, ratio=0.01), 3), 1)  # C is one token at least
     same(budget_of(dict(budget=5, ratio=0), 100), 5)
@@ -113,7 +118,9 @@ def dynamickv_shares() -> None:
 def pyramidkv_schedules() -> None:
     """Base 10, five layers, W 8."""
     same(pyramidkv.schedule(10, 5, 100, 8, 20), [20, 15, 10, 5, 0])  # floor(10 / 20) = 0 at the top
-    same(pyramidkv.schedule(10, 5, 100, 8, 3), [17, 14, 11, 8, 5])  # 3 by the formula: steps are whole, and 11 the mean (P1)
+    same(
+        pyramidkv.schedule(10, 5, 100, 8, 3), [17, 14, 11, 8, 5]
+    )  # 3 by the formula: steps are whole, and 11 the mean (P1)
     same(pyramidkv.schedule(10, 5, 25, 8, 20), [17, 14, 11, 8, 5])  # 17 candidates are all there are
     same(pyramidkv.schedule(10, 5, 19, 8, 20), [10] * 5)
     same(pyramidkv.schedule(10, 1, 100, 8, 20), [10])
@@ -123,7 +130,10 @@ def pyramidkv_schedules() -> None:
 
 def adakv_counts() -> None:
     """Half to even: 2.5 + 1 and 1.5 + 1. floor(0.29 * 100) = 29."""
-    same([adakv.count(5, 3, 0.5), adakv.count(3, 3, 0.5), adakv.count(15, 10, 0.2), adakv.count(0, 100, 0.29)], [4, 2, 14, 29])
+    same(
+        [adakv.count(5, 3, 0.5), adakv.count(3, 3, 0.5), adakv.count(15, 10, 0.2), adakv.count(0, 100, 0.29)],
+        [4, 2, 14, 29],
+    )
 
 
 def h2o_recent() -> None:
@@ -148,5 +158,16 @@ def random_numbers() -> None:
 
 
 CASES = (
-    shares, pooling, rankings, windowkv_schedules, windowkv_charged, taskkv_counts, dynamickv_shares, pyramidkv_schedules,
-    adakv_counts, h2o_recent, streamingllm_least, random_numbers)
+    shares,
+    pooling,
+    rankings,
+    windowkv_schedules,
+    windowkv_charged,
+    taskkv_counts,
+    dynamickv_shares,
+    pyramidkv_schedules,
+    adakv_counts,
+    h2o_recent,
+    streamingllm_least,
+    random_numbers,
+)

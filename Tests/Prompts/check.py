@@ -3,6 +3,7 @@
 Methods x dtypes x 12 seeds: shapes, lengths, layouts and parameters are drawn; every third prompt has 1 ... 9 tokens. Numbers
 worked by hand come first (by_hand.py), and tiny prompts under tiny budgets last (tiny.py). Rounds.py says what is excused.
 """
+
 from __future__ import annotations
 
 import sys
@@ -37,8 +38,13 @@ def task(case: trials.Case) -> trials.Outcome:
     tokens = int(rng.integers(1, 10)) if seed % 3 == 2 else int(rng.choice([90, 131, 260]))
     model = kvsieve.Model(layers, query_heads, heads, dim, float(rng.choice([0, 0.25])))
     manner = Manner(
-        DTYPES[dtype], LAYOUTS[(seed + list(DTYPES).index(dtype)) % 3], bool(rng.integers(0, 2)), bool(rng.integers(0, 2)), True,
-        1 + seed % 2)
+        DTYPES[dtype],
+        LAYOUTS[(seed + list(DTYPES).index(dtype)) % 3],
+        bool(rng.integers(0, 2)),
+        bool(rng.integers(0, 2)),
+        True,
+        1 + seed % 2,
+    )
     rounds = Rounds(method, model, reference(method).draw(rng, tokens), [tokens], manner, rng)
     return rounds.count, rounds.run()
 
@@ -46,9 +52,13 @@ def task(case: trials.Case) -> trials.Outcome:
 def main() -> int:
     methods = [method.name for method in kvsieve.methods()]
     cases = [
-        case for method in methods
-        for case in [*((method, dtype, seed) for dtype in DTYPES for seed in range(SEEDS)),
-                     *((method, TINY, tokens) for tokens in range(1, 10))]]
+        case
+        for method in methods
+        for case in [
+            *((method, dtype, seed) for dtype in DTYPES for seed in range(SEEDS)),
+            *((method, TINY, tokens) for tokens in range(1, 10)),
+        ]
+    ]
     return trials.run(task, cases, before=trials.by_hand(CASES))
 
 

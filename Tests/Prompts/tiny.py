@@ -1,11 +1,12 @@
 """Prompts of 1 ... 9 tokens under budgets of 1, 2, 3 and the smallest ratios: no head ends empty, budgets hold, and where the
 library refuses, the number that it proposes is accepted, and a smaller one is not.
 """
+
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
-from typing import Optional
 
 import numpy as np
 
@@ -14,13 +15,13 @@ import trials
 from engine.engine import Engine
 from engine.rows import LAYOUTS, Rows, Source
 from Extending.rounds import VALUE_DIM
-from reference.by_name import reference
+from reference.by_name import reference, rows_at_most
 from reference.sequence import Sequence
 from reference.shares import OverBudget, Parameters
 
 MODELS = (kvsieve.Model(1, 1, 1, 8), kvsieve.Model(3, 8, 4, 8), kvsieve.Model(4, 4, 2, 8))
-BUDGETS: tuple[Parameters, ...] = (
-    *(dict(budget=budget, ratio=0) for budget in (1, 2, 3)), *(dict(budget=0, ratio=ratio) for ratio in (0.01, 0.125, 0.3, 0.5, 1)))
+SMALL: tuple[tuple[float, float], ...] = ((1, 0), (2, 0), (3, 0), (0, 0.01), (0, 0.125), (0, 0.3), (0, 0.5), (0, 1))
+"""Budget, ratio."""
 PROPOSED = re.compile(r"the smallest (\w+) is ([0-9.e+-]*[0-9])")
 
 
@@ -44,7 +45,7 @@ def refusal(method: str, model: kvsieve.Model, p: Parameters, rows: list[Rows]) 
     return ""
 
 
-def mended(method: str, model: kvsieve.Model, p: Parameters, rows: list[Rows]) -> Optional[str]:
+def mended(method: str, model: kvsieve.Model, p: Parameters, rows: list[Rows]) -> str | None:
     """Does what the library proposes; what was wrong with that."""
     mended, named = dict(p), set()
     while message := refusal(method, model, mended, rows):
@@ -71,10 +72,8 @@ def tiny(method: str, tokens: int) -> trials.Outcome:
     ways: list[Parameters] = [dict(known.DEFAULTS), *(known.draw(rng, tokens) for _ in range(3))]
     if "decoding" in known.DEFAULTS:
         ways += [{**way, "decoding": 1} for way in ways]
-    for number, (model, drawn, budget) in enumerate((m, w, b) for m in MODELS for w in ways for b in BUDGETS):
-        p = {**drawn, **budget}
-        if p["budget"] == 0 and known.DEFAULTS["budget"] > 0:
-            p["budget"] = known.DEFAULTS["budget"]
+    for number, (model, drawn, (budget, ratio)) in enumerate(itertools.product(MODELS, ways, SMALL)):
+        p = {**drawn, "budget": budget or known.DEFAULTS["budget"], "ratio": ratio}
         rows = [Source(rng, model, VALUE_DIM, np.float32, number % 2 == 0).rows(tokens) for _ in range(model.layers)]
         sequence = Sequence(known.choose, model.layers, model.kv_heads, model.head_dim**-0.5, p)
         sequence.append([each.keys for each in rows], [each.values for each in rows])
@@ -89,6 +88,7 @@ def tiny(method: str, tokens: int) -> trials.Outcome:
             continue
         found = lengths(method, model, p, rows)
         count["prompts"] += 1
-        if found != expected and sequence.gap > 1e-5 or min(map(min, found)) < 1:
-            return count, f"{model}, {p}: {found} rows, not {expected}"
+        most = rows_at_most(method, p, model.layers, model.kv_heads, tokens, False)
+        if sum(map(sum, found)) > most or found != expected and sequence.gap > 1e-5 or min(map(min, found)) < 1:
+            return count, f"{model}, {p}: {found} rows, not {expected}; at most {most}"
     return count, None

@@ -1,7 +1,6 @@
 """Decoding of one layer: a cache of slots, stepped and moved as kvsieve.h says of kvsieve_plan_step."""
-from __future__ import annotations
 
-from typing import Optional
+from __future__ import annotations
 
 import numpy as np
 
@@ -59,12 +58,12 @@ class Decoder:
         evict = self.plan.step(0, logits=logits, values=values)
         return evict
 
-    def left(self, evict: Array) -> list[list[Optional[int]]]:
+    def left(self, evict: Array) -> list[list[int | None]]:
         """Whom each new token drives out, (H, m): the one in its slot when the moves are made in order."""
         out = []
         for head, slots in enumerate(evict.tolist()):
             book = self.books[head].copy()
-            gone: list[Optional[int]] = []
+            gone: list[int | None] = []
             for i, slot in enumerate(slots):
                 gone.append(int(book[slot]) if slot >= 0 else None)
                 if slot >= 0:
@@ -86,7 +85,7 @@ class Decoder:
         self.living += int((evict[0, :stay] < 0).sum())
         self.tokens += stay
 
-    def wrong_slots(self) -> Optional[str]:
+    def wrong_slots(self) -> str | None:
         """How the plan's books differ from these; None where they do not."""
         for head in range(self.heads):
             slots, book = self.plan.slots(0, head), self.books[head, : self.living].tolist()

@@ -2,9 +2,8 @@
 
 Rows that are nobody's are NaN, in what is handed over and in what gather writes to.
 """
-from __future__ import annotations
 
-from typing import Optional
+from __future__ import annotations
 
 import numpy as np
 
@@ -33,7 +32,7 @@ class Engine:
     def longest(self, layer: int) -> int:
         return max(map(len, self.books[layer]))
 
-    def go_on(self, new: list[Rows]) -> Optional[str]:
+    def go_on(self, new: list[Rows]) -> str | None:
         """A prompt, or new tokens; afterwards the caches are compressed. Says what was wrong."""
         m = new[0].keys.shape[1]
         if self.tokens:
@@ -45,11 +44,13 @@ class Engine:
             if self.sparing:
                 needs = self.plan.needs(layer)
                 if "length" in needs:  # the shape alone
-                    given["length"] = blank(*keys.shape, keys.dtype, self.layout)
+                    given["length"] = blank(keys.shape, keys.dtype, self.layout)
                 given = {"keys" if name == "length" else name: given[name] for name in given if name in needs}
             self.plan.observe(layer, **given)
         self.tokens += m
-        self.came = [Rows(*(np.concatenate(pair, axis=1) for pair in zip(*both))) for both in zip(self.came, new)] or new
+        self.came = [
+            Rows(*(np.concatenate(pair, axis=1) for pair in zip(*both))) for both in zip(self.came, new)
+        ] or new
         self.plan.finish()
         return next(filter(None, map(self.compress, range(len(new)))), None)
 
@@ -58,7 +59,7 @@ class Engine:
         m, n = new.keys.shape[1], self.longest(layer) + new.keys.shape[1]
         grown = []
         for i, rows in enumerate(new[1:]):
-            cache = blank(len(rows), n, rows.shape[2], rows.dtype, self.layout)
+            cache = blank((len(rows), n, rows.shape[2]), rows.dtype, self.layout)
             for head, book in enumerate(self.books[layer]):
                 if book:
                     cache[head, : len(book)] = self.caches[layer][i][head, : len(book)]
@@ -67,7 +68,7 @@ class Engine:
         self.caches[layer] = grown
         self.books[layer] = [book + list(range(self.tokens, self.tokens + m)) for book in self.books[layer]]
 
-    def compress(self, layer: int) -> Optional[str]:
+    def compress(self, layer: int) -> str | None:
         """The gathers of a layer, its books, and whether they agree with what the plan says."""
         kept, heads = self.plan.kept(layer), range(self.plan.model.kv_heads)
         if kept.tokens != self.tokens:
@@ -87,7 +88,7 @@ class Engine:
         for i, source in enumerate(self.caches[layer]):
             target = source
             if not self.in_place:
-                target = blank(len(source), kept.longest, source.shape[2], source.dtype, self.layout)
+                target = blank((len(source), kept.longest, source.shape[2]), source.dtype, self.layout)
             self.plan.gather(layer, source, target)
             truth = self.came[layer][1 + i]
             for head, book in enumerate(self.books[layer]):

@@ -1,4 +1,5 @@
 """Tokens, and arrays to keep them in."""
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 import kvsieve
 
 Array = NDArray[Any]
+Exact = NDArray[np.float64]
 DTYPES: dict[str, Any] = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 LAYOUTS = ("head-major", "token-major", "padded")
 
@@ -27,9 +29,10 @@ class Rows(NamedTuple):
     def part(self, begin: int, end: int) -> Rows:
         return Rows(*(array[:, begin:end] for array in self))
 
-    def exact(self, begin: int, end: int) -> list[NDArray[np.float64]]:
+    def exact(self, begin: int, end: int) -> tuple[Exact, Exact, Exact]:
         """The rounded numbers as float64."""
-        return [array[:, begin:end].astype(np.float64) for array in self]
+        queries, keys, values = (array[:, begin:end].astype(np.float64) for array in self)
+        return queries, keys, values
 
 
 class Source:
@@ -60,8 +63,9 @@ class Source:
         return Rows(*(array.astype(self.dtype) for array in (2 * sharpness * queries, keys, values)))
 
 
-def blank(heads: int, tokens: int, dim: int, dtype: Any, layout: str) -> Array:
+def blank(shape: tuple[int, ...], dtype: Any, layout: str) -> Array:
     """(heads, tokens, dim) of NaN; whoever reads what lies between padded rows reads NaN too."""
+    heads, tokens, dim = shape
     if layout == "token-major":
         return np.full((tokens, heads, dim), np.nan, dtype).transpose(1, 0, 2)
     if layout == "padded":
@@ -71,6 +75,6 @@ def blank(heads: int, tokens: int, dim: int, dtype: Any, layout: str) -> Array:
 
 def laid_out(array: Array, layout: str) -> Array:
     """A copy."""
-    copy = blank(*array.shape, array.dtype, layout)
+    copy = blank(array.shape, array.dtype, layout)
     copy[:] = array
     return copy

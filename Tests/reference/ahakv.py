@@ -2,6 +2,7 @@
 
 S is pooled (A12), then multiplied with the value prior.
 """
+
 from __future__ import annotations
 
 from math import log, sqrt
@@ -15,7 +16,8 @@ from reference.ranking import F64, I64
 from reference.shares import OverBudget, Parameters, holding
 
 DEFAULTS: Parameters = dict(
-    budget=1024, ratio=0, window=32, pool_kernel=7, pool=0, decoding=0, gain_floor=0, sinks=0, score_kernel=1)
+    budget=1024, ratio=0, window=32, pool_kernel=7, pool=0, decoding=0, gain_floor=0, sinks=0, score_kernel=1
+)
 
 
 def protected(p: Parameters) -> int:
@@ -90,9 +92,10 @@ class Decoding(Replay):
     def norms(self, head: int, lives: I64) -> F64:
         """A6: pooled over all tokens that ever came. The same order of additions for all, so that equals tie exactly."""
         kernel = int(self.p["pool_kernel"])
+        at = lives[:, None] + np.arange(-(kernel // 2), kernel // 2 + 1)
+        there = (at >= 0) & (at < self.tokens)
+        squares = np.where(there, (self.v.there[head, np.where(there, at, 0)] ** 2).sum(-1), 0.0)
         total = np.zeros(len(lives))
-        for near in range(-(kernel // 2), kernel // 2 + 1):
-            at = lives + near
-            inside = (at >= 0) & (at < self.tokens)
-            total += np.where(inside, (self.v.there[head, np.where(inside, at, 0)] ** 2).sum(-1), 0.0)
+        for near in squares.T:
+            total += near
         return total / kernel

@@ -2,9 +2,10 @@
 
 Letters: H key/value heads, G query heads of each, n rows of a head's cache, m new tokens, D head size, W window.
 """
+
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Head(NamedTuple):
     def n(self) -> int:
         return len(self.keys)
 
-    def attention(self, scale: float, rows: int, gains: Optional[list[float]] = None) -> F64:
+    def attention(self, scale: float, rows: int, gains: list[float] | None = None) -> F64:
         """(G, R, n), R = min(rows, m) last rows: each a softmax over the rows of the cache up to its own (E1, E2)."""
         queries = self.queries[:, max(0, self.queries.shape[1] - rows) :]
         z = queries @ self.keys.T * scale
@@ -51,7 +52,7 @@ class Head(NamedTuple):
         weights: F64 = e / e.sum(axis=2, keepdims=True)
         return weights
 
-    def columns(self, scale: float, rows: int, gains: Optional[list[float]] = None) -> F64:
+    def columns(self, scale: float, rows: int, gains: list[float] | None = None) -> F64:
         """(n,) column sums, the mean over the group before anything is pooled (D9, T1, A5)."""
         sums: F64 = self.attention(scale, rows, gains).sum(axis=1).mean(axis=0)
         return sums
@@ -74,7 +75,7 @@ class Round(NamedTuple):
         """W, of a method that has one."""
         return int(self.p["window"])
 
-    def budget(self, protected: int = 1) -> int:
+    def budget(self, protected: int) -> int:
         """C(N), of a method that always keeps so many tokens."""
         return holding(self.p, self.seen, protected, self.extended)
 

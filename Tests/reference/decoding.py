@@ -3,10 +3,12 @@
 State is the full history: every query, key and value row that ever came, and which positions lived when each row was scored.
 A row's softmax is made once, when it is first asked for, and every `check_every` tokens all that are remembered are made again.
 """
+
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +17,7 @@ from reference import sequence
 from reference.ranking import F64, I64
 from reference.shares import Parameters
 
-Left = Optional[int]
+Left = int | None
 
 
 class Sizes(NamedTuple):
@@ -84,8 +86,9 @@ class Replay:
     sinks = 0
     """First positions that never leave."""
 
-    def __init__(self, choose: sequence.Choose, sizes: Sizes, p: Parameters, scale: Optional[float] = None,
-                 check_every: int = 200) -> None:
+    def __init__(
+        self, choose: sequence.Choose, sizes: Sizes, p: Parameters, scale: float | None = None, check_every: int = 200
+    ) -> None:
         self.choose, self.sizes, self.p, self.check_every = choose, sizes, p, check_every
         self.group = sizes.query_heads // sizes.heads
         self.scale = 1 / math.sqrt(sizes.dim) if scale is None else scale
@@ -105,7 +108,7 @@ class Replay:
         """[head][position]: rows that were asked for."""
         self.gaps: list[list[float]] = []
         self.regrets: list[list[float]] = []
-        self.last_candidates: list[Optional[tuple[I64, F64]]] = [None for _ in self.every]
+        self.last_candidates: list[tuple[I64, F64] | None] = [None for _ in self.every]
 
     def begin(self) -> None:
         """Sets budget, recent and sinks; the prompt's tokens have come."""
@@ -149,8 +152,9 @@ class Replay:
             for position in [position for position in made if position < before]:
                 del made[position]
 
-    def prefill(self, queries: ArrayLike, keys: ArrayLike, values: ArrayLike,
-                kept: Optional[Sequence[Sequence[int]]] = None) -> list[list[int]]:
+    def prefill(
+        self, queries: ArrayLike, keys: ArrayLike, values: ArrayLike, kept: Sequence[Sequence[int]] | None = None
+    ) -> list[list[int]]:
         """The prompt, queries of all its tokens; this replay's kept positions per head. `kept`: go on with these instead."""
         self.clear()
         t = np.shape(keys)[1]
@@ -173,8 +177,9 @@ class Replay:
             self.prompt_over(head)
         return mine
 
-    def step(self, query: ArrayLike, keys_new: ArrayLike, values_new: ArrayLike,
-             left: Optional[Sequence[Sequence[Left]]] = None) -> list[list[Left]]:
+    def step(
+        self, query: ArrayLike, keys_new: ArrayLike, values_new: ArrayLike, left: Sequence[Sequence[Left]] | None = None
+    ) -> list[list[Left]]:
         """m tokens, one after the other; per head the m positions (or None) that this replay drops.
 
         `left` (H x m, None or -1: none): what the library dropped; the replay still returns its own choice at

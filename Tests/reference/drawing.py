@@ -1,4 +1,5 @@
 """What the draws of several methods have in common."""
+
 from __future__ import annotations
 
 from math import ceil
@@ -13,7 +14,9 @@ def pick(rng: np.random.Generator, *choices: float) -> float:
 
 
 def window(rng: np.random.Generator, tokens: int) -> int:
-    """W: 1 ... 12, or less of few tokens."""
+    """W: 1 ... 12, or less of few tokens; of very few it may be more than they are."""
+    if tokens < 10:
+        return int(rng.integers(1, 5))
     return int(rng.integers(1, max(2, min(13, tokens // 4))))
 
 

@@ -1,4 +1,5 @@
 """DynamicKV (arXiv 2412.14838): layers compete for one budget while prefill goes on."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -9,6 +10,10 @@ from reference.ranking import F64
 from reference.shares import Parameters, share
 
 DEFAULTS: Parameters = dict(budget=1024, ratio=0, window=8, pool_kernel=7, pool=0, cap=10, every=4, normal=0)
+
+
+def protected(p: Parameters) -> int:
+    return int(p["window"])
 
 
 def by_code(won: list[int], base: int, heads: int, layers: int, first: int) -> list[int]:
@@ -40,9 +45,11 @@ def by_paper(won: list[int], base: int, layers: int, first: int) -> list[int]:
 
 
 def choose(r: Round) -> Kept:
-    budget, layers, heads = r.budget(r.window), len(r.layers), len(r.layers[0])
+    budget, layers, heads = r.budget(protected(r.p)), len(r.layers), len(r.layers[0])
     lengths = [caches[0].n for caches in r.layers]
-    assert all(head.n == n for n, caches in zip(lengths, r.layers) for head in caches), "a layer's heads have one length"
+    assert all(head.n == n for n, caches in zip(lengths, r.layers) for head in caches), (
+        "a layer's heads have one length"
+    )
     if sum(lengths) <= budget * layers:  # D2, E4
         return [r.everything(layer) for layer in range(layers)]
     base, every = budget - r.window, int(r.p["every"])
@@ -61,7 +68,9 @@ def choose(r: Round) -> Kept:
             winners = r.gaps.best(everyone, base * heads * seen)
             won = np.bincount(owner[winners], minlength=seen).tolist()
             most = max(first)  # E4: the largest of those seen scales them
-            shares = by_paper(won, base, layers, most) if r.p["normal"] == 1 else by_code(won, base, heads, layers, most)
+            shares = (
+                by_paper(won, base, layers, most) if r.p["normal"] == 1 else by_code(won, base, heads, layers, most)
+            )
             held = [min(max(mine, 0), now) for mine, now in zip(shares, held)]  # D1
     return [
         [r.keep(row, held[layer], head.n) for row, head in zip(scores[layer], caches)]

@@ -1,4 +1,5 @@
 """H2O (arXiv 2306.14048): the column sums of all queries, and the last R."""
+
 from __future__ import annotations
 
 import sys
@@ -22,8 +23,12 @@ def recent_of(p: Parameters, budget: int) -> int:
     return max(1, recent)
 
 
+def protected(p: Parameters) -> int:
+    return 1
+
+
 def choose(r: Round) -> Kept:
-    budget = r.budget()
+    budget = r.budget(protected(r.p))
     recent = recent_of(r.p, budget)
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
@@ -38,7 +43,7 @@ def choose(r: Round) -> Kept:
 
 
 def draw(rng: np.random.Generator, tokens: int) -> Parameters:
-    share_of_recent = drawing.pick(rng, 0, 0.125, 0.25, 0.29, 0.5, 1)
+    share_of_recent = drawing.pick(rng, 0, 0.125, 0.25, 0.29, 0.29, 0.5, 0.5, 1)
     return {**DEFAULTS, "recent_ratio": share_of_recent, **drawing.budget(rng, tokens)}
 
 

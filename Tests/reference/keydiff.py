@@ -1,4 +1,5 @@
 """KeyDiff (arXiv 2504.15364): keys that differ most from the mean direction, and the last. No query is read."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -14,7 +15,8 @@ DEFAULTS: Parameters = dict(budget=1024, ratio=0, recent=32)
 def unit(vectors: F64) -> F64:
     """To length 1; zero stays zero."""
     lengths = np.sqrt((vectors**2).sum(axis=-1, keepdims=True))
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    units: F64 = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return units
 
 
 def difference(keys: F64) -> F64:
@@ -24,16 +26,21 @@ def difference(keys: F64) -> F64:
     return scores
 
 
+def protected(p: Parameters) -> int:
+    return int(p["recent"])
+
+
 def choose(r: Round) -> Kept:
     recent = int(r.p["recent"])
-    budget = r.budget(recent)
+    budget = r.budget(protected(r.p))
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
         if r.longest(layer) <= budget:
             kept.append(r.everything(layer))
         else:
-            kept.append([
-                r.keep(difference(head.keys)[: head.n - recent], budget - recent, head.n, size=1) for head in heads])
+            kept.append(
+                [r.keep(difference(head.keys)[: head.n - recent], budget - recent, head.n, size=1) for head in heads]
+            )
     return kept
 
 

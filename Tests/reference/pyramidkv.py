@@ -1,4 +1,5 @@
 """PyramidKV (arXiv 2406.02069): SnapKV with budgets that fall from layer to layer."""
+
 from __future__ import annotations
 
 from math import floor
@@ -7,9 +8,13 @@ import numpy as np
 
 from reference import drawing
 from reference.caches import Kept, Round
-from reference.shares import Parameters, exact
+from reference.shares import Parameters, exact, holding
 
 DEFAULTS: Parameters = dict(budget=1024, ratio=0, window=8, pool_kernel=7, pool=0, beta=20)
+
+
+def protected(p: Parameters) -> int:
+    return int(p["window"])
 
 
 def schedule(base: int, layers: int, seen: int, window: int, beta: float) -> list[int]:
@@ -25,8 +30,13 @@ def schedule(base: int, layers: int, seen: int, window: int, beta: float) -> lis
     return [most - layer * step for layer in range(layers)]
 
 
+def most(p: Parameters, layers: int, heads: int, seen: int, extended: bool) -> float:
+    """P1."""
+    return layers * heads * (holding(p, seen, protected(p), extended) + (layers - 1) / 2)
+
+
 def choose(r: Round) -> Kept:
-    budget, layers = r.budget(r.window), len(r.layers)
+    budget, layers = r.budget(protected(r.p)), len(r.layers)
     if r.rows_of_all() <= budget * r.caches():  # E4
         return [r.everything(layer) for layer in range(layers)]
     counts = schedule(budget - r.window, layers, r.seen, r.window, r.p["beta"])

@@ -1,4 +1,5 @@
 """Random: what any method has to beat. A number a (seed, layer, head, absolute position), so that no order of calls matters (R1)."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -26,9 +27,13 @@ def number(seed: int, layer: int, head: int, position: int) -> int:
     return mix(mix(mix(mix(seed) ^ layer) ^ head) ^ position) >> 40
 
 
+def protected(p: Parameters) -> int:
+    return int(p["recent"])
+
+
 def choose(r: Round) -> Kept:
     seed, recent = int(r.p["seed"]), int(r.p["recent"])
-    budget = r.budget(recent)
+    budget = r.budget(protected(r.p))
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
         if r.longest(layer) <= budget:

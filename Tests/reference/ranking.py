@@ -1,4 +1,5 @@
 """The best of some scores, and how clear the choice was."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+
+NOTHING = 1e-30
 
 
 def best(scores: NDArray[Any], count: int) -> I64:
@@ -19,7 +22,8 @@ class Gaps:
     """The smallest relative gap between the last kept and the first dropped score, over all rankings that decided something.
 
     Where it is more than float32 can blur, any right implementation keeps the same. Exact ties at an edge are decided by
-    order: there the plateau's distance to the next distinct scores counts.
+    order: there the plateau's distance to the next distinct scores counts. Scores below 1e-30 may be nothing in float32: those
+    are as good as equal.
     """
 
     def __init__(self) -> None:
@@ -39,4 +43,5 @@ class Gaps:
         return best(scores, count)
 
     def note(self, a: float, b: float, size: float) -> None:
-        self.smallest = min(self.smallest, abs(a - b) / max(abs(a), abs(b), size))
+        most = max(abs(a), abs(b), size)
+        self.smallest = min(self.smallest, abs(a - b) / most if most > NOTHING else 0.0)

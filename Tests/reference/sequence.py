@@ -3,9 +3,11 @@
 A prompt is new tokens behind no rows. Of every layer and head all keys and values that ever came are remembered, and the list
 of the absolute positions that are there.
 """
+
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,9 +47,12 @@ class Sequence:
         caches = []
         for layer, heads in enumerate(self.positions):
             grouped = queries[layer].astype(np.float64).reshape(len(heads), -1, *queries[layer].shape[1:])
-            caches.append([
-                Head(grouped[h], self.keys[layer][h, there], self.values[layer][h, there], np.array(there))
-                for h, there in enumerate(heads)])
+            caches.append(
+                [
+                    Head(grouped[h], self.keys[layer][h, there], self.values[layer][h, there], np.array(there))
+                    for h, there in enumerate(heads)
+                ]
+            )
         gaps = Gaps()
         kept = self.chooser(Round(caches, self.tokens, self.choices > 0, self.scale, self.p, gaps))
         self.gap = gaps.smallest
@@ -56,4 +61,5 @@ class Sequence:
     def keep(self, rows: Kept) -> None:
         self.choices += 1
         self.positions = [
-            [[there[row] for row in chosen] for there, chosen in zip(*pair)] for pair in zip(self.positions, rows)]
+            [[there[row] for row in chosen] for there, chosen in zip(*pair)] for pair in zip(self.positions, rows)
+        ]

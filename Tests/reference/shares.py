@@ -2,6 +2,7 @@
 
 A real parameter means the shortest decimal that prints as it: floor(0.29 * 100) is 29.
 """
+
 from __future__ import annotations
 
 from fractions import Fraction

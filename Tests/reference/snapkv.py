@@ -1,4 +1,5 @@
 """SnapKV (arXiv 2404.14469): the best by the pooled attention of the last W queries, and those W."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -10,8 +11,12 @@ from reference.shares import Parameters
 DEFAULTS: Parameters = dict(budget=1024, ratio=0, window=32, pool_kernel=7, pool=0)
 
 
+def protected(p: Parameters) -> int:
+    return int(p["window"])
+
+
 def choose(r: Round) -> Kept:
-    budget = r.budget(r.window)
+    budget = r.budget(protected(r.p))
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
         if r.longest(layer) <= budget:

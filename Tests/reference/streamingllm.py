@@ -1,4 +1,5 @@
 """StreamingLLM (arXiv 2309.17453): the first tokens and the last."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -12,9 +13,14 @@ from reference.shares import Parameters, holding
 DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, sinks=4)
 
 
+def protected(p: Parameters) -> int:
+    """The sinks, and a token behind them."""
+    return int(p["sinks"]) + 1
+
+
 def choose(r: Round) -> Kept:
     sinks = int(r.p["sinks"])
-    budget = r.budget(sinks + 1)
+    budget = r.budget(protected(r.p))
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
         if r.longest(layer) <= budget:
@@ -34,7 +40,7 @@ class Decoding(Replay):
 
     def begin(self) -> None:
         self.sinks = int(self.p["sinks"])
-        self.budget = holding(self.p, self.tokens, self.sinks + 1, extended=False)
+        self.budget = holding(self.p, self.tokens, protected(self.p), extended=False)
         self.recent = self.budget - self.sinks
 
     def scores(self, head: int) -> F64:

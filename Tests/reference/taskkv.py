@@ -1,4 +1,5 @@
 """Task-KV (arXiv 2501.15113): heads far from the semantic centre keep everything, others sinks, recent and middle tokens."""
+
 from __future__ import annotations
 
 from math import floor
@@ -11,7 +12,8 @@ from reference.ranking import F64, Gaps
 from reference.shares import OverBudget, Parameters, exact, share
 
 DEFAULTS: Parameters = dict(
-    budget=0, ratio=0.5, window=32, pool_kernel=7, beta=0.25, top=1, sinks=16, recent=256, tokens=256)
+    budget=0, ratio=0.5, window=32, pool_kernel=7, beta=0.25, top=1, sinks=16, recent=256, tokens=256
+)
 
 
 def slots_of(p: Parameters, heads: int, seen: int) -> int:
@@ -59,9 +61,21 @@ def semantic(r: Round, head: Head, mean: F64) -> F64:
     return vector
 
 
+def protected(p: Parameters) -> int:
+    """One token at least."""
+    return max(1, int(p["sinks"] + p["recent"]))
+
+
+def most(p: Parameters, layers: int, heads: int, seen: int, extended: bool) -> float:
+    """Of a prompt within the window everything is kept, and E8."""
+    if seen <= max(protected(p), p["window"]):
+        return layers * heads * seen
+    return layers * max(slots_of(p, heads, seen), heads * protected(p) if extended else 0)
+
+
 def choose(r: Round) -> Kept:
     first, last, heads = int(r.p["sinks"]), int(r.p["recent"]), len(r.layers[0])
-    least = max(1, first + last)
+    least = protected(r.p)
     if r.seen <= max(least, r.window):  # E3: a cut cache of so few rows is not short
         return [r.everything(layer) for layer in range(len(r.layers))]
     slots = slots_of(r.p, heads, r.seen)

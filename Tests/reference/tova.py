@@ -1,4 +1,5 @@
 """TOVA (arXiv 2401.06104): what the last query looks at, one choice for all heads of a layer."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -12,8 +13,13 @@ from reference.shares import Parameters, budget_of
 DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0)
 
 
+def protected(p: Parameters) -> int:
+    """The newest token."""
+    return 1
+
+
 def choose(r: Round) -> Kept:
-    budget = r.budget()
+    budget = r.budget(protected(r.p))
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
         n = heads[0].n

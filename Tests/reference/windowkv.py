@@ -1,15 +1,16 @@
 """WindowKV (arXiv 2503.17922): whole windows of tokens, one choice for a group of layers."""
+
 from __future__ import annotations
 
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil, floor, inf
 
 import numpy as np
 
 from reference import drawing
 from reference.caches import Kept, Round
 from reference.ranking import F64, Gaps
-from reference.shares import Parameters, exact
+from reference.shares import Parameters, exact, holding
 
 DEFAULTS: Parameters = dict(budget=1024, ratio=0, window=16, task=0, size=8, shared=8, pyramid=14, charge=0)
 
@@ -49,11 +50,12 @@ def window_scores(columns: F64, size: int, task: int) -> F64:
 
 def published_windows(scores: F64, review: int, budget: int, size: int, gaps: Gaps) -> list[int]:
     drop = ceil((review - budget) / size)
-    return gaps.best(scores, max(len(scores) - drop, 0)).tolist()  # W5: none is no error
+    chosen: list[int] = gaps.best(scores, max(len(scores) - drop, 0)).tolist()  # W5: none is no error
+    return chosen
 
 
 def charged_windows(scores: F64, review: int, budget: int, size: int, gaps: Gaps) -> list[int]:
-    """W4: as many full windows as fit, and one more if the short one made the room."""
+    """W4: as many windows as fit if they are full, and if the short one is among them one more where that fits too."""
     fit = budget // size
     chosen: list[int] = gaps.best(scores, fit).tolist()
     short = review - (len(scores) - 1) * size
@@ -62,25 +64,33 @@ def charged_windows(scores: F64, review: int, budget: int, size: int, gaps: Gaps
     return chosen
 
 
+def protected(p: Parameters) -> int:
+    """W, if it counts against the budget."""
+    return int(p["window"]) if p["charge"] == 1 else 1
+
+
+def most(p: Parameters, layers: int, heads: int, seen: int, extended: bool) -> float:
+    """W4: as published no budget holds."""
+    return layers * heads * holding(p, seen, protected(p), extended) if p["charge"] == 1 else inf
+
+
 def choose(r: Round) -> Kept:
     size, shared, charge = int(r.p["size"]), int(r.p["shared"]), r.p["charge"] == 1
-    if charge:
-        budgets = charged(r.budget(r.window) - r.window, len(r.layers), shared, r.p["pyramid"])
-    else:
-        budgets = published(r.budget(), len(r.layers), shared, r.p["pyramid"])
+    budget = r.budget(protected(r.p)) - (r.window if charge else 0)
+    budgets = (charged if charge else published)(budget, len(r.layers), shared, r.p["pyramid"])
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
-        leader, budget, n = layer - layer % shared, budgets[layer // shared], heads[0].n
+        leader, own, n = layer - layer % shared, budgets[layer // shared], heads[0].n
         assert all(head.n == n for head in heads) and n == r.layers[leader][0].n, "a group has one length"
         review = n - r.window
-        if review <= budget:
+        if review <= own:
             kept.append(r.everything(layer))
         elif layer != leader:
             kept.append(kept[leader])
         else:
             attention = [head.attention(r.scale, r.window).sum(axis=1)[:, :review] for head in heads]
             scores = window_scores(np.concatenate(attention), size, int(r.p["task"]))
-            windows = (charged_windows if charge else published_windows)(scores, review, budget, size, r.gaps)
+            windows = (charged_windows if charge else published_windows)(scores, review, own, size, r.gaps)
             rows = [row for w in windows for row in range(w * size, min((w + 1) * size, review))]  # W12
             kept.append([[*rows, *range(review, n)] for _ in heads])
     return kept

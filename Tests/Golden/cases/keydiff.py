@@ -1,4 +1,5 @@
 """KeyDiff's golden cases."""
+
 from __future__ import annotations
 
 from Golden.case import Case, case

@@ -1,4 +1,5 @@
 """PyramidKV's golden cases."""
+
 from __future__ import annotations
 
 from Golden.case import Case, case

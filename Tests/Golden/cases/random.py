@@ -1,4 +1,5 @@
 """Random's golden cases. Its numbers are exact: no margin."""
+
 from __future__ import annotations
 
 from Golden.case import Case, case

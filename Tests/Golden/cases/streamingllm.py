@@ -1,4 +1,5 @@
 """StreamingLLM's golden cases. Nothing is ranked: places alone."""
+
 from __future__ import annotations
 
 from Golden.case import Case, case
