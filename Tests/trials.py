@@ -6,7 +6,7 @@ import functools
 import os
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
@@ -45,26 +45,30 @@ def run(task: Task, cases: list[Case], by_dtype: bool = False, before: tuple[int
 
     last = {name(case): case for case in cases}
     groups: dict[str, Counter[str]] = {}
-    done = 0
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        try:
-            for case, (count, wrong) in pool.map(functools.partial(guarded, task), cases):
-                done += 1
-                if wrong:
-                    failed += 1
-                    print(f"FAILED {' '.join(map(str, case))}: {wrong}", flush=True)
-                else:
-                    passed += 1
-                group = groups.setdefault(name(case), Counter())
-                group["tests"] += 1
-                group.update(count)
-                if case == last[name(case)]:
-                    print(name(case), ", ".join(f"{number} {what}" for what, number in group.items()), flush=True)
-        except BrokenProcessPool:  # the library has ended the process
-            failed += len(cases) - done
-            print(
-                f"FAILED {' '.join(map(str, cases[done]))}, or one that ran beside it: the process was ended",
-                flush=True,
-            )
+    for case, (count, wrong) in results(task, cases):
+        if wrong:
+            failed += 1
+            print(f"FAILED {' '.join(map(str, case))}: {wrong}", flush=True)
+        else:
+            passed += 1
+        group = groups.setdefault(name(case), Counter())
+        group["tests"] += 1
+        group.update(count)
+        if case == last[name(case)]:
+            print(name(case), ", ".join(f"{number} {what}" for what, number in group.items()), flush=True)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
+
+
+def results(task: Task, cases: list[Case]) -> Iterator[tuple[Case, Outcome]]:
+    """In order. If the library ends a process, the first case without an outcome has failed, and the rest goes on."""
+    done = 0
+    while done < len(cases):
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            try:
+                for result in pool.map(functools.partial(guarded, task), cases[done:]):
+                    done += 1
+                    yield result
+            except BrokenProcessPool:
+                yield cases[done], (Counter(), "the process was ended, by this case or by one beside it")
+                done += 1
