@@ -1,57 +1,65 @@
-"""Checks of replay.py: cases worked by hand, a plain-loop second telling, and the laws of trim and m."""
+"""Checks of the replays: cases worked by hand, and the laws of trim and m."""
+
 from __future__ import annotations
 
-import functools
-import multiprocessing
-import os
 import sys
-import traceback
-from typing import Any, Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from by_hand import CASES, near
-from replay import AhaReplay, H2OReplay, Replay
-from retelling import naive_aha, naive_h2o
+import kvsieve
+import trials
+from Decoding.by_hand import CASES, near
+from reference.by_name import decoding_reference, reference
+from reference.decoding import Replay, Sizes
+from reference.ranking import F64
+from reference.shares import OverBudget
 
-AHA = ((40, 16, 4, 7, 0.0, 0), (40, 16, 4, 7, 1.0, 2), (5, 16, 8, 5, 0.0, 0), (16, 16, 8, 3, 1.0, 1),
-       (17, 16, 16, 7, 0.0, 0), (3, 12, 5, 1, 0.5, 7), (1, 10, 3, 7, 0.0, 0), (0, 8, 2, 3, 0.0, 1))
-"""T, C, r, kernel, gain floor, sinks."""
-H2O = ((40, 16, 0.5), (5, 16, 0.25), (16, 16, 0.01), (17, 9, 1.0), (0, 8, 0.5))
-"""T, C, recent ratio."""
+SIZES, SEEDS = Sizes(4, 2, 8, 6), 6
 
 
-def data(seed: int, hq: int, h: int, n: int, d: int, dv: int) -> tuple[np.ndarray, ...]:
-    rng = np.random.default_rng(seed)
+def data(seed: int, n: int) -> tuple[F64, F64, F64]:
+    rng, (hq, h, d, dv) = np.random.default_rng(seed), SIZES
     return rng.normal(size=(hq, n, d)) * 2, rng.normal(size=(h, n, d)), rng.normal(size=(h, n, dv))
 
 
 def state(a: Replay) -> tuple[Any, ...]:
     """All that a replay holds, bit for bit."""
-    return (a.tokens, repr((a.gaps, a.regrets)), *(x.tobytes() for x in (a.q, a.k, a.v)),
-            *(tuple(y.tobytes() for y in x) for x in (*a.seen, *a.alive, *a.sums)))
+    histories: list[list[Any]] = [*a.seen, *a.alive, *a.sums]
+    return (
+        a.tokens,
+        repr((a.gaps, a.regrets)),
+        *(x.there.tobytes() for x in (a.q, a.k, a.v)),
+        *(tuple(y.tobytes() for y in x) for x in histories),
+    )
 
 
 def laws(make: Callable[[], Replay], t: int, seed: int) -> None:
     """m = 3 is three m = 1; trim and redo is never having done it; forcing its own choices changes nothing."""
     n = t + 60
-    q, k, v = data(seed, 4, 2, n, 8, 6)
+    q, k, v = data(seed, n)
 
     def start() -> Replay:
         a = make()
-        a.prefill(q[:, t - min(a.r, t):t], k[:, :t], v[:, :t])
+        a.prefill(q[:, :t], k[:, :t], v[:, :t])
         return a
 
     def go(a: Replay, i: int, m: int, left: Any = None, other: bool = False) -> list[list[int | None]]:
-        qq, kk, vv = data(seed + 999, 4, 2, n, 8, 6) if other else (q, k, v)
-        return a.step(qq[:, i:i + m], kk[:, i:i + m], vv[:, i:i + m], left)
+        qq, kk, vv = data(seed + 999, n) if other else (q, k, v)
+        return a.step(qq[:, i : i + m], kk[:, i : i + m], vv[:, i : i + m], left)
 
     one, three, cut, forced = start(), start(), start(), start()
     a = [go(one, i, 1) for i in range(t, n)]
     b = [go(three, i, 3) for i in range(t, n, 3)]
     ones = [[x[h][0] for x in a] for h in range(2)]
     assert ones == [[y for x in b for y in x[h]] for h in range(2)] and state(one) == state(three)
-    assert all(len(one.living(h)) == min(n, one.c) for h in range(2))
+    assert all(len(one.living(h)) == min(n, one.budget) for h in range(2))
     rng, i = np.random.default_rng(seed), t
     while i < n:
         m = min(int(rng.integers(1, 6)), n - i)
@@ -62,8 +70,8 @@ def laws(make: Callable[[], Replay], t: int, seed: int) -> None:
             assert state(cut) != before
         cut.trim(j)
         assert state(cut) == before
-        assert go(cut, i, m) == [x[i - t:i - t + m] for x in ones]
-        back = int(rng.integers(0, i + m - t + 1)) if rng.random() < 0.3 else 0  # now and then far back
+        assert go(cut, i, m) == [x[i - t : i - t + m] for x in ones]
+        back = int(rng.integers(0, i + m - t + 1)) if rng.random() < 0.1 else 0  # now and then far back
         cut.trim(back)
         i += m - back
     assert state(cut) == state(one)
@@ -71,16 +79,8 @@ def laws(make: Callable[[], Replay], t: int, seed: int) -> None:
     assert state(cut) == state(start())
     own = go(forced, t, n - t, ones)
     assert own == ones and state(forced) == state(one)
-    if one.c - one.recent - one.sinks > 0:
+    if one.budget - one.recent - one.sinks > 0:
         forcing(start, go, t, ones)
-    # The plain-loop second telling.
-    s, h = one.s, 1
-    qh = q[h * 2:h * 2 + 2]
-    if isinstance(one, AhaReplay):
-        kept, left = naive_aha(qh, k[h], v[h], t, one.c, one.r, one.kappa, one.floor, one.sinks, s)
-    else:
-        kept, left = naive_h2o(qh, k[h], t, one.c, one.recent, s)
-    assert kept == start().living(h) and left == ones[h]
 
 
 def forcing(start: Callable[[], Replay], go: Callable[..., Any], t: int, ones: list[list[int | None]]) -> None:
@@ -94,8 +94,8 @@ def forcing(start: Callable[[], Replay], go: Callable[..., Any], t: int, ones: l
         return a
 
     f = at(x + 1)
-    cands, score = f.last_candidates[0]  # type: ignore[misc]
-    low, other = (int(cands[y]) for y in np.argsort(score)[:2])
+    cands, score = f.last_candidates[0] or (np.zeros(0, np.int64), np.zeros(0))
+    low, other = (int(cands[y]) for y in np.lexsort((-cands, score))[:2])
     f.trim(1)
     assert f.last_candidates == [None, None]
     assert go(f, t + x, 1, [[other], [ones[1][x]]]) == [[low], [ones[1][x]]]
@@ -110,35 +110,29 @@ def forcing(start: Callable[[], Replay], go: Callable[..., Any], t: int, ones: l
         raise AssertionError(bad)
 
 
-def checks() -> list[tuple[str, Callable[[], None]]]:
-    found: list[tuple[str, Callable[[], None]]] = [(case.__name__, case) for case in CASES]
-    for seed, (t, *aha) in enumerate(AHA):
-        make = functools.partial(AhaReplay, 4, 2, 8, 6, *aha)
-        found.append((f"laws of AhaKV, seed {seed}, T={t}", functools.partial(laws, make, t, seed)))
-    for seed, (t, c, ratio) in enumerate(H2O):
-        make = functools.partial(H2OReplay, 4, 2, 8, 6, c, ratio, check_every=7)  # type: ignore[assignment]
-        found.append((f"laws of H2O, seed {seed}, T={t}", functools.partial(laws, make, t, seed)))
-    return found
-
-
-def run(index: int) -> str:
-    """What was wrong, if anything."""
-    name, check = checks()[index]
-    try:
-        check()
-    except Exception:
-        return f"FAILED {name}\n{traceback.format_exc()}"
-    return ""
+def task(case: trials.Case) -> trials.Outcome:
+    """The laws for parameters that are drawn; prompts of 1, of up to C and of more tokens."""
+    method, _, seed = case
+    rng = np.random.default_rng([seed, sum(method.encode())])
+    while True:
+        t = (1, int(rng.integers(3, 20)), int(rng.integers(20, 60)))[seed % 3]
+        p = {**reference(method).draw(rng, 40), "decoding": 1}
+        a = decoding_reference(method, SIZES, p)
+        try:
+            a.prefill(*data(seed, t))
+        except OverBudget:
+            continue
+        if a.budget < t + 40:
+            break
+    laws(lambda: decoding_reference(method, SIZES, p), t, seed)
+    return Counter({"of them of a prompt that was cut": int(a.budget < t)}), None
 
 
 def main() -> int:
-    with multiprocessing.Pool(os.cpu_count()) as pool:
-        wrong = pool.map(run, range(len(checks())), chunksize=1)
-    for report in filter(None, wrong):
-        print(report)
-    failed = sum(map(bool, wrong))
-    print(f"{len(wrong) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+    methods = [method.name for method in kvsieve.methods() if method.decodes]
+    return trials.run(
+        task, [(method, "", seed) for method in methods for seed in range(SEEDS)], before=trials.by_hand(CASES)
+    )
 
 
 if __name__ == "__main__":

@@ -1,55 +1,79 @@
 """What follows from E1 ... E6: while nothing was dropped the cache is the sequence, so a prompt that came in pieces is chosen
-from as if it had come at once, where the last piece brings all W queries (m >= W). H2O sums the rows of the last piece alone.
+from as if it had come at once, where the last piece brings all W queries (m >= W). A method that reads the queries of all
+tokens has those of the last piece alone.
 """
+
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Optional
 
 import numpy as np
 
 import kvsieve
-from caller import Caller, Kept
-from engine import Rows, Source
+import trials
+from engine.engine import Engine, Kept
+from engine.rows import Rows, Source
+from Extending.rounds import VALUE_DIM, Manner
+from reference.shares import Parameters
 
 
-def in_pieces(method: str, model: kvsieve.Model, p: dict[str, Any], rows: list[Rows], ends: list[int]) -> tuple[Kept, bool]:
-    """What is kept in the end, and whether all was kept until the last piece came."""
+def in_pieces(
+    method: str, model: kvsieve.Model, p: Parameters, rows: list[Rows], ends: list[int], manner: Manner
+) -> tuple[Kept, bool, bool]:
+    """What is kept in the end, whether all was kept until the last piece came, and whether all queries are read."""
     with kvsieve.Plan(method, model, **p) as plan:
-        caller = Caller(plan, int(p.get("window", 0)), len(ends) > 1, False, False)
+        engine = Engine(plan, manner.layout, manner.in_place, manner.sparing)
         whole = True
         for begin, end in zip([0, *ends], ends):
-            whole = caller.whole
-            if wrong := caller.go_on([Rows(*(array[:, begin:end] for array in each)) for each in rows]):
+            whole = engine.whole
+            if wrong := engine.go_on([each.part(begin, end) for each in rows]):
                 raise AssertionError(wrong)
-        return caller.books, whole
+        return engine.books, whole, "all_queries" in plan.needs(0)
 
 
 def consequence(
-    method: str, model: kvsieve.Model, p: dict[str, Any], fits: int, sources: list[Source], rng: np.random.Generator
-) -> tuple[Counter[str], Optional[str]]:
-    """One sequence at once, in two pieces and in three: what was counted and what was wrong."""
+    method: str, model: kvsieve.Model, p: Parameters, fits: int, manner: Manner, rng: np.random.Generator
+) -> trials.Outcome:
+    """One sequence at once, in two pieces and in three."""
     count: Counter[str] = Counter()
     total = fits + max(1, int(p.get("window", 0))) + int(rng.integers(0, 2 * fits))
-    rows = [source.rows(total) for source in sources]
+    rows = [Source(rng, model, VALUE_DIM, manner.dtype, True).rows(total) for _ in range(model.layers)]
     try:
-        alone, _ = in_pieces(method, model, p, rows, [total])
+        alone, _, otherwise = in_pieces(method, model, p, rows, [total], manner)
     except kvsieve.KVSieveError as error:
         count["prompts refused for their budget"] += 1
         return count, None if error.name == "KVSIEVE_ERR_BUDGET" else str(error)
     first = int(rng.integers(1, fits + 1))
     while first:
-        for ends in ([first, total], [int(rng.integers(1, first + 1)), first, total]):
-            if ends[0] == ends[1]:
-                continue
-            found, whole = in_pieces(method, model, p, rows, ends)
-            if not whole:
-                break  # some layer may keep less than `fits`
-            count["prompts in pieces"] += 1
-            if found != alone and method != "h2o":
-                return count, f"in pieces {ends}: {found}, at once {alone}"
-            count["of them chosen from otherwise"] += found != alone
-        else:
-            return count, None
+        wrong = pieces(method, model, p, rows, first, alone, otherwise, manner, rng, count)
+        if wrong != "cut":
+            return count, wrong
         first //= 2
     return count, "one token does not fit"
+
+
+def pieces(
+    method: str,
+    model: kvsieve.Model,
+    p: Parameters,
+    rows: list[Rows],
+    first: int,
+    alone: Kept,
+    otherwise: bool,
+    manner: Manner,
+    rng: np.random.Generator,
+    count: Counter[str],
+) -> str | None:
+    """What was wrong; "cut" if something was dropped before the last piece: a layer may keep less than the others."""
+    total = rows[0].keys.shape[1]
+    for ends in ([first, total], [int(rng.integers(1, first + 1)), first, total]):
+        if ends[0] == ends[1]:
+            continue
+        found, whole, _ = in_pieces(method, model, p, rows, ends, manner)
+        if not whole:
+            return "cut"
+        count["prompts in pieces"] += 1
+        if found != alone and not otherwise:
+            return f"{p} in pieces {ends}: {found}, at once {alone}"
+        count["of them chosen from otherwise"] += found != alone
+    return None

@@ -1,9 +1,10 @@
-"""Writes Tests/Golden/<method>.json: what each method must keep of seeded caches. numpy only.
+"""Writes Tests/Golden/<method>.json: what each method must keep of seeded caches, by its reference (Tests/reference).
 
-    python3 make_golden.py            checks the references by hand-worked numbers and rewrites the files
-    python3 make_golden.py --check    computes all again; exits 1 where the committed files differ
+    make_golden.py            rewrites the files
+    make_golden.py --check    computes all again; exits 1 where the committed files differ, and where a method of the library has
+                              no cases or other parameters than its reference
 
-How the caches are made: seeded.py. The methods: references.py, which looks at no Swift code. What is computed: cases.py.
+How the caches are made: seeded.py. What is computed: cases/<method>.py.
 
 A case of a file: {name, seed, model {layers, query_heads, kv_heads, head_dim, scale}, tokens, window (rows of queries),
 dtype, zero, parameters, margin, kept}. `kept` is one list a layer, of one list a head: [gap, count, gap, count ...],
@@ -15,17 +16,23 @@ margin is above 2e-5: float32 noise cannot flip such a ranking.
 
 from __future__ import annotations
 
-import json
-import math
 import sys
-import zlib
 from pathlib import Path
 
-import numpy as np
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cases import CASES, Case
-from references import METHODS, Gaps, Kept, divide, pool, taskkv_counts, windowkv_budgets
-from seeded import make_cache, splitmix64
+import importlib
+import json
+import math
+import zlib
+from typing import Any
+
+import kvsieve
+from Golden.case import Case
+from Golden.seeded import make_cache
+from reference.by_name import reference
+from reference.caches import Kept
+from reference.sequence import Sequence
 
 FOLDER = Path(__file__).resolve().parent
 LEAST_MARGIN = 2e-5
@@ -44,10 +51,11 @@ def encoded(positions: list[int]) -> list[int]:
     return out
 
 
-def compact(kept: Kept) -> list:
-    previous, layers = None, []
+def compact(kept: Kept) -> list[list[Any]]:
+    previous: list[int] = []
+    layers = []
     for layer in kept:
-        heads: list = []
+        heads: list[Any] = []
         for positions in layer:
             code = encoded(positions)
             heads.append(0 if code == previous else code)
@@ -56,86 +64,111 @@ def compact(kept: Kept) -> list:
     return layers
 
 
-def solve(case: Case, first_seed: int) -> dict:
-    rows = min(int(case.parameters.get("window", case.tokens)), case.tokens)
-    for seed in range(first_seed, first_seed + 200):
-        cache = make_cache(seed, case.layers, case.query_heads, case.kv_heads, case.head_dim, case.tokens, rows,
-                           scale=case.scale, dtype=case.dtype, zero=case.zero)
-        gaps = Gaps()
-        kept = METHODS[case.method](cache, case.parameters, gaps)
-        if gaps.smallest > LEAST_MARGIN:
+def solve(method: str, case: Case) -> dict[str, Any]:
+    known = reference(method)
+    unknown = set(case.parameters) - set(known.DEFAULTS)
+    assert not unknown, (method, case.name, unknown)
+    p = {**known.DEFAULTS, **case.parameters}
+    rows = min(int(p.get("window", case.tokens)), case.tokens)
+    first = zlib.crc32(case.name.encode())
+    for seed in range(first, first + 200):
+        cache = make_cache(
+            seed,
+            case.layers,
+            case.query_heads,
+            case.kv_heads,
+            case.head_dim,
+            case.tokens,
+            rows,
+            scale=case.scale,
+            dtype=case.dtype,
+            zero=case.zero,
+        )
+        sequence = Sequence(known.choose, case.layers, case.kv_heads, cache.scale, p)
+        sequence.append(list(cache.k), list(cache.v))
+        kept = sequence.choose(list(cache.q))
+        if sequence.gap > LEAST_MARGIN:
             break
     else:
-        raise SystemExit(f"{case.method}, {case.name}: no seed with a margin above {LEAST_MARGIN}")
-    model = dict(layers=case.layers, query_heads=case.query_heads, kv_heads=case.kv_heads, head_dim=case.head_dim,
-                 scale=case.scale)
-    return dict(name=case.name, seed=seed, model=model, tokens=case.tokens, window=rows, dtype=case.dtype, zero=case.zero,
-                parameters=case.parameters, margin=None if math.isinf(gaps.smallest) else float(f"{gaps.smallest:.3g}"),
-                kept=compact(kept))
+        raise SystemExit(f"{method}, {case.name}: no seed with a margin above {LEAST_MARGIN}")
+    model = dict(
+        layers=case.layers,
+        query_heads=case.query_heads,
+        kv_heads=case.kv_heads,
+        head_dim=case.head_dim,
+        scale=case.scale,
+    )
+    return dict(
+        name=case.name,
+        seed=seed,
+        model=model,
+        tokens=case.tokens,
+        window=rows,
+        dtype=case.dtype,
+        zero=case.zero,
+        parameters=p,
+        margin=None if math.isinf(sequence.gap) else float(f"{sequence.gap:.3g}"),
+        kept=compact(kept),
+    )
 
 
-def written(cases: list[dict]) -> str:
+def written(cases: list[dict[str, Any]]) -> str:
     """One case a line."""
     return "[\n" + ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases) + "\n]\n"
 
 
-def same(a: dict, b: dict) -> bool:
+def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
     """Equal but for the last digits of the margin, which depend on the machine's exp."""
     margins = [case["margin"] for case in (a, b)]
     close = margins[0] == margins[1] or (None not in margins and math.isclose(*margins, rel_tol=0.02))
     return close and {**a, "margin": 0} == {**b, "margin": 0}
 
 
-def self_check() -> None:
-    """Numbers that papers print or that were worked by hand."""
-    assert [hex(int(x)) for x in splitmix64(1234567, 0, 2)] == ["0x599ed017fb08fc85", "0x2c73f08458540fa5"]
-    assert windowkv_budgets(2048, 32, 8, 14) == [2926, 2341, 1756, 1170]
-    assert windowkv_budgets(512, 32, 8, 14) == [732, 586, 440, 292]
-    assert windowkv_budgets(2048, 28, 7, 14) == [3072, 2390, 1708, 1024]
-    assert windowkv_budgets(77, 4, 8, 14) == [77]
-    assert list(pool(np.array([3.0, 0, 6, 9]), 3)) == [1, 3, 5, 5]
-    assert list(pool(np.array([3.0, 0, 6, 9]), 3, True)) == [3, 6, 9, 9]
-    # Task-KV, Llama-2 (beta 0.25, m 4) and eight heads (beta 0.3, m 1), all slots there are: f at both ends.
-    plenty = dict(sinks=16, recent=256)
-    assert [taskkv_counts(l, 32, 32, 4096, 32 * 4096, dict(plenty, beta=0.25, top=4))[0] for l in (0, 31)] == [8, 4]
-    assert [taskkv_counts(l, 32, 8, 4096, 8 * 4096, dict(plenty, beta=0.3, top=1))[0] for l in (0, 31)] == [2, 1]
-    # 8 heads, N 1000, B 4000, f 2: (4000 - 2000) / 6 = 333, less 272.
-    assert taskkv_counts(0, 1, 8, 1000, 4000, dict(plenty, beta=0.25, top=1)) == (2, 61)
-    # T4, B 3000: f = 2 leaves 166 < 272; floor((3000 - 8 * 272) / 728) = 1; (3000 - 1000) / 7 - 272 = 13.
-    assert taskkv_counts(0, 1, 8, 1000, 3000, dict(plenty, beta=0.25, top=1)) == (1, 13)
-    # DynamicKV, base 10, 2 heads, 4 layers, 2 seen: 30 and 10 of 40 places, c = 15, 5, x = 75, 25 of a cap of 100, r = 2.5.
-    assert divide(np.array([30, 10]), 10, 2, 4, 100) == [30, 10]
-    # The last layer takes what the floors of c left: 4, 4, 4 places, base 4, 1 head: c = 1, 1, 1 + 1; x = 2, 2, 5; r = 9 / 12.
-    assert divide(np.array([4, 4, 4]), 4, 1, 3, 10) == [2, 2, 8]
-    # D3: two layers with one place each of two: c = 0, 0, so 8 slots are split evenly; with three, the newest has the rest.
-    assert divide(np.array([1, 1]), 1, 1, 8, 10) == [4, 4]
-    assert divide(np.array([1, 1, 1]), 1, 1, 8, 10) == [2, 2, 4]
-    assert encoded([0, 1, 2, 5, 6, 9]) == [0, 3, 2, 2, 2, 1]
+def of_method(method: str) -> list[dict[str, Any]]:
+    cases: list[Case] = importlib.import_module(f"Golden.cases.{method}").CASES
+    return [solve(method, case) for case in cases]
+
+
+def library_differs(methods: list[str]) -> list[str]:
+    """How the library's methods and parameters are others than those of the references."""
+    wrong = []
+    for info in kvsieve.methods():
+        if info.name not in methods:
+            wrong.append(f"{info.name} has no golden: expected Tests/Golden/cases/{info.name}.py")
+            continue
+        theirs = {parameter.name: parameter.initial for parameter in info.parameters if parameter.name != "threads"}
+        if theirs != reference(info.name).DEFAULTS:
+            wrong.append(f"{info.name} has the parameters {theirs}, its reference {reference(info.name).DEFAULTS}")
+    return wrong
+
+
+def file_differs(method: str, cases: list[dict[str, Any]]) -> list[str]:
+    """How the committed file is another."""
+    path = FOLDER / f"{method}.json"
+    committed = {case["name"]: case for case in json.loads(path.read_text())} if path.exists() else {}
+    wrong = []
+    for case in cases:
+        if case["name"] not in committed or not same(case, committed.pop(case["name"])):
+            wrong.append(f"{path.name}: {case['name']} (seed {case['seed']}) is not what is committed")
+    return wrong + [f"{path.name}: {name} is committed, and no case" for name in committed]
 
 
 def main() -> int:
-    self_check()
-    check = "--check" in sys.argv[1:]
-    failures = 0
-    for method in METHODS:
-        path = FOLDER / f"{method}.json"
-        cases = [solve(case, zlib.crc32(case.name.encode())) for case in CASES if case.method == method]
-        if not check:
-            path.write_text(written(cases))
-            margins = [case["margin"] for case in cases if case["margin"] is not None]
-            print(f"{path.name}: {len(cases)} cases, {path.stat().st_size} bytes, least margin {min(margins)}")
-            continue
-        committed = {case["name"]: case for case in json.loads(path.read_text())} if path.exists() else {}
-        for case in cases:
-            if case["name"] not in committed or not same(case, committed.pop(case["name"])):
-                failures += 1
-                print(f"{path.name}: {case['name']} (seed {case['seed']}) is not what is committed")
-        for name in committed:
-            failures += 1
-            print(f"{path.name}: {name} is committed, and no case")
-    if check:
-        print(f"{len(CASES) + 1 - failures} passed, {failures} failed")
-    return 1 if failures else 0
+    methods = sorted(path.stem for path in (FOLDER / "cases").glob("[a-z]*.py"))
+    if "--check" in sys.argv[1:]:
+        found = {method: of_method(method) for method in methods}
+        tests = sum(map(len, found.values())) + len(kvsieve.methods())
+        wrong = library_differs(methods) + [each for method in methods for each in file_differs(method, found[method])]
+        print(*wrong, f"{tests - len(wrong)} passed, {len(wrong)} failed", sep="\n")
+        return 1 if wrong else 0
+    for method in methods:
+        path, cases = FOLDER / f"{method}.json", of_method(method)
+        path.write_text(written(cases))
+        margins = [case["margin"] for case in cases if case["margin"] is not None]
+        print(
+            f"{path.name}: {len(cases)} cases, {path.stat().st_size} bytes, least margin {min(margins, default=None)}"
+        )
+    return 0
 
 
 if __name__ == "__main__":

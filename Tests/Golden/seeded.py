@@ -54,8 +54,19 @@ class Cache:
         return (*self.q.shape[:2], *self.k.shape[1:])
 
 
-def make_cache(seed: int, layers: int, query_heads: int, heads: int, dim: int, tokens: int, rows: int, *,
-               scale: float = 0, dtype: str = "f32", zero: str = "") -> Cache:
+def make_cache(
+    seed: int,
+    layers: int,
+    query_heads: int,
+    heads: int,
+    dim: int,
+    tokens: int,
+    rows: int,
+    *,
+    scale: float = 0,
+    dtype: str = "f32",
+    zero: str = "",
+) -> Cache:
     drawn = 0
 
     def draw(*shape: int) -> np.ndarray:
@@ -63,7 +74,8 @@ def make_cache(seed: int, layers: int, query_heads: int, heads: int, dim: int, t
         count = int(np.prod(shape))
         u = (splitmix64(seed, drawn, 4 * count) >> np.uint64(40)).astype(np.int64).reshape(count, 4)
         drawn += 4 * count
-        return (((u.sum(axis=1) >> 2) - (1 << 23)) / 2.0**22).reshape(shape)
+        numbers: np.ndarray = (((u.sum(axis=1) >> 2) - (1 << 23)) / 2.0**22).reshape(shape)
+        return numbers
 
     parts: dict[str, list[np.ndarray]] = {"queries": [], "keys": [], "values": []}
     token, head = np.arange(tokens)[None, :, None], np.arange(heads)[:, None, None]

@@ -95,13 +95,6 @@ public struct SeededCache: Sendable {
         }
     }
 
-    /// The same numbers for the naive methods.
-    public var reference: ReferenceCache {
-        ReferenceCache(
-            layers: layers, queryHeads: queryHeads, heads: heads, dim: dim, tokens: tokens, rows: rows,
-            scale: Double(scale), queries: queries, keys: keys, values: values)
-    }
-
     /// The caller's memory of one layer's tensor, in `type`: queries(layer) as (Hq, rows, dim), keys and values as (H, T, dim).
     public func queryBytes(_ layer: Int, _ layout: SeededLayout = .headMajor) -> [UInt8] {
         bytes(queries[layer], heads: queryHeads, tokens: rows, layout)

@@ -1,42 +1,29 @@
-"""An engine's caches around a plan: appended, observed and gathered as kvsieve.h says of kvsieve_plan_extend.
+"""Prompts, and sequences that go on: appended, observed and gathered as kvsieve.h says of kvsieve_plan_extend.
 
 Rows that are nobody's are NaN, in what is handed over and in what gather writes to.
 """
-from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import Any, Optional
+from __future__ import annotations
 
 import numpy as np
 
 import kvsieve
-
-sys.path.append(str(Path(__file__).resolve().parent.parent / "Decoding"))
-
-from engine import Rows
+from engine.rows import Array, Rows, blank, laid_out
 
 Kept = list[list[list[int]]]
 
 
-def blank(heads: int, tokens: int, dim: int, dtype: Any, token_major: bool) -> np.ndarray:
-    """(heads, tokens, dim) of NaN, in either order in memory."""
-    if token_major:
-        return np.full((tokens, heads, dim), np.nan, dtype).transpose(1, 0, 2)
-    return np.full((heads, tokens, dim), np.nan, dtype)
-
-
-class Caller:
+class Engine:
     """`books` [layer][head]: the absolute position of each row of its caches. `came` [layer]: all rows that ever came."""
 
-    def __init__(self, plan: kvsieve.Plan, window: int, token_major: bool, in_place: bool, sparing: bool) -> None:
-        self.plan, self.window, self.token_major, self.in_place = plan, window, token_major, in_place
+    def __init__(self, plan: kvsieve.Plan, layout: str, in_place: bool, sparing: bool) -> None:
+        self.plan, self.layout, self.in_place = plan, layout, in_place
         self.sparing = sparing
         """Hand over only what the plan says it needs."""
         self.tokens = 0
         layers, heads = plan.model.layers, plan.model.kv_heads
         self.books: Kept = [[[] for _ in range(heads)] for _ in range(layers)]
-        self.caches: list[list[np.ndarray]] = [[] for _ in range(layers)]
+        self.caches: list[list[Array]] = [[] for _ in range(layers)]
         """[layer]: keys and values, (H, the longest head's rows, D)."""
         self.came: list[Rows] = []
         self.whole = True
@@ -45,26 +32,25 @@ class Caller:
     def longest(self, layer: int) -> int:
         return max(map(len, self.books[layer]))
 
-    def queries(self, new: Rows) -> np.ndarray:
-        """Those of the new tokens that the plan reads."""
-        m = new.queries.shape[1]
-        rows = m if "all_queries" in self.plan.needs(0) else min(self.window, m)
-        return new.queries[:, m - rows :]
-
-    def go_on(self, new: list[Rows]) -> Optional[str]:
+    def go_on(self, new: list[Rows]) -> str | None:
         """A prompt, or new tokens; afterwards the caches are compressed. Says what was wrong."""
         m = new[0].keys.shape[1]
         if self.tokens:
             self.plan.extend(m)
         for layer, rows in enumerate(new):
             self.append(layer, rows)
-            queries = blank(*self.queries(rows).shape, rows.queries.dtype, self.token_major)
-            queries[:] = self.queries(rows)
-            given = dict(zip(("queries", "keys", "values"), (queries, *self.caches[layer])))
-            needs = self.plan.needs(layer) if self.sparing else given
-            self.plan.observe(layer, **{name: given[name] for name in given if name in needs})
+            keys, values = self.caches[layer]
+            given = {"queries": laid_out(rows.queries, self.layout), "keys": keys, "values": values}
+            if self.sparing:
+                needs = self.plan.needs(layer)
+                if "length" in needs:  # the shape alone
+                    given["length"] = blank(keys.shape, keys.dtype, self.layout)
+                given = {"keys" if name == "length" else name: given[name] for name in given if name in needs}
+            self.plan.observe(layer, **given)
         self.tokens += m
-        self.came = [Rows(*(np.concatenate(pair, axis=1) for pair in zip(*both))) for both in zip(self.came, new)] or new
+        self.came = [
+            Rows(*(np.concatenate(pair, axis=1) for pair in zip(*both))) for both in zip(self.came, new)
+        ] or new
         self.plan.finish()
         return next(filter(None, map(self.compress, range(len(new)))), None)
 
@@ -73,7 +59,7 @@ class Caller:
         m, n = new.keys.shape[1], self.longest(layer) + new.keys.shape[1]
         grown = []
         for i, rows in enumerate(new[1:]):
-            cache = blank(len(rows), n, rows.shape[2], rows.dtype, self.token_major)
+            cache = blank((len(rows), n, rows.shape[2]), rows.dtype, self.layout)
             for head, book in enumerate(self.books[layer]):
                 if book:
                     cache[head, : len(book)] = self.caches[layer][i][head, : len(book)]
@@ -82,7 +68,7 @@ class Caller:
         self.caches[layer] = grown
         self.books[layer] = [book + list(range(self.tokens, self.tokens + m)) for book in self.books[layer]]
 
-    def compress(self, layer: int) -> Optional[str]:
+    def compress(self, layer: int) -> str | None:
         """The gathers of a layer, its books, and whether they agree with what the plan says."""
         kept, heads = self.plan.kept(layer), range(self.plan.model.kv_heads)
         if kept.tokens != self.tokens:
@@ -102,7 +88,7 @@ class Caller:
         for i, source in enumerate(self.caches[layer]):
             target = source
             if not self.in_place:
-                target = blank(len(source), kept.longest, source.shape[2], source.dtype, self.token_major)
+                target = blank((len(source), kept.longest, source.shape[2]), source.dtype, self.layout)
             self.plan.gather(layer, source, target)
             truth = self.came[layer][1 + i]
             for head, book in enumerate(self.books[layer]):

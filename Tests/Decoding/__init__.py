@@ -1,0 +1,1 @@
+"""Who leaves while decoding."""

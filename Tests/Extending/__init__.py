@@ -1,0 +1,1 @@
+"""What is kept when sequences go on."""

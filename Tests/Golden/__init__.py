@@ -1,0 +1,1 @@
+"""Selections of seeded caches, for any language."""

@@ -1,0 +1,1 @@
+"""Golden cases, a file a method."""

@@ -1,0 +1,56 @@
+"""The reference of a method, found by the method's name."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+
+from reference.caches import Kept, Round
+from reference.decoding import Replay, Sizes
+from reference.shares import Parameters, holding
+
+
+class Reference(Protocol):
+    """What every <method>.py has."""
+
+    DEFAULTS: Parameters
+
+    def protected(self, p: Parameters) -> int: ...
+
+    def choose(self, r: Round) -> Kept: ...
+
+    def draw(self, rng: np.random.Generator, tokens: int) -> Parameters: ...
+
+
+class Exceeding(Protocol):
+    """What the reference of a method has that may keep more than C rows a head."""
+
+    def most(self, p: Parameters, layers: int, heads: int, seen: int, extended: bool) -> float: ...
+
+
+class DecodingReference(Reference, Protocol):
+    """And what that of a method that decodes has."""
+
+    Decoding: type[Replay]
+
+
+def reference(method: str) -> Reference:
+    if not (Path(__file__).parent / f"{method}.py").exists():
+        raise LookupError(f"{method} has no reference: expected Tests/reference/{method}.py")
+    return cast(Reference, importlib.import_module(f"reference.{method}"))
+
+
+def rows_at_most(method: str, p: Parameters, layers: int, heads: int, seen: int, extended: bool) -> float:
+    """Rows that all caches together may have after a choice: C a head, unless the method says otherwise."""
+    found = reference(method)
+    if hasattr(found, "most"):
+        return cast(Exceeding, found).most(p, layers, heads, seen, extended)
+    return layers * heads * holding(p, seen, found.protected(p), extended)
+
+
+def decoding_reference(method: str, sizes: Sizes, p: Parameters, scale: float | None = None) -> Replay:
+    found = cast(DecodingReference, reference(method))
+    return found.Decoding(found.choose, sizes, p, scale)

@@ -1,0 +1,103 @@
+"""What a choice is made from: the caches of all layers and heads, their attention, and its pooling.
+
+Letters: H key/value heads, G query heads of each, n rows of a head's cache, m new tokens, D head size, W window.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from reference.ranking import F64, I64, Gaps
+from reference.shares import Parameters, holding
+
+Kept = list[list[list[int]]]
+"""[layer][head]: rows of the cache, ascending."""
+
+
+def pool(x: F64, kernel: int, use_max: bool = False) -> F64:
+    """Stride 1, same length. The mean counts zeros beyond both ends; max takes nothing from there."""
+    padded = np.pad(x, kernel // 2, constant_values=-np.inf if use_max else 0)
+    windows: F64 = np.lib.stride_tricks.sliding_window_view(padded, kernel)
+    pooled: F64 = windows.max(axis=1) if use_max else windows.sum(axis=1) / kernel
+    return pooled
+
+
+class Head(NamedTuple):
+    """The cache of one key/value head, its new rows included."""
+
+    queries: F64
+    """(G, m, D), of the new tokens."""
+    keys: F64
+    """(n, D)"""
+    values: F64
+    """(n, Dv)"""
+    positions: I64
+    """(n,), absolute."""
+
+    @property
+    def n(self) -> int:
+        return len(self.keys)
+
+    def attention(self, scale: float, rows: int, gains: list[float] | None = None) -> F64:
+        """(G, R, n), R = min(rows, m) last rows: each a softmax over the rows of the cache up to its own (E1, E2)."""
+        queries = self.queries[:, max(0, self.queries.shape[1] - rows) :]
+        z = queries @ self.keys.T * scale
+        if gains is not None:
+            z = z * np.array(gains)[:, None]
+        sees = self.n - queries.shape[1] + 1 + np.arange(queries.shape[1])
+        z = np.where(np.arange(self.n) < sees[:, None], z, -np.inf)
+        e = np.exp(z - z.max(axis=2, keepdims=True))
+        weights: F64 = e / e.sum(axis=2, keepdims=True)
+        return weights
+
+    def columns(self, scale: float, rows: int, gains: list[float] | None = None) -> F64:
+        """(n,) column sums, the mean over the group before anything is pooled (D9, T1, A5)."""
+        sums: F64 = self.attention(scale, rows, gains).sum(axis=1).mean(axis=0)
+        return sums
+
+
+class Round(NamedTuple):
+    """Before a choice."""
+
+    layers: list[list[Head]]
+    seen: int
+    """N: tokens of the sequence so far, whether they are there or not."""
+    extended: bool
+    """Has an earlier choice been made?"""
+    scale: float
+    p: Parameters
+    gaps: Gaps
+
+    @property
+    def window(self) -> int:
+        """W, of a method that has one."""
+        return int(self.p["window"])
+
+    def budget(self, protected: int) -> int:
+        """C(N), of a method that always keeps so many tokens."""
+        return holding(self.p, self.seen, protected, self.extended)
+
+    def everything(self, layer: int) -> list[list[int]]:
+        return [list(range(head.n)) for head in self.layers[layer]]
+
+    def longest(self, layer: int) -> int:
+        return max(head.n for head in self.layers[layer])
+
+    def rows_of_all(self) -> int:
+        return sum(head.n for heads in self.layers for head in heads)
+
+    def caches(self) -> int:
+        """L * H"""
+        return sum(map(len, self.layers))
+
+    def pooled(self, head: Head) -> F64:
+        """(n - W,): column sums of the last W queries, cut to the candidates, then pooled."""
+        sums = head.columns(self.scale, self.window)[: head.n - self.window]
+        return pool(sums, int(self.p["pool_kernel"]), self.p.get("pool") == 1)
+
+    def keep(self, scores: F64, count: int, n: int, first: int = 0, size: float = 0.0) -> list[int]:
+        """The rows of a cache of n: the `first`, the best `count` of those that have scores, and all behind them."""
+        chosen = self.gaps.best(scores, count, size) + first
+        return [*range(first), *chosen.tolist(), *range(first + len(scores), n)]

@@ -1,0 +1,76 @@
+"""H2O (arXiv 2306.14048): the column sums of all queries, and the last R."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from reference import drawing
+from reference.caches import Kept, Round
+from reference.decoding import Replay
+from reference.ranking import F64
+from reference.shares import OverBudget, Parameters, budget_of, share
+
+DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, recent_ratio=0.5)
+
+
+def recent_of(p: Parameters, budget: int) -> int:
+    """R (H1)."""
+    recent = share(p["recent_ratio"], budget)
+    if recent == 0 and p["decoding"] == 1:
+        raise OverBudget("H4: a set that no new token could enter")
+    return max(1, recent)
+
+
+def protected(p: Parameters) -> int:
+    return 1
+
+
+def choose(r: Round) -> Kept:
+    budget = r.budget(protected(r.p))
+    recent = recent_of(r.p, budget)
+    kept: Kept = []
+    for layer, heads in enumerate(r.layers):
+        if r.longest(layer) <= budget:
+            kept.append(r.everything(layer))
+            continue
+        kept.append([])
+        for head in heads:
+            sums = head.columns(r.scale, sys.maxsize)  # H2; E2: rows of all new tokens, of no others
+            kept[-1].append(r.keep(sums[: head.n - recent], budget - recent, head.n))
+    return kept
+
+
+def draw(rng: np.random.Generator, tokens: int) -> Parameters:
+    share_of_recent = drawing.pick(rng, 0, 0.125, 0.25, 0.29, 0.29, 0.5, 0.5, 1)
+    return {**DEFAULTS, "recent_ratio": share_of_recent, **drawing.budget(rng, tokens)}
+
+
+class Decoding(Replay):
+    """H3: rows are added for ever."""
+
+    def begin(self) -> None:
+        self.budget = budget_of(self.p, self.tokens)
+        self.recent = recent_of(self.p, self.budget)
+
+    def prompt_over(self, head: int) -> None:
+        total = np.zeros(self.tokens)
+        for i in range(self.tokens):
+            total[: i + 1] += self.row(head, i)
+        self.sums[head].append(total[self.alive[head][0]])
+
+    def scores(self, head: int) -> F64:
+        before = self.alive[head][0] if len(self.sums[head]) == 1 else self.seen[head][-2]
+        stayed = np.isin(before, self.seen[head][-1])
+        self.sums[head].append(np.append(self.sums[head][-1][stayed], 0.0) + self.row(head, self.tokens - 1))
+        self.forget_rows(self.tokens)
+        return self.sums[head][-1]
+
+    def check(self) -> None:
+        """The sums by position from every row that ever came."""
+        for head in self.every:
+            total = np.zeros(self.tokens)
+            for i in range(self.tokens):
+                total[self.seen[head][i]] += self.fresh_row(head, i)
+            np.testing.assert_allclose(self.sums[head][-1], total[self.seen[head][-1]], rtol=1e-12, atol=1e-15)

@@ -1,0 +1,32 @@
+"""SnapKV (arXiv 2404.14469): the best by the pooled attention of the last W queries, and those W."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reference import drawing
+from reference.caches import Kept, Round
+from reference.shares import Parameters
+
+DEFAULTS: Parameters = dict(budget=1024, ratio=0, window=32, pool_kernel=7, pool=0)
+
+
+def protected(p: Parameters) -> int:
+    return int(p["window"])
+
+
+def choose(r: Round) -> Kept:
+    budget = r.budget(protected(r.p))
+    kept: Kept = []
+    for layer, heads in enumerate(r.layers):
+        if r.longest(layer) <= budget:
+            kept.append(r.everything(layer))
+        else:
+            kept.append([r.keep(r.pooled(head), budget - r.window, head.n) for head in heads])
+    return kept
+
+
+def draw(rng: np.random.Generator, tokens: int) -> Parameters:
+    window = drawing.window(rng, tokens)
+    own = dict(window=window, pool_kernel=int(drawing.pick(rng, 1, 3, 7)), pool=int(rng.integers(0, 2)))
+    return {**DEFAULTS, **own, **drawing.budget(rng, tokens, window)}

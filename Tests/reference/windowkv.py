@@ -1,0 +1,104 @@
+"""WindowKV (arXiv 2503.17922): whole windows of tokens, one choice for a group of layers."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import ceil, floor, inf
+
+import numpy as np
+
+from reference import drawing
+from reference.caches import Kept, Round
+from reference.ranking import F64, Gaps
+from reference.shares import Parameters, exact, holding
+
+DEFAULTS: Parameters = dict(budget=1024, ratio=0, window=16, task=0, size=8, shared=8, pyramid=14, charge=0)
+
+
+def published(budget: int, layers: int, shared: int, pyramid: float) -> list[int]:
+    """W2: review tokens of each group, as the authors' code computes them."""
+    groups = ceil(layers / shared)  # W8: a short last group
+    if groups == 1:
+        return [budget]  # W8: uniform
+    top = floor(budget * shared / exact(pyramid))
+    bottom = 2 * budget - top
+    step = (bottom - top) // (groups - 1)
+    return [bottom - group * step for group in range(groups - 1)] + [top]
+
+
+def charged(budget: int, layers: int, shared: int, pyramid: float) -> list[int]:
+    """W4: the same slope, but the layers together have `budget` each and no more."""
+    groups = ceil(layers / shared)
+    steep = exact(pyramid)
+    weights = [(2 * steep - shared) * (groups - 1) - 2 * group * (steep - shared) for group in range(groups)]
+    if groups == 1:
+        weights = [Fraction(1)]
+    total = sum(weights[layer // shared] for layer in range(layers))
+    return [floor(layers * budget * weight / total) for weight in weights]
+
+
+def window_scores(columns: F64, size: int, task: int) -> F64:
+    """Of each window of the (Hq, review) columns; every query head's own (W9); the last window may be short."""
+    scores = []
+    for begin in range(0, columns.shape[1], size):  # E1: windows of the cache's rows
+        part = columns[:, begin : begin + size]
+        if task == 1:  # W1
+            part = -np.sort(-part, axis=1)[:, : max(size // 2, 1)]
+        scores.append(part.mean(axis=1).mean())
+    return np.array(scores)
+
+
+def published_windows(scores: F64, review: int, budget: int, size: int, gaps: Gaps) -> list[int]:
+    drop = ceil((review - budget) / size)
+    chosen: list[int] = gaps.best(scores, max(len(scores) - drop, 0)).tolist()  # W5: none is no error
+    return chosen
+
+
+def charged_windows(scores: F64, review: int, budget: int, size: int, gaps: Gaps) -> list[int]:
+    """W4: as many windows as fit if they are full, and if the short one is among them one more where that fits too."""
+    fit = budget // size
+    chosen: list[int] = gaps.best(scores, fit).tolist()
+    short = review - (len(scores) - 1) * size
+    if len(scores) - 1 in chosen and fit * size + short <= budget:
+        chosen = gaps.best(scores, fit + 1).tolist()
+    return chosen
+
+
+def protected(p: Parameters) -> int:
+    """W, if it counts against the budget."""
+    return int(p["window"]) if p["charge"] == 1 else 1
+
+
+def most(p: Parameters, layers: int, heads: int, seen: int, extended: bool) -> float:
+    """W4: as published no budget holds."""
+    return layers * heads * holding(p, seen, protected(p), extended) if p["charge"] == 1 else inf
+
+
+def choose(r: Round) -> Kept:
+    size, shared, charge = int(r.p["size"]), int(r.p["shared"]), r.p["charge"] == 1
+    budget = r.budget(protected(r.p)) - (r.window if charge else 0)
+    budgets = (charged if charge else published)(budget, len(r.layers), shared, r.p["pyramid"])
+    kept: Kept = []
+    for layer, heads in enumerate(r.layers):
+        leader, own, n = layer - layer % shared, budgets[layer // shared], heads[0].n
+        assert all(head.n == n for head in heads) and n == r.layers[leader][0].n, "a group has one length"
+        review = n - r.window
+        if review <= own:
+            kept.append(r.everything(layer))
+        elif layer != leader:
+            kept.append(kept[leader])
+        else:
+            attention = [head.attention(r.scale, r.window).sum(axis=1)[:, :review] for head in heads]
+            scores = window_scores(np.concatenate(attention), size, int(r.p["task"]))
+            windows = (charged_windows if charge else published_windows)(scores, review, own, size, r.gaps)
+            rows = [row for w in windows for row in range(w * size, min((w + 1) * size, review))]  # W12
+            kept.append([[*rows, *range(review, n)] for _ in heads])
+    return kept
+
+
+def draw(rng: np.random.Generator, tokens: int) -> Parameters:
+    window, shared = drawing.window(rng, tokens), int(rng.integers(1, 4))
+    own = dict(window=window, shared=shared, size=int(rng.integers(1, 9)), task=int(rng.integers(0, 2)))
+    own["charge"] = int(rng.integers(0, 2))
+    pyramid = drawing.pick(rng, shared, shared + 1, shared + 0.7, 2 * shared, 14)
+    return {**DEFAULTS, **own, "pyramid": pyramid, **drawing.budget(rng, tokens, window if own["charge"] else 1)}
