@@ -55,12 +55,14 @@ def published_windows(scores: F64, review: int, budget: int, size: int, gaps: Ga
 
 
 def charged_windows(scores: F64, review: int, budget: int, size: int, gaps: Gaps) -> list[int]:
-    """W4: as many windows as fit if they are full, and if the short one is among them one more where that fits too."""
+    """W4: as many of the best windows as fit: those that fit if all are full, or one more if the short one is among them."""
     fit = budget // size
-    chosen: list[int] = gaps.best(scores, fit).tolist()
     short = review - (len(scores) - 1) * size
-    if len(scores) - 1 in chosen and fit * size + short <= budget:
-        chosen = gaps.best(scores, fit + 1).tolist()
+    if fit * size + short <= budget:
+        one_more: list[int] = gaps.best(scores, fit + 1).tolist()
+        if len(scores) - 1 in one_more:
+            return one_more
+    chosen: list[int] = gaps.best(scores, fit).tolist()
     return chosen
 
 
