@@ -102,9 +102,11 @@ public final class Plan {
         let rule = try currentRule(method, view.length)
         let work = currentWorkspace()
         work.beginLayer()
-        let scores = scorePool.next()
+        let choosesItself = frame.units > 0 && reads != nil
+        let scores = choosesItself ? scorePool.next() : nil
         let observed = Layer(
-            view, frame, work, scores: scores.memory, origins: caches?.origins(layer), decodes: rule != nil)
+            view, frame, work, scores: scores?.memory ?? work.unscored, origins: caches?.origins(layer),
+            decodes: rule != nil)
         try next.copy(current)
         defer { next.clear() }
         let ranking = try rank(observed, method, scores)
@@ -151,11 +153,10 @@ public final class Plan {
 
     /// What the layer's units are ranked by: its leader's scores, its own, or nil where nothing competes or is scored.
     private func rank(
-        _ layer: Layer, _ method: any Method, _ scores: LayerScores
+        _ layer: Layer, _ method: any Method, _ scores: LayerScores?
     ) throws(KVSieveError) -> LayerScores? {
         guard layer.frame.units > 0 else { return nil }
-        let leader = method.scope.leader(of: layer.index)
-        if leader != layer.index { return next.scores[leader] }
+        guard let scores else { return next.scores[method.scope.leader(of: layer.index)] }
         guard let table = try method.score(layer) else { return nil }
         try scores.take(table)
         return scores

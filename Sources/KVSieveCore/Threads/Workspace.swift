@@ -31,6 +31,8 @@ public final class Workspace: @unchecked Sendable {
 
     // MARK: - Tables of a method, (H, n) or (H, Dv)
 
+    /// Of a layer that is not scored.
+    let unscored: TableMemory
     let valueNorms: TableMemory
     let keyMeasures: TableMemory
     let vectors: TableMemory
@@ -65,6 +67,7 @@ public final class Workspace: @unchecked Sendable {
         softmaxRows = Buffer(account)
         allRowSums = TableMemory(account)
         queryHeadColumns = TableMemory(account)
+        unscored = TableMemory(account)
         valueNorms = TableMemory(account)
         keyMeasures = TableMemory(account)
         vectors = TableMemory(account)
