@@ -50,7 +50,7 @@ static void check(kvsieve_status status) {
 }
 
 static void run(int32_t method, int32_t layers, int64_t tokens, int32_t dtype, int token_major) {
-    kvsieve_model model = {0};
+    kvsieve_model model = { 0 };
     model.layers = layers, model.query_heads = QUERY_HEADS, model.kv_heads = HEADS, model.head_dim = DIM;
     kvsieve_plan *plan = NULL;
     check(kvsieve_plan_create(method, &model, &plan));
@@ -63,7 +63,8 @@ static void run(int32_t method, int32_t layers, int64_t tokens, int32_t dtype, i
     kvsieve_tensor target = make(dtype, HEADS, tokens, 0);
     for (int round = 0; round < 2; round++) {
         if (round) CALLGRIND_TOGGLE_COLLECT;
-        for (int32_t layer = 0; layer < layers; layer++) check(kvsieve_plan_observe(plan, layer, &queries, &keys, &values));
+        for (int32_t layer = 0; layer < layers; layer++)
+            check(kvsieve_plan_observe(plan, layer, &queries, &keys, &values));
         check(kvsieve_plan_finish(plan));
         for (int32_t layer = 0; layer < layers; layer++) {
             check(kvsieve_plan_gather(plan, layer, &keys, &target));
