@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -165,6 +166,7 @@ def main(arguments: list[str]) -> int:
     if sentence := unknown(names):
         print(sentence, file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     totals = Totals()
     Schedule(jobs(names), CORES, ROOT).run(totals.started, totals.ended)
     return totals.last_lines(time.monotonic() - begin)

@@ -61,7 +61,13 @@ def tests_a_job_that_takes_too_long_is_ended_with_its_children() -> None:
     slow.limit = 0.2
     begin = time.monotonic()
     _, outcomes = play([slow])
-    assert outcomes["slow"].late and outcomes["slow"].status == -9 and time.monotonic() - begin < 20
+    assert outcomes["slow"].late and outcomes["slow"].status == -15 and time.monotonic() - begin < 20
+
+
+def tests_a_job_that_does_not_listen_is_ended_too() -> None:
+    deaf = job("deaf", "trap '' TERM; while :; do sleep 0.1; done")
+    deaf.limit = 0.2
+    assert play([deaf])[1]["deaf"].status == -9
 
 
 def tests_a_program_that_is_not_there_is_a_failure() -> None:

@@ -18,7 +18,7 @@ PYTEST_RUN = re.compile(r"^=*\s*((?:\d+ \w+(?:, )?)+) in [\d.]+s")
 PYTEST_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+::.+?|\S+\.py)(?: - .*)?$")
 PYTEST_WHY = re.compile(r"^(E  |FAILED |ERROR |\S+\.py:\d+: )")
 OURS_RUN = re.compile(r"^(\d+) passed, (\d+) failed$")
-OURS_FAILED = re.compile(r"^FAILED (.+)$")
+OURS_FAILED = re.compile(r"^(?:FAILED|FATAL) (.+)$")
 COMPILER = re.compile(r"(^|: )(fatal error|error): |undefined reference|^ld[.\w]*: ")
 
 MOST_LINES, WIDEST = 40, 200

@@ -123,8 +123,12 @@ class Schedule:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends a job and what it started."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+    """Ends a job and what it started: first asked, so that it can end what has left its group, then without asking."""
+    for sign, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 0.0)):
+        try:
+            os.killpg(process.pid, sign)
+        except ProcessLookupError:
+            return
+        end = time.monotonic() + patience
+        while process.returncode is None and time.monotonic() < end:
+            time.sleep(0.05)
