@@ -41,12 +41,13 @@ ONLY_IN = {
 # would be a circle, and a room could no longer be read without the others. "." are the files that stand in no room.
 CORE = ROOT / "Sources/KVSieveCore"
 ROOMS: Table = {
-    "Plan": {"Decoding", "Method", "Attention", "Compaction", "Selection", "Views", "Threads", "Memory", "."},
-    "Decoding": {"Method", "Attention", "Selection", "Views", "Threads", "Memory", "Numerics", "."},
-    "Method": {"Attention", "Selection", "Views", "Memory", "."},
-    "Attention": {"Selection", "Views", "Threads", "Memory", "Numerics", "."},
-    "Compaction": {"Selection", "Views", "Memory", "."},
-    "Selection": {"Views", "Threads", "Memory", "."},
+    "Plan": {"Method", "Decoding", "Attention", "Compaction", "Selection", "Tables", "Views", "Threads", "Memory", "."},
+    "Method": {"Decoding", "Attention", "Selection", "Tables", "Views", "Numerics", "."},
+    "Decoding": {"Attention", "Selection", "Tables", "Views", "Threads", "Memory", "Numerics", "."},
+    "Attention": {"Selection", "Tables", "Views", "Threads", "Memory", "Numerics", "."},
+    "Compaction": {"Selection", "Views", "."},
+    "Selection": {"Tables", "Views", "Threads", "Memory", "."},
+    "Tables": {"Views", "Threads", "Memory", "Numerics", "."},
     "Views": {"Numerics", "."},
     "Threads": {"Memory", "."},
     "Memory": {"."},
