@@ -5,7 +5,7 @@
     run.py PART ...     these
     run.py --list       what there is
 
-Two parts may run at once, if there are cores. A part's whole output is in .build/test-logs/PART.log; the terminal shows a
+As many parts run at once as there are cores. A part's whole output is in .build/test-logs/PART.log; the terminal shows a
 line when it starts, a line when it ended and, if it failed, why. A part that the processor cannot run is not counted.
 """
 
@@ -18,12 +18,16 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from parts import INSTRUCTION_SETS, LIBRARY, PARTS, PYTHON, ROOT, STEPS, Part
+from parts import INSTRUCTION_SETS, PARTS, STEPS, Part, words
 from Tools.reading import Reading, read
 from Tools.schedule import Job, Outcome, Schedule
 
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARY = ROOT / ".build/release/libkvsieve.so"
 LOGS = ROOT / ".build/test-logs"
+MOST_NAMES = 20  # of a part, at the end
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 ASK = "import ctypes, sys; f = ctypes.CDLL(sys.argv[1]).kvsieve_build_info; f.restype = ctypes.c_char_p; print(f().decode())"
 
@@ -32,7 +36,7 @@ def environment(instructions: str = "") -> dict[str, str]:
     fixed = {
         "KVSIEVE_LIBRARY": str(LIBRARY),
         "PYTHONPATH": str(ROOT / "bindings/python/src"),
-        "VENV_PYTHON": PYTHON,
+        "VENV_PYTHON": sys.executable,
         "NO_COLOR": "1",
         "SWIFT_BACKTRACE": "enable=no",
         # A request beyond all bounds is refused as malloc refuses it.
@@ -45,7 +49,7 @@ def environment(instructions: str = "") -> dict[str, str]:
 
 def instruction_set(instructions: str) -> str:
     """What the built library really uses if KVSIEVE_ISA is this: its own answer, kvsieve_build_info's second field."""
-    command = [PYTHON, "-c", ASK, str(LIBRARY)]
+    command = [sys.executable, "-c", ASK, str(LIBRARY)]
     answer = subprocess.run(command, env=environment(instructions), capture_output=True, text=True, check=True).stdout
     return answer.split(", ")[1]
 
@@ -122,10 +126,13 @@ class Totals:
             )
         for name, why in self.not_run.items():
             print(f"{name:12} {why}")
-        if names := [
-            f"{part}: {name}" for part, reading in self.readings.items() for name in reading.names if reading.failed
-        ]:
-            print("\n== failed\n" + "\n".join(names))
+        failures = {name: reading.names for name, reading in self.readings.items() if reading.failed}
+        if failures:
+            print("\n== failed")
+        for name, tests in failures.items():
+            print("".join(f"{name}: {test}\n" for test in tests[:MOST_NAMES]), end="")
+            if len(tests) > MOST_NAMES:
+                print(f"{name}: {len(tests) - MOST_NAMES} more, in {(LOGS / name).relative_to(ROOT)}.log")
         passed = sum(reading.passed for reading in self.readings.values())
         failed = sum(reading.failed for reading in self.readings.values())
         print(f"{passed} passed, {failed} failed")
@@ -140,12 +147,12 @@ def jobs(names: list[str]) -> list[Job]:
             step = STEPS[needed]
             found.setdefault(
                 needed,
-                Job(needed, step.command, LOGS / f"{needed}.log", (), step.cores, step.shares, 3600, environment()),
+                Job(needed, words(step.command), LOGS / f"{needed}.log", (), 1, step.shares, 3600, environment()),
             )
         part = PARTS[name]
         found[name] = Job(
             name,
-            part.command,
+            words(part.command),
             LOGS / f"{name}.log",
             part.needs,
             part.cores,
