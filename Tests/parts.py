@@ -47,6 +47,7 @@ SWIFT_TESTS = "debug/kvsievePackageTests.xctest --testing-library swift-testing"
 AGAIN = f".build/{SWIFT_TESTS} --skip KernelTests"
 GENERATED = ".build/debug/KVSieveABI.build/include/KVSieveABI-Swift.h Sources/CKVSieve/include/kvsieve.h.in ."
 EXAMPLES = "make --no-print-directory -C bindings/c clean check"
+ABI = "bash Tests/ABI/run.sh .build/release/libkvsieve.so ."
 LIBRARY = ("library",)
 
 STEPS: dict[str, Step] = {
@@ -73,7 +74,7 @@ PARTS: dict[str, Part] = {
     ),
     "lint": Part("Python and C by ruff, mypy --strict and clang-format", "python Tests/lint.py", check=True),
     "golden": Part(
-        "the committed golden files with numpy, computed again",
+        "the committed golden files with the references, computed again",
         "python Tests/Golden/make_golden.py --check",
         check=True,
     ),
@@ -83,27 +84,24 @@ PARTS: dict[str, Part] = {
         needs=("generator",),
         check=True,
     ),
-    "abi": Part(
-        "what C and C++ see, with the header's sentences; some under valgrind",
-        "bash Tests/ABI/run.sh .build/release/libkvsieve.so .",
-        needs=LIBRARY,
-    ),
     "swift": Part(
-        "kernels, rooms and methods with double loops, brute force and references in double",
+        "kernels, rooms and methods with double loops, brute force and tables worked by hand",
         f".build/{SWIFT_TESTS}",
         needs=("debug",),
         check=True,
+    ),
+    "abi-valgrind": Part(
+        "the programs of abi under valgrind: no wrong read or write, nothing lost",
+        f"env KVSIEVE_ABI=valgrind {ABI}",
+        needs=LIBRARY,
     ),
     "sanitizer": Part(
         "all Swift tests again, under AddressSanitizer",
         f".build-asan/{SWIFT_TESTS} --skip ObjectTests",
         needs=("address",),
     ),
-    "decoding": Part(
-        "who leaves at each of 120 x 1,000 tokens with a float64 replay",
-        "python Tests/Decoding/check.py",
-        needs=LIBRARY,
-    ),
+    "decoding": Part("who leaves at each token with the references", "python Tests/Decoding/check.py", needs=LIBRARY),
+    "abi": Part("what C and C++ see, with the header's sentences", f"env KVSIEVE_ABI=plain {ABI}", needs=LIBRARY),
     "instructions": Part(
         "instructions of three sequences under callgrind with counts.json, within 3 %",
         "python Tests/Instructions/check.py",
@@ -131,10 +129,16 @@ PARTS: dict[str, Part] = {
         instructions="base",
         repeats="swift",
     ),
-    "endless": Part(
+    "extending": Part(
+        "what is kept when sequences go on with the references", "python Tests/Extending/check.py", needs=LIBRARY
+    ),
+    "prompts": Part(
+        "what is kept of drawn prompts with the references", "python Tests/Prompts/check.py", needs=LIBRARY
+    ),
+    "long-run": Part(
         "the same for 100,000 tokens, and the memory", "python Tests/Decoding/check.py --long", needs=LIBRARY
     ),
-    "replay": Part("the replays with cases worked by hand and a second telling", "python Tests/Decoding/selfcheck.py"),
+    "replay": Part("the references while decoding with cases worked by hand", "python Tests/Decoding/selfcheck.py"),
     "python": Part(
         "the binding with the C layout and the C result",
         "python -m pytest -q bindings/python/tests",
@@ -144,11 +148,6 @@ PARTS: dict[str, Part] = {
     "recall": Part(
         "a trained model's answers from what is kept",
         "python bindings/python/examples/recall/check.py",
-        needs=LIBRARY,
-    ),
-    "extending": Part(
-        "what each head keeps when sequences go on with a float64 replay",
-        "python Tests/Extending/check.py",
         needs=LIBRARY,
     ),
     "c-gcc": Part(
