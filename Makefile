@@ -1,11 +1,12 @@
 # What a person does with this repository. The work is done by swift, cc and python; .ci/setup installs what they need.
 PYTHON = .venv/bin/python
 LIBRARY = $(CURDIR)/.build/release/libkvsieve.so
+LINTERS = ruff==0.17.5 mypy==2.4.1 clang-format==23.1.3
 PEERS = .venv-peers
 PREFIX ?= /usr/local
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
-.PHONY: build demo test bench bench-peers header counts format install clean setup
+.PHONY: build demo check test bench bench-peers header counts format install clean setup linters
 
 build: setup
 	@swift build -c release --product kvsieve
@@ -14,7 +15,10 @@ build: setup
 demo: build
 	@PYTHONPATH=bindings/python/src $(PYTHON) bindings/python/examples/recall/demo.py
 
-test: setup
+check: linters
+	@$(PYTHON) Tests/run.py --check
+
+test: linters
 	@$(PYTHON) Tests/run.py
 
 bench: setup
@@ -40,8 +44,9 @@ $(PEERS)/installed: bindings/python/bench/requirements.txt
 	@$(PEERS)/bin/pip install -q -r $<
 	@touch $@
 
-format:
+format: linters
 	@swift format format --in-place --recursive Sources Tests Package.swift
+	@$(PYTHON) Tests/lint.py --fix
 
 install: build
 	@$(MAKE) -C bindings/c install PREFIX=$(PREFIX) LIB=$(dir $(LIBRARY))
@@ -51,3 +56,7 @@ clean:
 
 setup:
 	@sh .ci/setup numpy pytest ml_dtypes
+
+# With another version files would be laid out otherwise.
+linters: setup
+	@sh .ci/setup $(LINTERS)

@@ -1,4 +1,9 @@
-"""Rules of the house that no compiler holds: which module imports which, no words that end the process, short files."""
+"""Rules of the house that no compiler holds: which module imports which, which room of Core uses names of which other room, no
+words that end the process, short files.
+
+    check_sources.py            a failure a line, then `N passed, N failed`
+    check_sources.py --arrows   which room of Core uses which names of which other room
+"""
 
 from __future__ import annotations
 
@@ -7,12 +12,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+from Tools.rooms import Table, drawing, room_faults
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # What each room may import (Sources/README.md). Everything else is refused, also where the compiler would let it pass.
 IMPORTS: dict[str, set[str]] = {
     "KVSieveKernels": {"CSupport"},
-    "KVSieveCore": {"CSupport", "KVSieveKernels", "KVSieveKernelsAVX2", "KVSieveKernelsAVX512", "KVSieveKernelsAVX512BF16", "COpenBLAS", "Glibc", "Musl", "Darwin"},
+    "KVSieveCore": {
+        "CSupport",
+        "KVSieveKernels",
+        "KVSieveKernelsAVX2",
+        "KVSieveKernelsAVX512",
+        "KVSieveKernelsAVX512BF16",
+        "COpenBLAS",
+        "Glibc",
+        "Musl",
+        "Darwin",
+    },
     "KVSieveMethods": {"KVSieveCore"},
     "KVSieveABI": {"CKVSieve", "CSupport", "KVSieveCore", "KVSieveMethods"},
 }
@@ -20,17 +37,54 @@ ONLY_IN = {
     "COpenBLAS": "Sources/KVSieveCore/Numerics/MatrixProduct.swift",
     "Glibc": "Sources/KVSieveCore/Numerics/Elementary.swift",
 }
+# The rooms of Core from top to bottom, each with the rooms whose names it may use. Arrows go down: with one that goes up there
+# would be a circle, and a room could no longer be read without the others. "." are the files that stand in no room.
+CORE = ROOT / "Sources/KVSieveCore"
+ROOMS: Table = {
+    "Plan": {"Method", "Decoding", "Attention", "Compaction", "Selection", "Tables", "Views", "Threads", "Memory", "."},
+    "Method": {"Decoding", "Attention", "Selection", "Tables", "Views", "Numerics", "."},
+    "Decoding": {"Attention", "Selection", "Tables", "Views", "Threads", "Memory", "Numerics", "."},
+    "Attention": {"Selection", "Tables", "Views", "Threads", "Memory", "Numerics", "."},
+    "Compaction": {"Selection", "Views", "."},
+    "Selection": {"Tables", "Views", "Threads", "Memory", "."},
+    "Tables": {"Views", "Threads", "Memory", "Numerics", "."},
+    "Views": {"Numerics", "."},
+    "Threads": {"Memory", "."},
+    "Memory": {"."},
+    "Numerics": {"."},
+    ".": set(),
+}
 # In what is linked into the library: each of these can end the host's process.
-TRAPS = re.compile(r"\bfatalError\b|\bpreconditionFailure\b|\bprecondition\(|\bassert\(|\bassertionFailure\b|\btry!|\bas!|[\w)\]]!(?![=\w])")
+TRAPS = re.compile(
+    r"\bfatalError\b|\bpreconditionFailure\b|\bprecondition\(|\bassert\(|\bassertionFailure\b|\btry!|\bas!|[\w)\]]!(?![=\w])"
+)
 UNSAFE_POINTER = re.compile(r"\bUnsafe\w*Pointer\b")
 LONGEST_FILE = 300
 
 
 def main() -> int:
-    passed, failures = 0, []
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    if sys.argv[1:] == ["--arrows"]:
+        print(drawing(CORE))
+        return 0
+    passed, failures = 0, room_faults(CORE, ROOMS)
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
     top = {name.split("/")[0] for name in tracked if name}
-    allowed = {"Package.swift", "Sources", "include", "bindings", "Tests", "README.md", "Makefile", "LICENSE", "CHANGELOG.md"}
+    allowed = {
+        "Package.swift",
+        "Sources",
+        "include",
+        "bindings",
+        "Tests",
+        "docs",
+        "Makefile",
+        "LICENSE",
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    }
     if extra := {name for name in top if not name.startswith(".")} - allowed:
         failures.append(f"top level: {sorted(extra)}")
     for name in tracked:
@@ -44,7 +98,7 @@ def main() -> int:
         module = name.split("/")[1] if name.startswith("Sources/") else ""
         if module not in IMPORTS or path.suffix != ".swift":
             continue
-        for imported in re.findall(r"^(?:@\w+ )?import (\w+)", text, re.M):
+        for imported in re.findall(r"^(?:@\w+ )?import (\w+)", text, re.MULTILINE):
             if imported not in IMPORTS[module]:
                 failures.append(f"{name}: imports {imported}, which {module} may not")
             if imported in ONLY_IN and name != ONLY_IN[imported]:
@@ -56,7 +110,7 @@ def main() -> int:
             if module == "KVSieveMethods" and UNSAFE_POINTER.search(code):
                 failures.append(f"{name}:{number}: a method sees no pointer: {line.strip()}")
     for failure in failures:
-        print(failure)
+        print(f"FAILED {failure}")
     print(f"{passed} passed, {len(failures)} failed")
     return 1 if failures else 0
 

@@ -1,112 +1,183 @@
-"""Runs every kind of test and adds up what passed: `make test`. The last line is `N passed, N failed`.
+"""Runs the parts of parts.py and adds up what passed. The last line is `N passed, N failed`.
 
-A kind is a command. Those whose output counts tests (swift test, pytest, `N passed, N failed`) add their counts; a command
-that fails without naming a failed test counts as one failure. `python Tests/run.py KIND ...` runs some of them.
+    run.py              all of them: `make test`
+    run.py --check      those of `make check`
+    run.py PART ...     these
+    run.py --list       what there is
+
+As many parts run at once as there are cores. A part's whole output is in .build/test-logs/PART.log; the terminal shows a
+line when it starts, a line when it ended and, if it failed, why. A part that the processor cannot run is not counted.
 """
 
 from __future__ import annotations
 
+import functools
 import os
-import re
+import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from parts import INSTRUCTION_SETS, PARTS, STEPS, Part, words
+from Tools.reading import Reading, read
+from Tools.schedule import Job, Outcome, Schedule
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / ".build/release/libkvsieve.so"
-PYTHON = sys.executable
-COMPILER_HEADER = ".build/debug/KVSieveABI.build/include/KVSieveABI-Swift.h"
-TYPES_HEADER = "Sources/CKVSieve/include/kvsieve.h.in"
-
-KINDS: dict[str, list[str]] = {
-    "sources": [PYTHON, "Tests/check_sources.py"],
-    "format": ["swift", "format", "lint", "--recursive", "--strict", "Sources", "Tests", "Package.swift"],
-    "library": ["swift", "build", "-c", "release", "--product", "kvsieve"],
-    "swift": ["swift", "test"],
-    # The rooms and the methods again on the narrower instruction sets that a CPU may offer.
-    "swift base": ["env", "KVSIEVE_ISA=base", "swift", "test", "--skip-build", "--skip", "KernelTests"],
-    "swift v4": ["env", "KVSIEVE_ISA=v4", "swift", "test", "--skip-build", "--skip", "KernelTests"],
-    "swift v3": ["env", "KVSIEVE_ISA=v3", "swift", "test", "--skip-build", "--skip", "KernelTests"],
-    "header": [".build/debug/kvsieve-header", COMPILER_HEADER, TYPES_HEADER, ".", "--check"],
-    "instructions": [PYTHON, "Tests/Instructions/check.py"],
-    "golden": [PYTHON, "Tests/Golden/make_golden.py", "--check"],
-    "replay": [PYTHON, "Tests/Decoding/selfcheck.py"],
-    "decoding": [PYTHON, "Tests/Decoding/check.py"],
-    "endless": [PYTHON, "Tests/Decoding/check.py", "--long"],
-    "extending": [PYTHON, "Tests/Extending/check.py"],
-    "abi": ["bash", "Tests/ABI/run.sh", str(LIBRARY), str(ROOT)],
-    "c gcc": ["make", "--no-print-directory", "-C", "bindings/c", "clean", "check", "CC=gcc", "CXX=g++"],
-    "c clang": ["make", "--no-print-directory", "-C", "bindings/c", "clean", "check", "CC=clang", "CXX=clang++"],
-    "wheel": [PYTHON, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "-w", ".build/wheel", "bindings/python"],
-    "python": [PYTHON, "-m", "pytest", "-q", "bindings/python/tests"],
-    "quickstart": [PYTHON, "bindings/python/examples/quickstart.py"],
-    "recall": [PYTHON, "bindings/python/examples/recall/check.py"],
-    "sanitizer": ["swift", "test", "--scratch-path", ".build-asan", "--sanitize=address", "--skip", "ObjectTests"],
-}
-
-COUNTERS = [
-    # swift test (Swift Testing): "Test run with 93 tests in 9 suites passed after ..." / "... failed after ... with 2 issues"
-    (re.compile(r"Test run with (\d+) tests?.* passed"), lambda m: (int(m[1]), 0)),
-    (re.compile(r"Test run with (\d+) tests?.* failed .* (\d+) issues?"), lambda m: (max(int(m[1]) - int(m[2]), 0), int(m[2]))),
-    # pytest: "3 failed, 89 passed in 4.2s"
-    (re.compile(r"^(?:(\d+) failed, )?(\d+) passed.* in [\d.]+"), lambda m: (int(m[2]), int(m[1] or 0))),
-    # our own scripts
-    (re.compile(r"^(\d+) passed, (\d+) failed$"), lambda m: (int(m[1]), int(m[2]))),
-]
+LOGS = ROOT / ".build/test-logs"
+MOST_NAMES = 20  # of a part, at the end
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+ASK = "import ctypes, sys; f = ctypes.CDLL(sys.argv[1]).kvsieve_build_info; f.restype = ctypes.c_char_p; print(f().decode())"
 
 
-def count(output: str) -> tuple[int, int] | None:
-    """Tests passed and failed according to the output; None where it counts none."""
-    found = None
-    for line in output.splitlines():
-        for pattern, read in COUNTERS:
-            if match := pattern.search(line):
-                found = read(match)
-    return found
-
-
-def run(name: str, command: list[str]) -> tuple[int, int]:
-    """Runs one kind with its output shown; returns tests passed and failed."""
-    print(f"== {name}: {' '.join(command)}", flush=True)
-    environment = dict(
-        os.environ,
-        KVSIEVE_LIBRARY=str(LIBRARY),
-        PYTHONPATH=str(ROOT / "bindings/python/src"),
-        VENV_PYTHON=PYTHON,
-        SWIFT_BACKTRACE="enable=no",
+def environment(instructions: str = "") -> dict[str, str]:
+    fixed = {
+        "KVSIEVE_LIBRARY": str(LIBRARY),
+        "PYTHONPATH": str(ROOT / "bindings/python/src"),
+        "VENV_PYTHON": sys.executable,
+        "NO_COLOR": "1",
+        "SWIFT_BACKTRACE": "enable=no",
         # A request beyond all bounds is refused as malloc refuses it.
-        ASAN_OPTIONS="allocator_may_return_null=1",
+        "ASAN_OPTIONS": "allocator_may_return_null=1",
         # The test runner's own leaks are not ours.
-        LSAN_OPTIONS=f"suppressions={ROOT / 'Tests/lsan.supp'}:print_suppressions=0",
-    )
-    begin = time.monotonic()
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        "LSAN_OPTIONS": f"suppressions={ROOT / 'Tests/lsan.supp'}:print_suppressions=0",
+    }
+    return {**os.environ, **fixed, **({"KVSIEVE_ISA": instructions} if instructions else {})}
+
+
+def instruction_set(instructions: str) -> str:
+    """What the built library really uses if KVSIEVE_ISA is this: its own answer, kvsieve_build_info's second field."""
+    command = [sys.executable, "-c", ASK, str(LIBRARY)]
+    answer = subprocess.run(command, env=environment(instructions), capture_output=True, text=True, check=True).stdout
+    return answer.split(", ")[1]
+
+
+def why_not(part: Part, chosen: list[str]) -> str:
+    """Why a part that asks for instructions is not run here; "" if it is."""
+    if not part.instructions:
+        return ""
+    found = instruction_set(part.instructions)
+    if found not in INSTRUCTION_SETS[part.instructions]:
+        return "not on this processor"
+    if part.repeats in chosen and found == instruction_set(""):
+        return f"{found} is what {part.repeats} runs on this processor"
+    return ""
+
+
+def unknown(names: list[str]) -> str:
+    """A sentence about names that are no part; "" if all are."""
+    wrong = [name for name in names if name not in PARTS]
+    return f"no such part: {', '.join(wrong)}; there are {', '.join(PARTS)}" if wrong else ""
+
+
+def listing() -> str:
     lines = []
-    assert process.stdout
-    for line in process.stdout:
-        lines.append(line)
-        print(line, end="", flush=True)
-    status = process.wait()
-    passed, failed = count("".join(lines)) or (1 if status == 0 else 0, 0)
-    if status != 0 and failed == 0:
-        failed = 1
-    print(f"-- {name}: {passed} passed, {failed} failed, {time.monotonic() - begin:.0f} s", flush=True)
-    return passed, failed
+    for name, part in PARTS.items():
+        needs = [*part.needs, *([INSTRUCTION_SETS[part.instructions][0]] if part.instructions else [])]
+        lines.append(
+            f"{name:12} {'check' if part.check else '':5} {part.what}"
+            + (f" [needs {', '.join(needs)}]" if needs else "")
+        )
+    return "\n".join(lines)
 
 
-def main() -> int:
-    names = sys.argv[1:] or list(KINDS)
-    results = {name: run(name, KINDS[name]) for name in names}
-    print("\n== all")
-    for name, (passed, failed) in results.items():
-        print(f"{name:12} {passed:5} passed {failed:5} failed")
-    passed = sum(result[0] for result in results.values())
-    failed = sum(result[1] for result in results.values())
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+@dataclass
+class Totals:
+    """Takes in what each job's output says, prints a line about it, and the sums in the end."""
+
+    readings: dict[str, Reading] = field(default_factory=dict)
+    seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    not_run: dict[str, str] = field(default_factory=dict)
+
+    def started(self, job: Job) -> None:
+        print(f"== {job.name}", flush=True)
+
+    def ended(self, name: str, outcome: Outcome) -> None:
+        log = LOGS / f"{name}.log"
+        if outcome.left_out:
+            self.not_run[name] = outcome.left_out
+            print(f"-- {name}: {outcome.left_out}", flush=True)
+            return
+        if outcome.without:
+            reading = Reading(0, 1, [f"did not run: {outcome.without} failed"])
+        else:
+            reading = read(log.read_text(errors="replace"), outcome.status)
+        if outcome.late:
+            reading.names.append("ran longer than its limit and was ended")
+        if name in STEPS and not reading.failed:
+            print(f"-- {name}: built, {outcome.seconds:.0f} s", flush=True)
+            return
+        self.readings[name] = reading
+        self.seconds[name] = (outcome.seconds, outcome.cpu)
+        print(f"-- {name}: {reading.passed} passed, {reading.failed} failed, {outcome.seconds:.0f} s", flush=True)
+        if reading.failed and not outcome.without:
+            print(
+                "".join(f"   {line}\n" for line in reading.lines) + f"   all of it: {log.relative_to(ROOT)}", flush=True
+            )
+
+    def last_lines(self, seconds: float) -> int:
+        print(f"\n== all, {seconds:.0f} s")
+        for name, reading in self.readings.items():
+            wall, cpu = self.seconds[name]
+            print(
+                f"{name:12} {reading.passed:5} passed {reading.failed:5} failed {wall:5.0f} s {cpu:5.0f} s of processor"
+            )
+        for name, why in self.not_run.items():
+            print(f"{name:12} {why}")
+        failures = {name: reading.names for name, reading in self.readings.items() if reading.failed}
+        if failures:
+            print("\n== failed")
+        for name, tests in failures.items():
+            print("".join(f"{name}: {test}\n" for test in tests[:MOST_NAMES]), end="")
+            if len(tests) > MOST_NAMES:
+                print(f"{name}: {len(tests) - MOST_NAMES} more, in {(LOGS / name).relative_to(ROOT)}.log")
+        passed = sum(reading.passed for reading in self.readings.values())
+        failed = sum(reading.failed for reading in self.readings.values())
+        print(f"{passed} passed, {failed} failed")
+        return 1 if failed or not passed else 0
+
+
+def jobs(names: list[str]) -> list[Job]:
+    """These parts, each after the steps that it is the first to need."""
+    found: dict[str, Job] = {}
+    for name in names:
+        for needed in PARTS[name].needs:
+            step = STEPS[needed]
+            found.setdefault(
+                needed,
+                Job(needed, words(step.command), LOGS / f"{needed}.log", (), 1, step.shares, 3600, environment()),
+            )
+        part = PARTS[name]
+        found[name] = Job(
+            name,
+            words(part.command),
+            LOGS / f"{name}.log",
+            part.needs,
+            part.cores,
+            part.shares,
+            part.limit,
+            environment(part.instructions),
+            functools.partial(why_not, part, names),
+        )
+    return list(found.values())
+
+
+def main(arguments: list[str]) -> int:
+    begin = time.monotonic()
+    if arguments == ["--list"]:
+        print(listing())
+        return 0
+    names = [name for name in PARTS if PARTS[name].check] if arguments == ["--check"] else arguments or list(PARTS)
+    if sentence := unknown(names):
+        print(sentence, file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    totals = Totals()
+    Schedule(jobs(names), CORES, ROOT).run(totals.started, totals.ended)
+    return totals.last_lines(time.monotonic() - begin)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -18,17 +18,17 @@ struct begun {
 struct support_pool {
     pthread_mutex_t lock;
     pthread_cond_t begin, done;
-    int32_t wanted;          /* threads beside the caller */
+    int32_t wanted; /* threads beside the caller */
     int32_t started;
-    pid_t owner;             /* process that started the threads */
-    uint64_t round;          /* counts runs; a thread that sees a new one begins */
-    int open;                /* the round has items left, as far as the caller knows */
-    int32_t busy;            /* threads that are in the round: one that wakes up after it closed is not waited for */
+    pid_t owner;    /* process that started the threads */
+    uint64_t round; /* counts runs; a thread that sees a new one begins */
+    int open;       /* the round has items left, as far as the caller knows */
+    int32_t busy;   /* threads that are in the round: one that wakes up after it closed is not waited for */
     int stop;
     support_job job;
     void *context;
     int32_t items;
-    struct begun *begun;     /* of each worker */
+    struct begun *begun; /* of each worker */
     pthread_t threads[];
 };
 
@@ -42,7 +42,8 @@ static void work(support_pool *pool, int32_t worker) {
     for (int64_t turn = 0; turn < workers; turn++) {
         const int64_t owner = (worker + turn) % workers;
         for (;;) {
-            int64_t item = owner + workers * atomic_fetch_add_explicit(&pool->begun[owner].count, 1, memory_order_relaxed);
+            int64_t item =
+                owner + workers * atomic_fetch_add_explicit(&pool->begun[owner].count, 1, memory_order_relaxed);
             if (item >= pool->items) break;
             pool->job(pool->context, (int32_t)item, worker);
         }

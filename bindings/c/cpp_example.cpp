@@ -89,7 +89,8 @@ struct Cache {
     void compact(const kvsieve_kept &kept) {
         for (std::size_t head = 0; head < positions.size(); ++head) {
             auto &held = positions[head];
-            std::vector<std::int32_t> wanted(kept.positions + kept.offsets[head], kept.positions + kept.offsets[head + 1]);
+            std::vector<std::int32_t> wanted(kept.positions + kept.offsets[head],
+                                             kept.positions + kept.offsets[head + 1]);
             if (!std::includes(held.begin(), held.end(), wanted.begin(), wanted.end()))
                 throw std::logic_error("a position is kept that was given up earlier");
             std::size_t from = 0;
@@ -103,7 +104,7 @@ struct Cache {
 };
 
 bool prefill(std::int32_t method, std::int32_t parameter, double value) {
-    Plan plan(method, kvsieve_model{layers, queryHeads, heads, dim, 0, {}});
+    Plan plan(method, kvsieve_model{ layers, queryHeads, heads, dim, 0, {} });
     plan.set(parameter, value);
     std::mt19937 engine(7);
     auto filled = [&](std::int64_t size) {
@@ -122,7 +123,8 @@ bool prefill(std::int32_t method, std::int32_t parameter, double value) {
         const std::int32_t needs = plan.needs(layer);
         plan.observe(layer, needs & KVSIEVE_NEEDS_QUERIES ? &q : nullptr, needs & KVSIEVE_NEEDS_KEYS ? &k : nullptr,
                      needs & KVSIEVE_NEEDS_VALUES ? &v : nullptr);
-        for (std::int32_t held = 0; held <= layer; ++held) caches[static_cast<std::size_t>(held)].compact(plan.kept(held));
+        for (std::int32_t held = 0; held <= layer; ++held)
+            caches[static_cast<std::size_t>(held)].compact(plan.kept(held));
     }
     plan.finish();
 
@@ -135,8 +137,9 @@ bool prefill(std::int32_t method, std::int32_t parameter, double value) {
         std::vector<float> packed(static_cast<std::size_t>(kept.total * dim));
         plan.gather(layer, tensor(whole[static_cast<std::size_t>(layer)], heads), tensor(packed, 1));
         for (std::size_t head = 0; head < cache.positions.size(); ++head)
-            same = same && std::equal(packed.begin() + kept.offsets[head] * dim, packed.begin() + kept.offsets[head + 1] * dim,
-                                      cache.row(head, 0));
+            same = same
+                   && std::equal(packed.begin() + kept.offsets[head] * dim,
+                                 packed.begin() + kept.offsets[head + 1] * dim, cache.row(head, 0));
         rows += kept.total;
     }
     std::printf("method %d: %d of %d rows kept; %s\n", static_cast<int>(method), static_cast<int>(rows),
@@ -144,7 +147,7 @@ bool prefill(std::int32_t method, std::int32_t parameter, double value) {
     return same;
 }
 
-}  // namespace
+} // namespace
 
 int main() {
     try {

@@ -118,8 +118,8 @@ static int prefill(int32_t method, int32_t parameter, double value, float *memor
         wrong += compare(plan, layer, &caches[layer], whole, caches[layer].keys);
         wrong += compare(plan, layer, &caches[layer], whole + size, caches[layer].values);
     }
-    printf("method %d: %d of %d layers read; of %d rows at most %d held at once, %d in the end; %s\n", (int)method, read,
-           (int)LAYERS, LAYERS * HEADS * TOKENS, (int)most, (int)rows, wrong ? "MISMATCH" : "same as gathered");
+    printf("method %d: %d of %d layers read; of %d rows at most %d held at once, %d in the end; %s\n", (int)method,
+           read, (int)LAYERS, LAYERS * HEADS * TOKENS, (int)most, (int)rows, wrong ? "MISMATCH" : "same as gathered");
     kvsieve_plan_destroy(plan);
     free(queries);
     return wrong;

@@ -31,7 +31,7 @@ class Layer:
 
     @property
     def tokens(self) -> int:
-        return self.keys.shape[1]
+        return int(self.keys.shape[1])
 
     def empty(self) -> torch.Tensor:
         """Memory for what is kept, touched."""

@@ -11,7 +11,7 @@ from collections import defaultdict
 
 import numpy as np
 import stream
-from demo import examine_all, stream_all, summarize
+from demo import Row, examine_all, stream_all, summarize
 from prompts import TOKENS
 from sieve import METHODS, POOLED, SINKS
 
@@ -59,7 +59,7 @@ def main() -> int:
             outcomes[row].append(outcome)
     rows = {row: summarize(row[0], answered, PROMPTS) for row, answered in outcomes.items()}
 
-    def at(method: str, share: float = SHARE):
+    def at(method: str, share: float = SHARE) -> Row:
         return rows[method, share]
 
     checks = {
@@ -73,17 +73,17 @@ def main() -> int:
         "snapkv recalls": at("snapkv").recall == PROMPTS,
     }
     for method in METHODS:
-        row = at(method)
-        checks[f"{method} aggregates"] = row.aggregation >= PROMPTS - 1
-        checks[f"{method} keeps no more than its budget"] = row.kept <= SHARE * row.tokens
-        checks[f"{method} moves what it keeps"] = row.kilobytes_after < row.kilobytes_before * SHARE * 1.001
+        one = at(method)
+        checks[f"{method} aggregates"] = one.aggregation >= PROMPTS - 1
+        checks[f"{method} keeps no more than its budget"] = one.kept <= SHARE * one.tokens
+        checks[f"{method} moves what it keeps"] = one.kilobytes_after < one.kilobytes_before * SHARE * 1.001
         checks[f"{method} refuses a budget below its window, and runs at the one it names"] = bool(
             at(method, 0.003).refusal
         )
     checks |= check_streams()
     for name, holds in checks.items():
         if not holds:
-            print(f"not so: {name}")
+            print(f"FAILED {name}")
     failed = sum(not holds for holds in checks.values())
     print(f"{len(checks) - failed} passed, {failed} failed")
     return 1 if failed else 0

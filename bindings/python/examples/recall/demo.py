@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import kvsieve
 import stream
 from model import Llama
 from prompts import AGGREGATION, RECALL, TOKENS, PromptMaker
@@ -36,6 +35,8 @@ from sieve import (
     keep_by_method,
     keep_sinks_and_recent,
 )
+
+import kvsieve
 
 HERE = Path(__file__).resolve().parent
 SHARES = (0.40, 0.12, 0.069, 0.035)

@@ -13,9 +13,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import kvsieve
 import numpy as np
 from model import PrefilledLayer, RaggedCache
+
+import kvsieve
 
 WINDOW = 8  # W, for every method
 SINKS = 4

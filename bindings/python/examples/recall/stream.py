@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import kvsieve
 import numpy as np
 from model import Llama, PrefilledLayer, attention
 from prompts import AGGREGATION, TOKENS, PromptMaker
 from sieve import FULL, SINKS, SINKS_AND_RECENT
+
+import kvsieve
 
 BUDGET = int(0.12 * TOKENS)
 PREFILLED = 512  # tokens before the stream begins

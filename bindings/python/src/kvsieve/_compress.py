@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ._kept import Kept
 from ._tensor import tensor
 from .plan import Model, Plan
+
+
+class PerLayer(Protocol):
+    """A list of arrays, or one array whose first axis is the layer."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, layer: int, /) -> Any: ...
 
 
 class Layer(NamedTuple):
@@ -22,9 +29,9 @@ class Layer(NamedTuple):
 
 def compress(
     method: str | int,
-    queries: Sequence[Any],
-    keys: Sequence[Any],
-    values: Sequence[Any],
+    queries: PerLayer,
+    keys: PerLayer,
+    values: PerLayer,
     *,
     scale: float = 0.0,
     **parameters: Any,
@@ -41,7 +48,8 @@ def compress(
             f"expected the same number, at least 1"
         )
     first = tensor("keys", keys[0]).struct
-    asking = next((tensor("queries", array).struct for array in queries if array is not None), first)
+    given = (queries[layer] for layer in range(len(queries)))
+    asking = next((tensor("queries", array).struct for array in given if array is not None), first)
     with Plan(method, Model(len(keys), asking.heads, first.heads, first.dim, scale), **parameters) as plan:
         for layer in range(len(keys)):
             plan.observe(layer, queries[layer], keys[layer], values[layer])

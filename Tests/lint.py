@@ -1,0 +1,78 @@
+"""Python by ruff and mypy --strict, C and C++ by clang-format. A test is a tool and a file, or a tool and a folder.
+
+    lint.py          says what is not so, then `N passed, N failed`
+    lint.py --fix    rewrites what ruff and clang-format can (`make format`)
+
+.ruff.toml, .mypy.ini and .clang-format are the configuration; .ci/setup pins the versions.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = Path(sys.executable).parent
+# mypy looks a module up beside the file that imports it, and here.
+MODULES = ("bindings/python/src", "Tests")
+# The header and what it is generated from are laid out by hand: their comments are the manual.
+NOT_C = ("include/", "Sources/CKVSieve/")
+
+
+def tracked(*patterns: str) -> list[str]:
+    """Files that git knows, or would take in."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    return [name for name in sorted(set(names)) if (ROOT / name).is_file() and not (ROOT / name).is_symlink()]
+
+
+def tool(name: str, *arguments: str) -> tuple[int, str]:
+    environment = {**os.environ, "MYPYPATH": os.pathsep.join(MODULES)}
+    command = [str(TOOLS / name), *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def ruff(fix: bool) -> list[tuple[str, int, str]]:
+    check = tool("ruff", "check", "--output-format=concise", "--quiet", *(["--fix"] if fix else []), ".")
+    form = tool("ruff", "format", *([] if fix else ["--check"]), ".")
+    return [("ruff check", *check), ("ruff format", *form)]
+
+
+def mypy() -> list[tuple[str, int, str]]:
+    """A run a folder: modules of different folders have the same names."""
+    folders: dict[str, list[str]] = {}
+    for name in tracked("*.py"):
+        folders.setdefault(str(Path(name).parent), []).append(name)
+    found = []
+    for folder, names in folders.items():
+        found.append((f"mypy {folder}", *tool("mypy", "--no-error-summary", *names)))
+    return found
+
+
+def clang_format(fix: bool) -> list[tuple[str, int, str]]:
+    names = [name for name in tracked("*.c", "*.h", "*.cpp") if not name.startswith(NOT_C)]
+    if fix:
+        return [("clang-format", *tool("clang-format", "-i", *names))]
+    return [
+        (f"clang-format {name}", *tool("clang-format", "--dry-run", "--Werror", "--ferror-limit=1", name))
+        for name in names
+    ]
+
+
+def main() -> int:
+    fix = sys.argv[1:] == ["--fix"]
+    results = [*ruff(fix), *clang_format(fix), *([] if fix else mypy())]
+    failed = 0
+    for name, status, output in results:
+        if status != 0:
+            failed += 1
+            print(f"{output.rstrip()}\nFAILED {name}")
+    print(f"{len(results) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""The parts of `make test`, as a table: what each compares, its command, and what it needs. run.py reads it.
+
+To add a part, add a row to PARTS. As many parts run at once as there are cores, in the order of the table; a part starts as
+soon as its steps are done. Some parts use more than one core: that costs no time, as no part measures time. What says most
+stands first, then what takes longest: a long part that starts last leaves the other core idle.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+
+INSTRUCTION_SETS = {"base": ("sse2", "neon"), "v3": ("avx2",), "v4": ("avx512",)}
+"""What kvsieve_build_info() names if KVSIEVE_ISA has this value and the processor has these instructions."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What parts need built. It runs once an invocation, before the parts that need it; if nothing changed it does nothing."""
+
+    what: str
+    command: str  # words; the first may be "python"
+    shares: str = ""  # see Part
+
+
+@dataclass(frozen=True)
+class Part:
+    what: str  # one line for --list: what is compared with what
+    command: str
+    needs: tuple[str, ...] = ()  # steps
+    check: bool = False  # is also in `make check`
+    instructions: str = ""  # the value of KVSIEVE_ISA; "not on this processor" if the library cannot follow it
+    repeats: str = ""  # this part has done the same if the processor's own instructions are these
+    shares: str = ""  # two that share a word never run at once
+    cores: int = 1  # how many cores' worth of other parts must not run meanwhile
+    limit: int = 1800  # seconds until it is ended and has failed
+
+
+def words(command: str) -> list[str]:
+    first, *rest = shlex.split(command)
+    return [sys.executable if first == "python" else first, *rest]
+
+
+# The test program itself: `swift test` would lock the folder, so that two could not run at once.
+SWIFT_TESTS = "debug/kvsievePackageTests.xctest --testing-library swift-testing"
+AGAIN = f".build/{SWIFT_TESTS} --skip KernelTests"
+GENERATED = ".build/debug/KVSieveABI.build/include/KVSieveABI-Swift.h Sources/CKVSieve/include/kvsieve.h.in ."
+EXAMPLES = "make --no-print-directory -C bindings/c clean check"
+ABI = "bash Tests/ABI/run.sh .build/release/libkvsieve.so ."
+LIBRARY = ("library",)
+
+STEPS: dict[str, Step] = {
+    "library": Step("the release library", "swift build -c release --product kvsieve", shares=".build"),
+    "generator": Step(
+        "the header's generator, and what Swift exports",
+        "sh -c 'swift build --target KVSieveABI && swift build --product kvsieve-header'",
+        shares=".build",
+    ),
+    "debug": Step("the Swift tests", "swift build --build-tests", shares=".build"),
+    "address": Step(
+        "the Swift tests under AddressSanitizer",
+        "swift build --build-tests --scratch-path .build-asan --sanitize=address",
+    ),
+}
+
+PARTS: dict[str, Part] = {
+    "sources": Part("the house rules that no compiler holds", "python Tests/check_sources.py", check=True),
+    "tools": Part("this runner and the checkers, on crafted input", "python Tests/Tools/check.py", check=True),
+    "format": Part(
+        "Swift as swift-format writes it",
+        "swift format lint --recursive --strict Sources Tests Package.swift",
+        check=True,
+    ),
+    "lint": Part("Python and C by ruff, mypy --strict and clang-format", "python Tests/lint.py", check=True),
+    "golden": Part(
+        "the committed golden files with the references, computed again",
+        "python Tests/Golden/make_golden.py --check",
+        check=True,
+    ),
+    "header": Part(
+        "the committed header, prototypes and tables with what the sources generate",
+        f".build/debug/kvsieve-header {GENERATED} --check",
+        needs=("generator",),
+        check=True,
+    ),
+    "swift": Part(
+        "kernels, rooms and methods with double loops, brute force and tables worked by hand",
+        f".build/{SWIFT_TESTS}",
+        needs=("debug",),
+        check=True,
+    ),
+    "abi-valgrind": Part(
+        "the programs of abi under valgrind: no wrong read or write, nothing lost",
+        f"env KVSIEVE_ABI=valgrind {ABI}",
+        needs=LIBRARY,
+    ),
+    "sanitizer": Part(
+        "all Swift tests again, under AddressSanitizer",
+        f".build-asan/{SWIFT_TESTS} --skip ObjectTests",
+        needs=("address",),
+    ),
+    "decoding": Part("who leaves at each token with the references", "python Tests/Decoding/check.py", needs=LIBRARY),
+    "abi": Part("what C and C++ see, with the header's sentences", f"env KVSIEVE_ABI=plain {ABI}", needs=LIBRARY),
+    "instructions": Part(
+        "instructions of three sequences under callgrind with counts.json, within 3 %",
+        "python Tests/Instructions/check.py",
+        needs=LIBRARY,
+        instructions="v3",
+    ),
+    "swift-v3": Part(
+        "rooms and methods again with AVX2",
+        AGAIN,
+        needs=("debug", "library"),
+        instructions="v3",
+        repeats="swift",
+    ),
+    "swift-v4": Part(
+        "rooms and methods again with AVX-512 without bfloat16",
+        AGAIN,
+        needs=("debug", "library"),
+        instructions="v4",
+        repeats="swift",
+    ),
+    "swift-base": Part(
+        "rooms and methods again on the narrowest instructions",
+        AGAIN,
+        needs=("debug", "library"),
+        instructions="base",
+        repeats="swift",
+    ),
+    "extending": Part(
+        "what is kept when sequences go on with the references", "python Tests/Extending/check.py", needs=LIBRARY
+    ),
+    "prompts": Part(
+        "what is kept of drawn prompts with the references", "python Tests/Prompts/check.py", needs=LIBRARY
+    ),
+    "long-run": Part(
+        "the same for 100,000 tokens, and the memory", "python Tests/Decoding/check.py --long", needs=LIBRARY
+    ),
+    "replay": Part("the references while decoding with cases worked by hand", "python Tests/Decoding/selfcheck.py"),
+    "python": Part(
+        "the binding with the C layout and the C result",
+        "python -m pytest -q bindings/python/tests",
+        needs=LIBRARY,
+        check=True,
+    ),
+    "recall": Part(
+        "a trained model's answers from what is kept",
+        "python bindings/python/examples/recall/check.py",
+        needs=LIBRARY,
+    ),
+    "c-gcc": Part(
+        "the C and C++ examples", f"{EXAMPLES} CC=gcc CXX=g++", LIBRARY, check=True, shares="bindings/c/build"
+    ),
+    "c-clang": Part("the same with clang", f"{EXAMPLES} CC=clang CXX=clang++", LIBRARY, shares="bindings/c/build"),
+    "quickstart": Part("that the first example runs", "python bindings/python/examples/quickstart.py", LIBRARY),
+    "wheel": Part(
+        "that the Python package builds",
+        "python -m pip wheel --quiet --disable-pip-version-check --no-deps -w .build/wheel bindings/python",
+    ),
+}
