@@ -18,8 +18,7 @@ with kvsieve.Plan(method, model) as plan:
     if any(parameter.name == "budget" for parameter in plan.method.parameters):
         plan["budget"] = 128
     for layer in range(LAYERS):  # during prefill, in order
-        rows = TOKENS if "all_queries" in plan.needs(layer) else plan["window"]
-        plan.observe(layer, queries[layer][:, -rows:], keys[layer], values[layer])
+        plan.observe(layer, queries[layer], keys[layer], values[layer])
     plan.finish()
 
     print(kvsieve.build_info())
