@@ -155,7 +155,7 @@ kvsieve_plan *plan_new(int32_t method) { return plan_for(method, small_model(), 
 enum reading reading_of(int32_t needs, char which) {
     if (which == 'q') return needs & KVSIEVE_NEEDS_QUERIES ? READ : UNREAD;
     if (which == 'v') return needs & KVSIEVE_NEEDS_VALUES ? READ : UNREAD;
-    return needs & KVSIEVE_NEEDS_KEYS ? READ : needs & NEEDS_LENGTH ? SHAPE_ONLY : UNREAD;
+    return needs & KVSIEVE_NEEDS_KEYS ? READ : needs & KVSIEVE_NEEDS_LENGTH ? SHAPE_ONLY : UNREAD;
 }
 
 static int32_t needs_of(int32_t method, int32_t layer) {

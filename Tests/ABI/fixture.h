@@ -38,7 +38,6 @@ kvsieve_plan *plan_for(int32_t method, kvsieve_model model, int32_t budget);
 
 /* What a plan of plan_new() looks at of 'q', 'k' or 'v' in a layer, by kvsieve_plan_needs(). */
 enum reading { UNREAD, SHAPE_ONLY, READ };
-enum { NEEDS_LENGTH = 16 }; /* of keys the shape alone */
 enum reading reads(int32_t method, int32_t layer, char which);
 enum reading reading_of(int32_t needs, char which);
 /* The fewest query rows that it takes of so many tokens; those that it reads are the last of all. 0 if it reads none. */

@@ -85,7 +85,7 @@ if wanted layout; then
         count "layout (C++, $compiler)" "$work/layout_cpp"
     done
 fi
-programs="versions contract contract_lengths misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
+programs="versions contract contract_lengths tiny misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
     misuse_decoding misuse_decoding_order misuse_extending misuse_memory threads"
 for name in $programs; do
     # Both compilers must accept it; the one that is run is gcc's.
@@ -118,7 +118,7 @@ if wanted embed; then
     build gcc embed $shared -o "$work/embed" $link $(/usr/bin/python3-config --embed --ldflags) &&
         count embed env PYTHONPATH="$root/bindings/python/src" KVSIEVE_LIBRARY="$work/lib/libkvsieve.so.0" "$work/embed" "$VENV_PYTHON"
 fi
-for name in contract contract_lengths misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
+for name in contract contract_lengths tiny misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
     misuse_decoding misuse_decoding_order misuse_extending threads; do
     if wanted $name; then under_valgrind $name; fi
 done
