@@ -46,13 +46,18 @@ static kvsieve_tensor first_rows(kvsieve_tensor t, int64_t tokens) {
     return t;
 }
 
-/* `variant`: of every choice between two (a kind of pooling, a task), the other one. */
+/* `variant` 1: of every choice between two (a kind of pooling, a task), the other one. 2: by the ratio where the method goes by the
+ * budget, and by the budget where it goes by the ratio. */
 static kvsieve_plan *plan_of(const kvsieve_method_info *info, int threads, int variant, int decodes) {
     kvsieve_model model = { MANY_LAYERS, 2 * MANY_HEADS, MANY_HEADS, DIM, 0, { 0 } };
     kvsieve_plan *plan = plan_for(info->id, model, 64);
     kvsieve_parameter_info parameter = { 0 };
     parameter.struct_size = sizeof parameter;
-    for (int32_t i = 0; variant && i < info->parameters; ++i) {
+    if (variant == 2 && parameter_named(info->id, "budget").initial > 0 && method_has(info->id, KVSIEVE_RATIO))
+        EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_RATIO, 0.5));
+    else if (variant == 2 && method_has(info->id, KVSIEVE_BUDGET))
+        EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_BUDGET, 64));
+    for (int32_t i = 0; variant == 1 && i < info->parameters; ++i) {
         EXPECT_OK(kvsieve_parameter_at(info->id, i, &parameter));
         if (parameter.integral && parameter.lowest == 0 && parameter.highest == 1)
             EXPECT_OK(kvsieve_plan_set(plan, parameter.id, 1 - parameter.initial));
@@ -96,8 +101,8 @@ static int sequences(int threads, int64_t tokens, int variant, int decodes) {
             if (round == 0 && (layer == 0 || decodes)) /* what a layer that decodes remembers is its own */
                 wrong += !EXPECT(inside[layer] > 0, "nothing is counted");
             else if (round > 0 || layer != scored)
-                wrong += !EXPECT(inside[layer] == 0, "%s%s, %d threads, %d tokens: %lu calls of malloc in layer %d of sequence %d",
-                                 method.name, decodes ? " that decodes" : "", threads, (int)tokens, inside[layer], (int)layer, round);
+                wrong += !EXPECT(inside[layer] == 0, "%s%s, variant %d, %d threads, %d tokens: %lu calls of malloc in layer %d of sequence %d",
+                                 method.name, decodes ? " that decodes" : "", variant, threads, (int)tokens, inside[layer], (int)layer, round);
         }
         wrong += !EXPECT_OK(kvsieve_plan_reset(plan));
     }
@@ -111,7 +116,7 @@ static int every_way(void) {
     int wrong = 0;
     for (int threads = 1; threads <= 3; ++threads)
         for (size_t i = 0; i < sizeof lengths / sizeof *lengths; ++i)
-            for (int variant = 0; variant < 2; ++variant)
+            for (int variant = 0; variant < 3; ++variant)
                 for (int decodes = 0; decodes <= method.decodes; ++decodes)
                     wrong += sequences(threads, lengths[i], variant, decodes);
     return wrong > 0;
