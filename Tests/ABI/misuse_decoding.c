@@ -134,6 +134,7 @@ static void tensors_that_cannot_be(void) {
             for (const char *which = fault->which; *which; ++which) {
                 const struct broken broken = { *which, fault };
                 char words[64];
+                if (left_out((int)i + method_index(method) + by_logits)) continue;
                 if (!seen(method, by_logits, *which, fault->field)) continue;
                 snprintf(words, sizeof words, "%s|%s|%s", name_of(*which), field_names[fault->field], fault->word);
                 if (step_reads(method, by_logits, *which) == SHAPE_ONLY) words[0] = 0; /* the shape says m as well: another m */
