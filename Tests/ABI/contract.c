@@ -51,10 +51,10 @@ static void errors_last_error_has_the_sentence_of_the_last_failed_call(void) {
 static void *pages(size_t bytes) { return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
 
 static void memory_the_library_reads_a_tensor_during_the_call_only_and_never_writes(void) {
-    for (int m = 0; m < METHODS; ++m) {
+    EVERY_METHOD(method) {
         sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
-        kvsieve_plan *plan = plan_new(methods[m]);
-        uint64_t expected = reference_hash(methods[m], s);
+        kvsieve_plan *plan = plan_new(method);
+        uint64_t expected = reference_hash(method, s);
         for (int32_t layer = 0; layer < LAYERS; ++layer) {
             kvsieve_tensor t[3] = { s->queries[layer], s->keys[layer], s->values[layer] };
             size_t bytes[3];
@@ -67,7 +67,7 @@ static void memory_the_library_reads_a_tensor_during_the_call_only_and_never_wri
             for (int i = 0; i < 3; ++i) munmap(t[i].data, bytes[i]);
         }
         EXPECT_OK(kvsieve_plan_finish(plan));
-        EXPECT(plan_hash(plan, s, 1) == expected, "%s decided otherwise", method_name(methods[m]));
+        EXPECT(plan_hash(plan, s, 1) == expected, "%s decided otherwise", method_name(method));
         kvsieve_plan_destroy(plan);
         sequence_free(s);
     }
@@ -75,10 +75,10 @@ static void memory_the_library_reads_a_tensor_during_the_call_only_and_never_wri
 
 /* Pages end where the tensor ends: one element further is a signal. */
 static void memory_nothing_beside_a_tensor_is_read_or_written(void) {
-    for (int m = 0; m < METHODS; ++m)
+    EVERY_METHOD(method)
         for (int at_end = 0; at_end < 2; ++at_end) {
             sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
-            kvsieve_plan *plan = plan_new(methods[m]);
+            kvsieve_plan *plan = plan_new(method);
             kvsieve_tensor source = s->keys[0], target;
             const size_t page = 4096, room = 64 * page;
             char *blocks[4];
@@ -108,9 +108,9 @@ static void memory_nothing_beside_a_tensor_is_read_or_written(void) {
 }
 
 static void memory_kept_is_the_plans_until_the_next_observe_finish_reset_or_destroy(void) {
-    for (int m = 0; m < METHODS; ++m) {
+    EVERY_METHOD(method) {
         sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
-        kvsieve_plan *plan = plan_new(methods[m]), *other = plan_new(methods[m]);
+        kvsieve_plan *plan = plan_new(method), *other = plan_new(method);
         kvsieve_kept kept;
         uint64_t before;
         double value;
@@ -121,12 +121,12 @@ static void memory_kept_is_the_plans_until_the_next_observe_finish_reset_or_dest
         before = bytes_hash(kept.positions, sizeof(int32_t) * (size_t)kept.total, bytes_hash(kept.offsets, 8 * (HEADS + 1), 0));
         observe_range(other, 0, 3, s);
         plan_hash(plan, s, 1);
-        kvsieve_plan_get(plan, KVSIEVE_WINDOW, &value);
+        kvsieve_plan_get(plan, KVSIEVE_THREADS, &value);
         kvsieve_plan_needs(plan, 0, &needs);
-        kvsieve_plan_set(plan, KVSIEVE_WINDOW, 3); /* fails: nothing changes */
+        kvsieve_plan_set(plan, KVSIEVE_THREADS, 3); /* fails: nothing changes */
         kvsieve_plan_destroy(other);
         EXPECT(bytes_hash(kept.positions, sizeof(int32_t) * (size_t)kept.total, bytes_hash(kept.offsets, 8 * (HEADS + 1), 0))
-                   == before, "what kept points to has changed (%s)", method_name(methods[m]));
+                   == before, "what kept points to has changed (%s)", method_name(method));
         EXPECT(kept_of(plan, 1).positions == kept.positions, "it has moved");
         kvsieve_plan_destroy(plan);
         sequence_free(s);
@@ -136,10 +136,10 @@ static void memory_kept_is_the_plans_until_the_next_observe_finish_reset_or_dest
 /* -- Numbers ------------------------------------------------------------------------------------------------------- */
 
 static void numbers_scores_are_computed_in_float_whatever_the_tensors_hold(void) {
-    for (int m = 0; m < METHODS; ++m)
+    EVERY_METHOD(method)
         for (int32_t dtype = KVSIEVE_F16; dtype <= KVSIEVE_BF16; ++dtype) {
             sequence *half = sequence_new(TOKENS, dtype, 3), *wide = sequence_new(TOKENS, KVSIEVE_F32, 3);
-            kvsieve_plan *a = plan_new(methods[m]), *b = plan_new(methods[m]);
+            kvsieve_plan *a = plan_new(method), *b = plan_new(method);
             for (int layer = 0; layer < LAYERS; ++layer) {
                 const kvsieve_tensor *from[] = { &half->queries[layer], &half->keys[layer], &half->values[layer] };
                 const kvsieve_tensor *to[] = { &wide->queries[layer], &wide->keys[layer], &wide->values[layer] };
@@ -150,7 +150,7 @@ static void numbers_scores_are_computed_in_float_whatever_the_tensors_hold(void)
             }
             observe_range(a, 0, LAYERS, half);
             observe_range(b, 0, LAYERS, wide);
-            EXPECT(plan_hash(a, half, 0) == plan_hash(b, wide, 0), "%s, dtype %d", method_name(methods[m]), (int)dtype);
+            EXPECT(plan_hash(a, half, 0) == plan_hash(b, wide, 0), "%s, dtype %d", method_name(method), (int)dtype);
             kvsieve_plan_destroy(a);
             kvsieve_plan_destroy(b);
             sequence_free(half);
@@ -158,17 +158,19 @@ static void numbers_scores_are_computed_in_float_whatever_the_tensors_hold(void)
         }
 }
 
-/* All tokens alike, all layers and heads alike: of equal scores the lower position stays. Pooling would lower the borders. */
+/* All tokens alike, all layers and heads alike: of equal scores the lower position stays. Pooling would lower the borders. Where a
+ * method looks at no numbers, they cannot make its scores equal. */
 static void numbers_of_equal_scores_the_lower_layer_head_position_is_kept(void) {
-    for (int m = 0; m < METHODS; ++m) {
+    EVERY_METHOD(method) {
+        if (reads(method, 0, 'k') != READ) continue;
         sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
-        kvsieve_plan *plan = plan_new(methods[m]);
+        kvsieve_plan *plan = plan_new(method);
         for (int layer = 0; layer < LAYERS; ++layer) {
             const kvsieve_tensor *tensors[] = { &s->queries[layer], &s->keys[layer], &s->values[layer] };
             for (int i = 0; i < 3; ++i)
                 for (int64_t n = 0; n < tensors[i]->heads * tensors[i]->tokens * DIM; ++n) ((float *)tensors[i]->data)[n] = 0.5f;
         }
-        if (methods[m] != KVSIEVE_WINDOWKV) EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_POOL_KERNEL, 1));
+        if (method_has(method, KVSIEVE_POOL_KERNEL)) EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_POOL_KERNEL, 1));
         observe_range(plan, 0, LAYERS, s);
         EXPECT_OK(kvsieve_plan_finish(plan));
         for (int32_t layer = 0; layer < LAYERS; ++layer) {
@@ -179,7 +181,7 @@ static void numbers_of_equal_scores_the_lower_layer_head_position_is_kept(void) 
                 int64_t count = kept.offsets[head + 1] - kept.offsets[head], first = 0;
                 while (first < count && p[first] == first) ++first; /* the lowest candidates, without a gap */
                 for (int64_t i = first; i < count; ++i) /* then what is kept for certain, at the end */
-                    EXPECT(p[i] == TOKENS - (count - i), "%s, layer %d, head %d keeps position %d", method_name(methods[m]),
+                    EXPECT(p[i] == TOKENS - (count - i), "%s, layer %d, head %d keeps position %d", method_name(method),
                            (int)layer, head, (int)p[i]);
             }
         }
@@ -189,12 +191,12 @@ static void numbers_of_equal_scores_the_lower_layer_head_position_is_kept(void) 
 }
 
 static void numbers_same_input_same_selection_whatever_the_threads_and_strides(void) {
-    for (int m = 0; m < METHODS; ++m) {
+    EVERY_METHOD(method) {
         sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 4);
-        const uint64_t expected = reference_hash(methods[m], s);
+        const uint64_t expected = reference_hash(method, s);
         for (int threads = 1; threads <= 4; ++threads)
             for (int token_major = 0; token_major < 2; ++token_major) {
-                kvsieve_plan *plan = plan_new(methods[m]);
+                kvsieve_plan *plan = plan_new(method);
                 EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_THREADS, threads));
                 for (int32_t layer = 0; layer < LAYERS; ++layer) {
                     kvsieve_tensor t[3] = { s->queries[layer], s->keys[layer], s->values[layer] };
@@ -212,7 +214,7 @@ static void numbers_same_input_same_selection_whatever_the_threads_and_strides(v
                     for (int i = 0; i < 3 && token_major; ++i) free(t[i].data);
                 }
                 EXPECT_OK(kvsieve_plan_finish(plan));
-                EXPECT(plan_hash(plan, s, 1) == expected, "%s, %d threads, token-major %d", method_name(methods[m]), threads,
+                EXPECT(plan_hash(plan, s, 1) == expected, "%s, %d threads, token-major %d", method_name(method), threads,
                        token_major);
                 kvsieve_plan_destroy(plan);
             }
@@ -220,8 +222,24 @@ static void numbers_same_input_same_selection_whatever_the_threads_and_strides(v
     }
 }
 
+/* What all other cases rely on: a plan that keeps everything would agree with any other. */
+static void every_method_drops_something_of_the_fixture(void) {
+    EXPECT(method_count() > 0, "the library has no methods");
+    EVERY_METHOD(method) {
+        sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
+        kvsieve_plan *plan = plan_new(method);
+        observe_range(plan, 0, LAYERS, s);
+        EXPECT_OK(kvsieve_plan_finish(plan));
+        for (int32_t layer = 0; layer < LAYERS; ++layer)
+            EXPECT(kept_of(plan, layer).total < HEADS * TOKENS, "%s keeps all of layer %d", method_name(method), (int)layer);
+        kvsieve_plan_destroy(plan);
+        sequence_free(s);
+    }
+}
+
 int main(void) {
     RUN(errors_last_error_has_the_sentence_of_the_last_failed_call); /* first: no call has failed yet */
+    RUN(every_method_drops_something_of_the_fixture);
     RUN(errors_ok_is_0_and_failures_are_negative_pinned_codes);
     RUN(memory_the_library_reads_a_tensor_during_the_call_only_and_never_writes);
     RUN(memory_nothing_beside_a_tensor_is_read_or_written);

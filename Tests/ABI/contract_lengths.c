@@ -41,6 +41,15 @@ static void spoil(kvsieve_tensor *t) {
     }
 }
 
+/* One that some method has; at times one beside it. */
+static int32_t any_parameter(void) {
+    kvsieve_parameter_info info = { 0 };
+    const int32_t method = method_at((int)chance((uint64_t)method_count()));
+    info.struct_size = sizeof info;
+    kvsieve_parameter_at(method, (int32_t)chance(12), &info);
+    return info.id + (chance(8) == 0);
+}
+
 static int any_arguments(void) {
     sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
     kvsieve_tensor target = tensor_new(HEADS, TOKENS, DIM, KVSIEVE_F32);
@@ -50,7 +59,7 @@ static int any_arguments(void) {
         kvsieve_plan *plan = NULL;
         kvsieve_kept kept;
         double value;
-        int32_t needs, method = chance(8) ? methods[chance(METHODS)] : (int32_t)odd_number();
+        int32_t needs, method = chance(8) ? method_at((int)chance((uint64_t)method_count())) : (int32_t)odd_number();
         if (chance(16) == 0) ((int32_t *)(void *)&model)[chance(8)] = (int32_t)odd_number();
         kvsieve_plan_create(method, &model, chance(64) ? &plan : NULL);
         if (model.query_heads != QUERY_HEADS || model.kv_heads != HEADS || model.head_dim != DIM) {
@@ -58,11 +67,10 @@ static int any_arguments(void) {
             continue;
         }
         for (uint64_t i = chance(12); i > 0; --i) {
-            int32_t parameter = (int32_t)(chance(6) * 100 + chance(7)), layer = (int32_t)(chance(8) ? 0 : odd_number());
+            int32_t parameter = any_parameter(), layer = (int32_t)(chance(8) ? 0 : odd_number());
             union { double value; uint64_t bits; } any = { .value = (double)odd_number() };
             if (chance(8) == 0) any.bits = seed;
             if (parameter == KVSIEVE_THREADS) any.value = 2;
-            if (parameter == KVSIEVE_WINDOW) any.value = WINDOW; /* as many query rows as there are */
             kvsieve_plan_set(plan, parameter, any.value);
             kvsieve_plan_get(plan, parameter, &value);
             kvsieve_plan_needs(plan, layer, &needs);
@@ -102,11 +110,11 @@ static void abort_no_argument_makes_the_library_abort_print_or_exit(void) {
 /* -- Nesting: what a layer keeps only ever shrinks between its observe and finish ---------------------------------------- */
 
 static void nesting_what_a_layer_keeps_only_ever_shrinks(void) {
-    for (int m = 0; m < METHODS; ++m)
+    EVERY_METHOD(method)
         for (uint64_t number = 1; number < 6; ++number) {
             static int8_t held[LAYERS][HEADS][TOKENS];
             sequence *s = sequence_new(TOKENS, KVSIEVE_F32, number);
-            kvsieve_plan *plan = plan_new(methods[m]);
+            kvsieve_plan *plan = plan_new(method);
             for (int32_t stage = 0; stage <= LAYERS; ++stage) {
                 if (stage < LAYERS) EXPECT_OK(observe(plan, stage, s));
                 if (stage < LAYERS) memset(held[stage], 1, sizeof held[stage]);
@@ -119,7 +127,7 @@ static void nesting_what_a_layer_keeps_only_ever_shrinks(void) {
                         for (int64_t i = kept.offsets[head]; i < kept.offsets[head + 1]; ++i) {
                             now[head][kept.positions[i]] = 1;
                             EXPECT(held[layer][head][kept.positions[i]], "%s: layer %d takes back position %d",
-                                   method_name(methods[m]), (int)layer, (int)kept.positions[i]);
+                                   method_name(method), (int)layer, (int)kept.positions[i]);
                         }
                     memcpy(held[layer], now, sizeof now);
                 }
@@ -130,22 +138,22 @@ static void nesting_what_a_layer_keeps_only_ever_shrinks(void) {
 }
 
 static void kept_is_ascending_offsets_begin_with_0_and_totals_agree(void) {
-    for (int m = 0; m < METHODS; ++m)
+    EVERY_METHOD(method)
         for (uint64_t number = 1; number < 6; ++number) {
             sequence *s = sequence_new(TOKENS, KVSIEVE_F32, number);
-            kvsieve_plan *plan = plan_new(methods[m]);
+            kvsieve_plan *plan = plan_new(method);
             observe_range(plan, 0, LAYERS, s);
             EXPECT_OK(kvsieve_plan_finish(plan));
             for (int32_t layer = 0; layer < LAYERS; ++layer) {
                 kvsieve_kept kept = kept_of(plan, layer);
                 int64_t longest = 0;
                 EXPECT(kept.struct_size == sizeof kept && kept.heads == HEADS && kept.tokens == TOKENS, "%s: %u %d %d",
-                       method_name(methods[m]), kept.struct_size, (int)kept.heads, (int)kept.tokens);
+                       method_name(method), kept.struct_size, (int)kept.heads, (int)kept.tokens);
                 EXPECT(kept.offsets[0] == 0 && kept.offsets[HEADS] == kept.total, "%d", (int)kept.total);
                 for (int head = 0; head < HEADS; ++head) {
                     int64_t count = kept.offsets[head + 1] - kept.offsets[head];
                     longest = count > longest ? count : longest;
-                    EXPECT(count >= WINDOW && count <= TOKENS, "%d", (int)count);
+                    EXPECT(count >= (method_has(method, KVSIEVE_WINDOW) ? WINDOW : 1) && count <= TOKENS, "%d", (int)count);
                     for (int64_t i = kept.offsets[head]; i < kept.offsets[head + 1]; ++i) {
                         int32_t before = i > kept.offsets[head] ? kept.positions[i - 1] : -1;
                         EXPECT(kept.positions[i] > before && kept.positions[i] < TOKENS, "%d", (int)kept.positions[i]);
@@ -161,19 +169,19 @@ static void kept_is_ascending_offsets_begin_with_0_and_totals_agree(void) {
 /* -- Short: kept whole and in order; nothing is scored -------------------------------------------------------------------- */
 
 static void short_prompts_are_kept_whole(void) {
-    static const int32_t lengths[] = { 1, 2, WINDOW - 1, WINDOW, WINDOW + 1, 16, 20, 31, 32 };
-    for (int m = 0; m < METHODS; ++m)
+    static const int32_t lengths[] = { 1, 2, WINDOW - 1, WINDOW, WINDOW + 1, 16, 20, BUDGET - 1, BUDGET };
+    EVERY_METHOD(method)
         for (size_t i = 0; i < sizeof lengths / sizeof *lengths; ++i) {
             sequence *s = sequence_new(lengths[i], KVSIEVE_F32, 1);
-            kvsieve_plan *plan = plan_new(methods[m]);
+            kvsieve_plan *plan = plan_new(method);
             /* the most that the method keeps of a longer prompt; Task-KV: sinks and recent, WindowKV: its last layer */
-            int32_t whole = methods[m] == KVSIEVE_TASKKV ? 20 : methods[m] == KVSIEVE_WINDOWKV ? WINDOW + 4 : 32;
+            int32_t whole = method == KVSIEVE_TASKKV ? 20 : method == KVSIEVE_WINDOWKV ? WINDOW + 4 : BUDGET;
             for (int32_t layer = 0; layer < LAYERS; ++layer) EXPECT_OK(observe(plan, layer, s));
             EXPECT_OK(kvsieve_plan_finish(plan));
             for (int32_t layer = 0; layer < LAYERS && lengths[i] <= whole; ++layer) {
                 kvsieve_kept kept = kept_of(plan, layer);
                 EXPECT(kept.total == HEADS * lengths[i] && kept.tokens == lengths[i], "%s keeps %d of 2 x %d",
-                       method_name(methods[m]), (int)kept.total, (int)lengths[i]);
+                       method_name(method), (int)kept.total, (int)lengths[i]);
                 for (int64_t j = 0; j < kept.total; ++j) EXPECT(kept.positions[j] == j % lengths[i], "%d", (int)kept.positions[j]);
             }
             plan_hash(plan, s, 1);
@@ -182,13 +190,42 @@ static void short_prompts_are_kept_whole(void) {
         }
 }
 
+/* -- Query rows: more than the last W are taken, the last W are read ------------------------------------------------------ */
+
+static void more_query_rows_than_the_window_change_nothing(void) {
+    static const int32_t lengths[] = { 5, 50, TOKENS };
+    EVERY_METHOD(method)
+        for (size_t i = 0; i < sizeof lengths / sizeof *lengths; ++i) {
+            sequence *s = sequence_new(lengths[i], KVSIEVE_F32, 1);
+            const int64_t fewest = fewest_queries(method, lengths[i]), rows[] = { lengths[i], fewest, fewest + 1, lengths[i] - 1 };
+            uint64_t all = 0;
+            for (size_t r = 0; r < sizeof rows / sizeof *rows; ++r) {
+                kvsieve_plan *plan;
+                if (rows[r] < 1 || rows[r] < fewest || rows[r] > lengths[i]) continue;
+                plan = plan_new(method);
+                for (int32_t layer = 0; layer < LAYERS; ++layer) {
+                    kvsieve_tensor queries = s->queries[layer]; /* the last of them */
+                    queries.data = (char *)queries.data + (lengths[i] - rows[r]) * queries.token_stride;
+                    queries.tokens = rows[r];
+                    EXPECT_OK(kvsieve_plan_observe(plan, layer, &queries, &s->keys[layer], &s->values[layer]));
+                }
+                EXPECT_OK(kvsieve_plan_finish(plan));
+                if (r == 0) all = plan_hash(plan, s, 1);
+                EXPECT(plan_hash(plan, s, 1) == all, "%s: %d query rows of %d tokens", method_name(method), (int)rows[r],
+                       (int)lengths[i]);
+                kvsieve_plan_destroy(plan);
+            }
+            sequence_free(s);
+        }
+}
+
 /* -- Gather: packed, padded and in place hold the rows that kept names ------------------------------------------------------ */
 
 static void gather_packed_padded_and_in_place(void) {
-    for (int m = 0; m < METHODS; ++m)
+    EVERY_METHOD(method)
         for (int32_t dtype = KVSIEVE_F32; dtype <= KVSIEVE_BF16; ++dtype) {
             sequence *s = sequence_new(TOKENS, dtype, 1);
-            kvsieve_plan *plan = plan_new(methods[m]);
+            kvsieve_plan *plan = plan_new(method);
             observe_range(plan, 0, LAYERS, s);
             EXPECT_OK(kvsieve_plan_finish(plan));
             for (int32_t layer = 0; layer < LAYERS; ++layer) {
@@ -225,6 +262,7 @@ int main(void) {
     RUN(nesting_what_a_layer_keeps_only_ever_shrinks);
     RUN(kept_is_ascending_offsets_begin_with_0_and_totals_agree);
     RUN(short_prompts_are_kept_whole);
+    RUN(more_query_rows_than_the_window_change_nothing);
     RUN(gather_packed_padded_and_in_place);
     return harness_end();
 }

@@ -8,13 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const int round_tokens[ROUNDS] = { 1, 3, 1, 2 }, round_rejected[ROUNDS] = { 0, 2, 0, 0 };
-const int32_t decoders[DECODERS] = { KVSIEVE_AHAKV, KVSIEVE_H2O };
-
-const char *decoder_name(int32_t method) { return method == KVSIEVE_H2O ? "h2o" : method_name(method); }
-
-int recent_of(int32_t method) { return method == KVSIEVE_H2O ? SLOTS / 2 : WINDOW; }
-
 static void must(kvsieve_status status, const char *what) {
     if (status == KVSIEVE_OK) return;
     printf("FATAL %s: %s: %s\n0 passed, 1 failed\n", what, kvsieve_status_name(status), kvsieve_last_error());
@@ -34,24 +27,42 @@ static void fill_rows(const kvsieve_tensor *t, int64_t first, uint64_t what) {
 }
 
 kvsieve_plan *decoding_plan(int32_t method) {
-    kvsieve_model model = small_model();
-    kvsieve_plan *plan = NULL;
-    must(kvsieve_plan_create(method, &model, &plan), "create");
+    kvsieve_plan *plan = plan_new(method);
     must(kvsieve_plan_set(plan, KVSIEVE_BUDGET, SLOTS), "budget");
     must(kvsieve_plan_set(plan, KVSIEVE_DECODING, 1), "decoding");
-    if (method == KVSIEVE_AHAKV) must(kvsieve_plan_set(plan, KVSIEVE_WINDOW, WINDOW), "window");
     return plan;
 }
 
-kvsieve_status observe_all_queries(kvsieve_plan *plan, int32_t method, int32_t layer, const sequence *s) {
-    kvsieve_tensor queries;
-    kvsieve_status status;
-    if (method != KVSIEVE_H2O) return observe(plan, layer, s);
-    queries = tensor_new(QUERY_HEADS, s->tokens, DIM, KVSIEVE_F32);
-    fill_rows(&queries, 0, (uint64_t)layer + 900);
-    status = kvsieve_plan_observe(plan, layer, &queries, &s->keys[layer], NULL);
-    free(queries.data);
-    return status;
+enum reading step_reads(int32_t method, int by_logits, char which) {
+    /* Logits take the place of queries and keys, and of keys whose shape alone counts. */
+    if (which != 'v' && by_logits != (which == 'z')) return UNREAD;
+    return reads(method, 0, which == 'z' ? 'k' : which);
+}
+
+int most_tokens(int32_t method) {
+    static int known[MOST_METHODS];
+    int *most = &known[method_index(method)];
+    if (*most == 0) {
+        decoder *d = decoder_new(method, 0);
+        int32_t evict[HEADS * MOST];
+        step_call call;
+        for (*most = MOST; *most > 1; --*most) {
+            call = decoder_call(d, *most, evict);
+            if (make_call(d, &call) == KVSIEVE_OK) break;
+        }
+        decoder_free(d);
+    }
+    return *most;
+}
+
+int round_tokens(int32_t method, int round) {
+    static const int tokens[ROUNDS] = { 1, 3, 1, 2 };
+    return tokens[round] < most_tokens(method) ? tokens[round] : most_tokens(method);
+}
+
+int round_rejected(int32_t method, int round) {
+    static const int rejected[ROUNDS] = { 0, 2, 0, 0 };
+    return rejected[round] < round_tokens(method, round) ? rejected[round] : round_tokens(method, round);
 }
 
 decoder *decoder_new(int32_t method, int by_logits) { return decoder_on(1, method, by_logits); }
@@ -65,7 +76,7 @@ decoder *decoder_on(int threads, int32_t method, int by_logits) {
     must(kvsieve_plan_set(d->plan, KVSIEVE_THREADS, threads), "threads");
     d->queries = tensor_new(QUERY_HEADS, MOST, DIM, KVSIEVE_F32);
     d->logits = tensor_new(QUERY_HEADS, MOST, SLOTS + MOST, KVSIEVE_F32);
-    for (int32_t layer = 0; layer < LAYERS; ++layer) must(observe_all_queries(d->plan, method, layer, s), "observe");
+    for (int32_t layer = 0; layer < LAYERS; ++layer) must(observe(d->plan, layer, s), "observe");
     must(kvsieve_plan_finish(d->plan), "finish");
     for (int32_t layer = 0; layer < LAYERS; ++layer) {
         d->keys[layer] = tensor_new(HEADS, SLOTS + MOST, DIM, KVSIEVE_F32);
@@ -153,7 +164,7 @@ kvsieve_status make_call(const decoder *d, const step_call *call) {
 
 /* Rejected tokens are taken back, the others move. */
 static void end_round(decoder *d) {
-    const int tokens = round_tokens[d->round], stay = tokens - round_rejected[d->round];
+    const int tokens = round_tokens(d->method, d->round), stay = tokens - round_rejected(d->method, d->round);
     must(kvsieve_plan_trim(d->plan, tokens - stay), "trim");
     for (int32_t layer = 0; layer < LAYERS; ++layer)
         for (int head = 0; head < HEADS; ++head)
@@ -180,7 +191,7 @@ void decoder_until(decoder *d, int round, int32_t layer, step_maker make, const 
             end_round(d);
             continue;
         }
-        call = decoder_call(d, round_tokens[d->round], d->evict[d->layer]);
+        call = decoder_call(d, round_tokens(d->method, d->round), d->evict[d->layer]);
         must(make ? make(d, &call, context) : make_call(d, &call), "step");
         ++d->layer;
     }
@@ -201,14 +212,15 @@ uint64_t slots_hash(const kvsieve_plan *plan) {
 }
 
 uint64_t undisturbed(int32_t method, int by_logits) {
-    static uint64_t known[8][2];
-    if (known[method][by_logits] == 0) {
+    static uint64_t known[MOST_METHODS][2];
+    uint64_t *trace = &known[method_index(method)][by_logits];
+    if (*trace == 0) {
         decoder *d = decoder_new(method, by_logits);
         decoder_until(d, ROUNDS, 0, NULL, NULL);
-        known[method][by_logits] = d->trace;
+        *trace = d->trace;
         decoder_free(d);
     }
-    return known[method][by_logits];
+    return *trace;
 }
 
 void refused_at(struct moment when, int32_t method, int by_logits, step_maker wrong, const void *context, kvsieve_status status,
@@ -218,22 +230,22 @@ void refused_at(struct moment when, int32_t method, int by_logits, step_maker wr
     step_call call;
     uint64_t slots;
     decoder_until(d, when.round, when.layer, NULL, NULL);
-    call = decoder_call(d, round_tokens[when.round], evict);
+    call = decoder_call(d, round_tokens(method, when.round), evict);
     memcpy(before, evict, sizeof evict);
     slots = slots_hash(d->plan);
     if (EXPECT_STATUS(wrong(d, &call, context), status))
         EXPECT(error_names(words), "looked for \"%s\" in \"%s\"", words, kvsieve_last_error());
     EXPECT(memcmp(evict, before, sizeof evict) == 0, "evict was written");
     EXPECT(slots_hash(d->plan) == slots, "the slots are others");
-    decoder_call(d, round_tokens[when.round], evict); /* rows as they were */
+    decoder_call(d, round_tokens(method, when.round), evict); /* rows as they were */
     decoder_until(d, ROUNDS, 0, NULL, NULL);
-    EXPECT(d->trace == undisturbed(method, by_logits), "%s goes on otherwise", decoder_name(method));
+    EXPECT(d->trace == undisturbed(method, by_logits), "%s goes on otherwise", method_name(method));
     decoder_free(d);
 }
 
 void changes_nothing(int32_t method, int by_logits, step_maker make, const void *context) {
     decoder *d = decoder_new(method, by_logits);
     decoder_until(d, ROUNDS, 0, make, context);
-    EXPECT(d->trace == undisturbed(method, by_logits), "%s decided otherwise", decoder_name(method));
+    EXPECT(d->trace == undisturbed(method, by_logits), "%s decided otherwise", method_name(method));
     decoder_free(d);
 }

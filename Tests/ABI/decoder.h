@@ -1,19 +1,20 @@
 /* A sequence that is decoded over a cache as an engine keeps it: rounds of 1, 3 (2 of them taken back), 1 and 2 tokens
- * after the prompt of fixture.h. All that the plan says on the way is one number, `trace`; so a plan that was disturbed can be
- * compared with one that was not.
- * C 32 slots; the last 8 (ahakv) or 16 (h2o) tokens never leave. */
+ * after the prompt of fixture.h, of fewer where a method does not take as many at once. All that the plan says on the way is one
+ * number, `trace`; so a plan that was disturbed can be compared with one that was not.
+ * C 32 slots. A step takes at most as many tokens as never leave: fewer than there are slots. */
 #ifndef DECODER_H
 #define DECODER_H
 
 #include "fixture.h"
 
-enum { SLOTS = 32, MOST = 17, ROUNDS = 4, DECODERS = 2 };
+enum { SLOTS = BUDGET, MOST = SLOTS + 1, ROUNDS = 4 };
 /* Tokens of a round, and how many of them are taken back at its end. */
-extern const int round_tokens[ROUNDS], round_rejected[ROUNDS];
-extern const int32_t decoders[DECODERS];
-const char *decoder_name(int32_t method);
-/* The most tokens of a step. */
-int recent_of(int32_t method);
+int round_tokens(int32_t method, int round);
+int round_rejected(int32_t method, int round);
+/* The most tokens of a step; MOST is one too many for every method. */
+int most_tokens(int32_t method);
+/* What a step looks at: 'q', 'k' or 'v', or with `by_logits` 'z' (logits) or 'v'. */
+enum reading step_reads(int32_t method, int by_logits, char which);
 
 typedef struct decoder {
     int32_t method;
@@ -37,7 +38,6 @@ typedef struct step_call {
 
 /* A plan with DECODING 1, and one that is finished, its kept rows gathered. */
 kvsieve_plan *decoding_plan(int32_t method);
-kvsieve_status observe_all_queries(kvsieve_plan *plan, int32_t method, int32_t layer, const sequence *s);
 decoder *decoder_new(int32_t method, int by_logits);
 decoder *decoder_on(int threads, int32_t method, int by_logits);
 void decoder_free(decoder *d);
@@ -64,8 +64,6 @@ void refused_at(struct moment when, int32_t method, int by_logits, step_maker wr
 /* Every call of a sequence is made by `make`, and nothing comes out otherwise. */
 void changes_nothing(int32_t method, int by_logits, step_maker make, const void *context);
 
-#define EVERY_WAY(method, by_logits)                  \
-    for (int way_ = 0; way_ < 2 * DECODERS; ++way_)   \
-        for (int32_t method = decoders[way_ / 2], by_logits = way_ % 2, once_ = 1; once_; once_ = 0)
+#define EVERY_WAY(method, by_logits) EVERY_DECODER(method) for (int by_logits = 0; by_logits < 2; ++by_logits)
 
 #endif

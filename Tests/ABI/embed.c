@@ -111,7 +111,7 @@ static void python_and_host(int32_t method) {
     }
     error = PyDict_GetItemString(names, "error");
     EXPECT(error && strstr("KVSIEVE_ERR_STATE", PyUnicode_AsUTF8(error)) != NULL, "%s", error ? PyUnicode_AsUTF8(error) : "?");
-    EXPECT_STATUS(kvsieve_plan_set(hosts_plan, KVSIEVE_WINDOW, 1), KVSIEVE_ERR_STATE);
+    EXPECT_STATUS(kvsieve_plan_set(hosts_plan, KVSIEVE_THREADS, 1), KVSIEVE_ERR_STATE);
     kvsieve_plan_destroy(hosts_plan);
     Py_DECREF(names);
 }
@@ -129,9 +129,9 @@ int main(int count, char **arguments) {
         return 2;
     }
     s = sequence_new(TOKENS, KVSIEVE_F32, 1);
-    for (int m = 0; m < METHODS; ++m) {
-        harness_case("Python inside of a C host: %s", method_name(methods[m]));
-        python_and_host(methods[m]);
+    EVERY_METHOD(method) {
+        harness_case("Python inside of a C host: %s", method_name(method));
+        python_and_host(method);
     }
     harness_case("Ctrl-C still raises KeyboardInterrupt");
     EXPECT(PyRun_SimpleString("import signal\nassert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"

@@ -8,13 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const int32_t methods[METHODS] = { KVSIEVE_AHAKV, KVSIEVE_TASKKV, KVSIEVE_WINDOWKV, KVSIEVE_DYNAMICKV };
-
-const char *method_name(int32_t method) {
-    static const char *const names[] = { "", "ahakv", "taskkv", "windowkv", "dynamickv" };
-    return method > 0 && method <= METHODS ? names[method] : "no method";
-}
-
 kvsieve_model small_model(void) {
     kvsieve_model model = { LAYERS, QUERY_HEADS, HEADS, DIM, 0, { 0 } };
     return model;
@@ -102,11 +95,10 @@ static void fill(const kvsieve_tensor *t, uint64_t *seed) {
 sequence *sequence_new(int32_t tokens, int32_t dtype, uint64_t seed) {
     sequence *s = take(sizeof *s);
     s->tokens = tokens;
-    s->window = WINDOW;
     s->dtype = dtype;
     seed = seed * 2654435761u + 88172645463325252u;
     for (int layer = 0; layer < LAYERS; ++layer) {
-        s->queries[layer] = tensor_new(QUERY_HEADS, tokens < WINDOW ? tokens : WINDOW, DIM, dtype);
+        s->queries[layer] = tensor_new(QUERY_HEADS, tokens, DIM, dtype);
         s->keys[layer] = tensor_new(HEADS, tokens, DIM, dtype);
         s->values[layer] = tensor_new(HEADS, tokens, DIM, dtype);
         fill(&s->queries[layer], &seed);
@@ -151,22 +143,37 @@ static void must(kvsieve_status status, const char *what) {
     exit(2);
 }
 
-kvsieve_plan *plan_new(int32_t method) {
-    static const struct { int32_t method, parameter; double value; } settings[] = {
-        { KVSIEVE_AHAKV, KVSIEVE_BUDGET, 32 },      { KVSIEVE_TASKKV, KVSIEVE_RATIO, 0.7 },
-        { KVSIEVE_TASKKV, KVSIEVE_TASKKV_SINKS, 4 }, { KVSIEVE_TASKKV, KVSIEVE_TASKKV_RECENT, 16 },
-        { KVSIEVE_TASKKV, KVSIEVE_TASKKV_TOKENS, 8 }, { KVSIEVE_WINDOWKV, KVSIEVE_BUDGET, 32 },
-        { KVSIEVE_WINDOWKV, KVSIEVE_WINDOWKV_SIZE, 4 }, { KVSIEVE_WINDOWKV, KVSIEVE_WINDOWKV_SHARED, 2 },
-        { KVSIEVE_DYNAMICKV, KVSIEVE_BUDGET, 32 },  { KVSIEVE_DYNAMICKV, KVSIEVE_DYNAMICKV_EVERY, 2 },
-        { KVSIEVE_DYNAMICKV, KVSIEVE_DYNAMICKV_CAP, 1.5 },
-    };
-    kvsieve_model model = small_model();
+kvsieve_plan *plan_for(int32_t method, kvsieve_model model, int32_t budget) {
     kvsieve_plan *plan = NULL;
     must(kvsieve_plan_create(method, &model, &plan), "create");
-    must(kvsieve_plan_set(plan, KVSIEVE_WINDOW, WINDOW), "window");
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; ++i)
-        if (settings[i].method == method) must(kvsieve_plan_set(plan, settings[i].parameter, settings[i].value), "set");
+    must(settle(plan, method, budget), method_name(method));
     return plan;
+}
+
+kvsieve_plan *plan_new(int32_t method) { return plan_for(method, small_model(), BUDGET); }
+
+enum reading reading_of(int32_t needs, char which) {
+    if (which == 'q') return needs & KVSIEVE_NEEDS_QUERIES ? READ : UNREAD;
+    if (which == 'v') return needs & KVSIEVE_NEEDS_VALUES ? READ : UNREAD;
+    return needs & KVSIEVE_NEEDS_KEYS ? READ : needs & KVSIEVE_NEEDS_LENGTH ? SHAPE_ONLY : UNREAD;
+}
+
+static int32_t needs_of(int32_t method, int32_t layer) {
+    kvsieve_plan *plan = plan_new(method);
+    int32_t needs = 0;
+    must(kvsieve_plan_needs(plan, layer, &needs), "needs");
+    kvsieve_plan_destroy(plan);
+    return needs;
+}
+
+enum reading reads(int32_t method, int32_t layer, char which) { return reading_of(needs_of(method, layer), which); }
+
+int64_t fewest_queries(int32_t method, int64_t tokens) {
+    const int32_t needs = needs_of(method, 0);
+    if (!(needs & KVSIEVE_NEEDS_QUERIES)) return 0;
+    if (needs & KVSIEVE_NEEDS_ALL_QUERIES) return tokens;
+    if (!method_has(method, KVSIEVE_WINDOW)) return 1;
+    return tokens < WINDOW ? tokens : WINDOW;
 }
 
 kvsieve_kept kept_of(const kvsieve_plan *plan, int32_t layer) {

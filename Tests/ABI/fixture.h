@@ -1,21 +1,20 @@
 /* A small sequence, plans for it with every method, and what a plan has decided as one number to compare.
- * L 4 layers, Hq 4 query heads, H 2 key/value heads, D 16, T 96 tokens, W 8 queries; all different, none special. */
+ * L 4 layers, Hq 4 query heads, H 2 key/value heads, D 16, T 96 tokens; all different, none special. All T tokens have a query
+ * row, whatever the method's window. */
 #ifndef FIXTURE_H
 #define FIXTURE_H
 
-#include <kvsieve.h>
+#include "registry.h"
+
 #include <stddef.h>
 
-enum { LAYERS = 4, QUERY_HEADS = 4, HEADS = 2, DIM = 16, TOKENS = 96, WINDOW = 8, METHODS = 4 };
+enum { LAYERS = 4, QUERY_HEADS = 4, HEADS = 2, DIM = 16, TOKENS = 96, BUDGET = TOKENS / 3 };
 
 typedef struct sequence {
-    int32_t tokens, window; /* queries have min(window, tokens) rows */
-    int32_t dtype;
+    int32_t tokens, dtype;
     kvsieve_tensor queries[LAYERS], keys[LAYERS], values[LAYERS];
 } sequence;
 
-extern const int32_t methods[METHODS];
-const char *method_name(int32_t method);
 kvsieve_model small_model(void);
 
 /* Head-major tensors of seeded numbers; f16 and bf16 have the values of the float ones, rounded. */
@@ -32,8 +31,18 @@ int64_t element_size(int32_t dtype);
 float element(const kvsieve_tensor *t, int64_t head, int64_t token, int32_t d);
 void element_set(const kvsieve_tensor *t, int64_t head, int64_t token, int32_t d, float value);
 
-/* A plan whose parameters make TOKENS tokens too many for it. NULL never: a failure ends the program. */
+/* A plan whose parameters make TOKENS tokens too many for it (contract.c checks that). NULL never: a failure ends the program. */
 kvsieve_plan *plan_new(int32_t method);
+/* Likewise for another model and budget. */
+kvsieve_plan *plan_for(int32_t method, kvsieve_model model, int32_t budget);
+
+/* What a plan of plan_new() looks at of 'q', 'k' or 'v' in a layer, by kvsieve_plan_needs(). */
+enum reading { UNREAD, SHAPE_ONLY, READ };
+enum reading reads(int32_t method, int32_t layer, char which);
+enum reading reading_of(int32_t needs, char which);
+/* The fewest query rows that it takes of so many tokens; those that it reads are the last of all. 0 if it reads none. */
+int64_t fewest_queries(int32_t method, int64_t tokens);
+
 kvsieve_kept kept_of(const kvsieve_plan *plan, int32_t layer);
 kvsieve_status observe(kvsieve_plan *plan, int32_t layer, const sequence *s);
 /* Layers from ... to - 1, which must succeed. */

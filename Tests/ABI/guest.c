@@ -40,8 +40,8 @@ static void closed(void) {
 static uint64_t use(int threads) {
     uint64_t hash = 1;
     sequence *s = sequence_new(700, KVSIEVE_F32, 1);
-    for (int m = 0; m < METHODS; ++m) {
-        kvsieve_plan *plan = plan_new(methods[m]);
+    EVERY_METHOD(method) {
+        kvsieve_plan *plan = plan_new(method);
         uint64_t decided;
         kvsieve_plan_set(plan, KVSIEVE_THREADS, threads);
         kvsieve_plan_set(plan, -1, 1);
@@ -226,17 +226,17 @@ static int after_fork(void) {
 }
 
 static void fork_after_use_works_in_the_child(void) {
-    for (int m = 0; m < METHODS; ++m) {
+    EVERY_METHOD(method) {
         char output[1024];
         int result;
         if (!opened()) return;
         parents_sequence = sequence_new(5000, KVSIEVE_F32, 1);
-        parents_hash = reference_hash(methods[m], parents_sequence);
-        parents_plan = plan_new(methods[m]);
+        parents_hash = reference_hash(method, parents_sequence);
+        parents_plan = plan_new(method);
         kvsieve_plan_set(parents_plan, KVSIEVE_THREADS, 4);
         observe_range(parents_plan, 0, 2, parents_sequence);
         result = in_child(after_fork, output, sizeof output);
-        EXPECT(result == 0, "%s: %d %s", method_name(methods[m]), result, output);
+        EXPECT(result == 0, "%s: %d %s", method_name(method), result, output);
         observe_range(parents_plan, 2, LAYERS, parents_sequence); /* and the parent goes on */
         EXPECT_OK(kvsieve_plan_finish(parents_plan));
         EXPECT(plan_hash(parents_plan, parents_sequence, 1) == parents_hash, "the parent's plan decided otherwise");

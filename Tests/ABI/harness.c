@@ -93,6 +93,8 @@ void *take(size_t bytes) {
 
 int slow(void) { return getenv("KVSIEVE_TEST_SLOW") != NULL; }
 
+int left_out(int number) { return slow() && number % 4 != 0; }
+
 int in_child(int (*function)(void), char *output, size_t size) {
     int ends[2], status = 0;
     size_t length = 0;

@@ -9,12 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Does this way look at the tensor? */
-static int reads(int32_t method, int by_logits, char which) {
-    if (which == 'v') return method == KVSIEVE_AHAKV;
-    return by_logits == (which == 'z');
-}
-
 static const char *name_of(char which) {
     return which == 'q' ? "queries" : which == 'k' ? "keys" : which == 'v' ? "values" : "logits";
 }
@@ -56,17 +50,17 @@ static void pointers(void) {
         EXPECT(error_names("plan"), "%s", kvsieve_last_error());
     EXPECT(memcmp(&slots, &before, sizeof slots) == 0, "slots were written");
     EVERY_WAY(method, by_logits) {
-        harness_case("%s: as it should be, logits %d", decoder_name(method), by_logits);
+        harness_case("%s: as it should be, logits %d", method_name(method), by_logits);
         changes_nothing(method, by_logits, step_as_it_is, NULL);
         for (const char *which = "peqkvzQKVZ"; *which; ++which) {
             const char letter = (char)(*which < 'a' ? *which - 'A' + 'a' : *which);
             const char *word = letter == 'p' ? "plan" : letter == 'e' ? "evict" : name_of(letter);
-            if (letter != 'p' && letter != 'e' && !reads(method, by_logits, letter)) continue;
-            harness_case("%s: step without '%c', logits %d", decoder_name(method), *which, by_logits);
+            if (letter != 'p' && letter != 'e' && step_reads(method, by_logits, letter) < (letter == *which ? SHAPE_ONLY : READ)) continue;
+            harness_case("%s: step without '%c', logits %d", method_name(method), *which, by_logits);
             refused_at(first, method, by_logits, step_missing, which, KVSIEVE_ERR_NULL, word);
             refused_at(amid, method, by_logits, step_missing, which, KVSIEVE_ERR_NULL, word);
         }
-        harness_case("%s: slots into NULL, logits %d", decoder_name(method), by_logits);
+        harness_case("%s: slots into NULL, logits %d", method_name(method), by_logits);
         refused_at(amid, method, by_logits, slots_missing, NULL, KVSIEVE_ERR_NULL, "slots");
     }
     harness_case("");
@@ -104,6 +98,13 @@ static kvsieve_status step_broken(decoder *d, step_call *call, const void *conte
     return make_call(d, call);
 }
 
+/* Of a tensor whose shape alone counts, the numbers of heads and rows are seen. A dimension of size 1 has no stride. */
+static int seen(int32_t method, int by_logits, char which, enum field field) {
+    const enum reading reading = step_reads(method, by_logits, which);
+    if (field == TOKEN_STRIDE && strchr("qz", which) && round_tokens(method, amid.round) == 1) return 0;
+    return reading == READ || (reading == SHAPE_ONLY && field != DIM_IS && field <= DIM_MORE);
+}
+
 static void tensors_that_cannot_be(void) {
     const int64_t row = DIM * 4;
     const struct fault faults[] = {
@@ -133,11 +134,12 @@ static void tensors_that_cannot_be(void) {
             for (const char *which = fault->which; *which; ++which) {
                 const struct broken broken = { *which, fault };
                 char words[64];
-                if (!reads(method, by_logits, *which)) continue;
+                if (left_out((int)i + method_index(method) + by_logits)) continue;
+                if (!seen(method, by_logits, *which, fault->field)) continue;
                 snprintf(words, sizeof words, "%s|%s|%s", name_of(*which), field_names[fault->field], fault->word);
-                harness_case("%s: '%c' with %s %lld, logits %d", decoder_name(method), *which, field_names[fault->field],
+                if (step_reads(method, by_logits, *which) == SHAPE_ONLY) words[0] = 0; /* the shape says m as well: another m */
+                harness_case("%s: '%c' with %s %lld, logits %d", method_name(method), *which, field_names[fault->field],
                              (long long)fault->value, by_logits);
-                /* A dimension of size 1 has no stride: a round of 3 tokens. */
                 refused_at(amid, method, by_logits, step_broken, &broken, fault->status, words);
                 if (fault->field != TOKEN_STRIDE && !slow())
                     refused_at(last, method, by_logits, step_broken, &broken, fault->status, words);
@@ -150,6 +152,12 @@ static void tensors_that_cannot_be(void) {
 
 /* `token`: a row of the tensor; negative: from its end. `d`: an element; for logits a row of the keys, likewise. */
 struct poison { char which; int32_t head, token, d; float value; };
+
+/* A round of 3 tokens is shorter where the method does not take as many. */
+static int has_row(int32_t method, const struct poison *p) {
+    const int tokens = round_tokens(method, amid.round);
+    return p->which == 'k' || (p->token < tokens && p->token >= -tokens && (p->which != 'z' || p->d < SLOTS + tokens));
+}
 
 /* Makes the call with one poisoned element, mended afterwards. */
 static kvsieve_status step_poisoned(decoder *d, step_call *call, const void *context) {
@@ -190,38 +198,45 @@ static void numbers_that_are_none(void) {
         for (size_t i = 0; i < sizeof read / sizeof *read * 3; ++i) {
             struct poison p = read[i / 3];
             p.value = poisons[i % 3];
-            if (!reads(method, by_logits, p.which)) continue;
-            harness_case("%s: %g in '%c' %d %d %d, logits %d", decoder_name(method), (double)p.value, p.which, (int)p.head,
+            if (step_reads(method, by_logits, p.which) != READ || !has_row(method, &p)) continue;
+            harness_case("%s: %g in '%c' %d %d %d, logits %d", method_name(method), (double)p.value, p.which, (int)p.head,
                          (int)p.token, (int)p.d, by_logits);
             refused_at(amid, method, by_logits, step_poisoned, &p, KVSIEVE_ERR_NONFINITE,
                        p.which == 'v' ? "values|layer 2" : by_logits ? "logits|layer 2" : "layer 2");
         }
-        harness_case("%s: numbers that overflow, logits %d", decoder_name(method), by_logits);
-        if (reads(method, by_logits, 'v')) refused_at(amid, method, by_logits, step_poisoned, &norm, KVSIEVE_ERR_NONFINITE, "values");
-        if (!by_logits) refused_at(amid, method, by_logits, step_overflowing, NULL, KVSIEVE_ERR_NONFINITE, "layer 2");
+        harness_case("%s: numbers that overflow, logits %d", method_name(method), by_logits);
+        if (method == KVSIEVE_AHAKV) refused_at(amid, method, by_logits, step_poisoned, &norm, KVSIEVE_ERR_NONFINITE, "values");
+        if (step_reads(method, by_logits, 'k') == READ && step_reads(method, by_logits, 'q') == READ)
+            refused_at(amid, method, by_logits, step_overflowing, NULL, KVSIEVE_ERR_NONFINITE, "layer 2");
     }
     harness_case("");
 }
 
 /* Old values, those that the method does not read, and logits of later tokens. */
 static void nothing_is_wrong_where_nothing_is_read(void) {
-    static const struct poison logits = { 'z', 1, 0, -1, NAN }, old = { 'v', 1, 31, 2, INFINITY }, new = { 'v', 0, -1, 2, NAN };
+    static const struct poison logits = { 'z', 1, 0, -1, NAN }, old = { 'v', 1, 31, 2, INFINITY };
     EVERY_WAY(method, by_logits) {
         decoder *d;
-        harness_case("%s: values that are not read, logits %d", decoder_name(method), by_logits);
+        harness_case("%s: values of old tokens, logits %d", method_name(method), by_logits);
         changes_nothing(method, by_logits, step_poisoned, &old);
-        if (method == KVSIEVE_H2O) {
+        for (const char *which = by_logits ? "vz" : "qkv"; *which; ++which) {
+            const struct poison new = { *which, 0, -1, 2, NAN };
+            const char data[] = { (char)(*which - 'a' + 'A') };
+            const enum reading reading = step_reads(method, by_logits, *which);
+            if (reading == READ) continue;
+            harness_case("%s: '%c' that is not read, logits %d", method_name(method), *which, by_logits);
             changes_nothing(method, by_logits, step_poisoned, &new);
-            changes_nothing(method, by_logits, step_missing, "v");
-            changes_nothing(method, by_logits, step_missing, "V");
+            changes_nothing(method, by_logits, step_missing, data);
+            if (reading == UNREAD) changes_nothing(method, by_logits, step_missing, which);
         }
-        if (!by_logits) continue;
-        harness_case("%s: logits behind a token's own row", decoder_name(method));
+        if (!by_logits || step_reads(method, by_logits, 'z') != READ) continue;
+        if (round_tokens(method, 1) == 1) continue; /* there is no later token */
+        harness_case("%s: logits behind a token's own row", method_name(method));
         d = decoder_new(method, by_logits);
         decoder_until(d, 1, 0, NULL, NULL);
         decoder_until(d, 1, LAYERS, step_poisoned, &logits); /* a round of 3 tokens */
         decoder_until(d, ROUNDS, 0, NULL, NULL);
-        EXPECT(d->trace == undisturbed(method, by_logits), "%s decided otherwise", decoder_name(method));
+        EXPECT(d->trace == undisturbed(method, by_logits), "%s decided otherwise", method_name(method));
         decoder_free(d);
     }
     harness_case("");
@@ -244,10 +259,10 @@ static kvsieve_status step_tokens(decoder *d, step_call *call, const void *conte
 
 static void layers_and_counts(void) {
     static const int32_t outside[] = { -1, LAYERS, INT32_MAX, INT32_MIN };
-    static const int two = 2, four = 4;
     EVERY_WAY(method, by_logits) {
-        const int too_many = recent_of(method) + 1;
-        harness_case("%s: layers out of range and out of turn, logits %d", decoder_name(method), by_logits);
+        const int too_many = most_tokens(method) + 1, m = round_tokens(method, amid.round), fewer = m - 1, more = m + 1;
+        char words[64];
+        harness_case("%s: layers out of range and out of turn, logits %d", method_name(method), by_logits);
         for (int i = 0; i < 4; ++i)
             refused_at(amid, method, by_logits, step_layer, &outside[i], KVSIEVE_ERR_SHAPE, "layer");
         for (int32_t layer = 0; layer < LAYERS; ++layer) {
@@ -256,11 +271,14 @@ static void layers_and_counts(void) {
             if (layer != last.layer) refused_at(last, method, by_logits, step_layer, &layer, KVSIEVE_ERR_STATE, "layer 3");
             if (layer != 0) refused_at(before_trim, method, by_logits, step_layer, &layer, KVSIEVE_ERR_STATE, "layer 0");
         }
-        harness_case("%s: another m than the layers before, logits %d", decoder_name(method), by_logits);
-        refused_at(amid, method, by_logits, step_tokens, &two, KVSIEVE_ERR_SHAPE, "layer 2|2|3");
-        refused_at(amid, method, by_logits, step_tokens, &four, KVSIEVE_ERR_SHAPE, "layer 2|4|3");
-        harness_case("%s: m beyond the recent tokens, logits %d", decoder_name(method), by_logits);
-        refused_at(first, method, by_logits, step_tokens, &too_many, KVSIEVE_ERR_SHAPE, "recent");
+        harness_case("%s: another m than the layers before, logits %d", method_name(method), by_logits);
+        snprintf(words, sizeof words, "layer 2|%d|%d", fewer, m);
+        if (fewer > 0) refused_at(amid, method, by_logits, step_tokens, &fewer, KVSIEVE_ERR_SHAPE, words);
+        snprintf(words, sizeof words, "layer 2|%d|%d", more, m);
+        if (more < too_many) refused_at(amid, method, by_logits, step_tokens, &more, KVSIEVE_ERR_SHAPE, words);
+        harness_case("%s: m beyond the recent tokens, logits %d", method_name(method), by_logits);
+        if (EXPECT(too_many <= MOST, "%s takes %d tokens, more than there are slots", method_name(method), too_many - 1))
+            refused_at(first, method, by_logits, step_tokens, &too_many, KVSIEVE_ERR_SHAPE, "recent");
     }
     harness_case("");
 }

@@ -15,12 +15,11 @@ enum { NEW = 12, STRANGER = 77 };
 static sequence *continued(const kvsieve_plan *plan, const sequence *s) {
     sequence *c = take(sizeof *c), *fresh = sequence_new(NEW, KVSIEVE_F32, STRANGER);
     memset(c, 0, sizeof *c);
-    c->window = WINDOW;
     for (int32_t layer = 0; layer < LAYERS; ++layer) {
         kvsieve_kept kept = kept_of(plan, layer);
         const int64_t row = DIM * 4;
-        c->queries[layer] = tensor_new(QUERY_HEADS, WINDOW, DIM, KVSIEVE_F32);
-        memcpy(c->queries[layer].data, fresh->queries[layer].data, (size_t)(QUERY_HEADS * WINDOW * row));
+        c->queries[layer] = tensor_new(QUERY_HEADS, NEW, DIM, KVSIEVE_F32);
+        memcpy(c->queries[layer].data, fresh->queries[layer].data, (size_t)(QUERY_HEADS * NEW * row));
         for (int i = 0; i < 2; ++i) {
             const kvsieve_tensor *old = i ? &s->values[layer] : &s->keys[layer], *new = i ? &fresh->values[layer] : &fresh->keys[layer];
             kvsieve_tensor *to = i ? &c->values[layer] : &c->keys[layer];
@@ -71,15 +70,16 @@ static uint64_t round_hash(kvsieve_plan *plan, const sequence *s) {
 
 /* Of a plan that nobody disturbed; computed once. */
 static uint64_t undisturbed_round(int32_t method) {
-    static uint64_t known[METHODS + 1];
-    if (known[method] == 0) {
+    static uint64_t known[MOST_METHODS];
+    uint64_t *hash = &known[method_index(method)];
+    if (*hash == 0) {
         sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
         kvsieve_plan *plan = prompted(method, s);
-        known[method] = round_hash(plan, s);
+        *hash = round_hash(plan, s);
         kvsieve_plan_destroy(plan);
         sequence_free(s);
     }
-    return known[method];
+    return *hash;
 }
 
 /* `wrong` is called when the plan was extended and so many layers observed again; FINISHED: before extend. */
@@ -116,19 +116,19 @@ static kvsieve_status extend(kvsieve_plan *plan, sequence *s, const void *contex
 
 static void extend_by_counts_that_cannot_be(void) {
     static const int64_t one = 1;
-    for (int m = 0; m < METHODS; ++m) {
-        harness_case("%s: tokens out of bounds", method_name(methods[m]));
+    EVERY_METHOD(method) {
+        harness_case("%s: tokens out of bounds", method_name(method));
         for (size_t i = 0; i < sizeof counts / sizeof *counts; ++i) {
             char words[48];
             snprintf(words, sizeof words, "tokens|%lld", (long long)counts[i]);
-            refused_amid(methods[m], FINISHED, extend, &counts[i], KVSIEVE_ERR_SHAPE, words);
+            refused_amid(method, FINISHED, extend, &counts[i], KVSIEVE_ERR_SHAPE, words);
         }
-        harness_case("%s: extend before finish", method_name(methods[m]));
+        harness_case("%s: extend before finish", method_name(method));
         for (int stage = BEFORE; stage <= AFTER_ALL; ++stage) {
-            expect_refused(methods[m], stage, extend, &one, KVSIEVE_ERR_STATE, "extend|finish");
-            expect_refused(methods[m], stage, extend, &counts[3], KVSIEVE_ERR_STATE, "finish");
-            refused_amid(methods[m], stage, extend, &one, KVSIEVE_ERR_STATE, "finish");
-            refused_amid(methods[m], stage, extend, &counts[0], KVSIEVE_ERR_STATE, "finish");
+            expect_refused(method, stage, extend, &one, KVSIEVE_ERR_STATE, "extend|finish");
+            expect_refused(method, stage, extend, &counts[3], KVSIEVE_ERR_STATE, "finish");
+            refused_amid(method, stage, extend, &one, KVSIEVE_ERR_STATE, "finish");
+            refused_amid(method, stage, extend, &counts[0], KVSIEVE_ERR_STATE, "finish");
         }
     }
     harness_case("");
@@ -141,11 +141,11 @@ static kvsieve_status extend_a_decoder(decoder *d, step_call *call, const void *
 
 static void extend_a_plan_that_decodes(void) {
     static const int64_t few[] = { 1, 0, INT64_MAX };
-    for (int i = 0; i < DECODERS; ++i) {
-        harness_case("%s: decodes", decoder_name(decoders[i]));
+    EVERY_DECODER(method) {
+        harness_case("%s: decodes", method_name(method));
         for (int k = 0; k < 3; ++k) {
-            refused_at(first, decoders[i], 0, extend_a_decoder, &few[k], KVSIEVE_ERR_STATE, "decodes|step");
-            refused_at(amid, decoders[i], 0, extend_a_decoder, &few[k], KVSIEVE_ERR_STATE, "decodes|step");
+            refused_at(first, method, 0, extend_a_decoder, &few[k], KVSIEVE_ERR_STATE, "decodes|step");
+            refused_at(amid, method, 0, extend_a_decoder, &few[k], KVSIEVE_ERR_STATE, "decodes|step");
         }
     }
     harness_case("");
@@ -185,20 +185,20 @@ static kvsieve_status observe_layer(kvsieve_plan *plan, sequence *s, const void 
 
 static void calls_between_extend_and_finish(void) {
     static const int32_t outside[] = { -1, LAYERS, INT32_MAX, INT32_MIN };
-    for (int m = 0; m < METHODS; ++m)
+    EVERY_METHOD(method)
         for (int stage = BEFORE; stage <= AFTER_ALL; stage += 1 + slow()) {
-            harness_case("%s: extended, %d layers observed again", method_name(methods[m]), stage);
-            refused_amid(methods[m], stage, set, NULL, KVSIEVE_ERR_STATE, "parameter");
-            if (stage < AFTER_ALL) refused_amid(methods[m], stage, finish, NULL, KVSIEVE_ERR_STATE, "layers");
+            harness_case("%s: extended, %d layers observed again", method_name(method), stage);
+            refused_amid(method, stage, set, NULL, KVSIEVE_ERR_STATE, "parameter");
+            if (stage < AFTER_ALL) refused_amid(method, stage, finish, NULL, KVSIEVE_ERR_STATE, "layers");
             for (int32_t layer = 0; layer < LAYERS; ++layer) {
-                refused_amid(methods[m], stage, gather, &layer, KVSIEVE_ERR_STATE, "gather|finish");
-                refused_amid(methods[m], stage, slots, &layer, KVSIEVE_ERR_STATE, "finish");
-                if (layer >= stage) refused_amid(methods[m], stage, refused_kept, &layer, KVSIEVE_ERR_STATE, "layer");
-                if (layer != stage) refused_amid(methods[m], stage, observe_layer, &layer, KVSIEVE_ERR_STATE, "layer");
+                refused_amid(method, stage, gather, &layer, KVSIEVE_ERR_STATE, "gather|finish");
+                refused_amid(method, stage, slots, &layer, KVSIEVE_ERR_STATE, "finish");
+                if (layer >= stage) refused_amid(method, stage, refused_kept, &layer, KVSIEVE_ERR_STATE, "layer");
+                if (layer != stage) refused_amid(method, stage, observe_layer, &layer, KVSIEVE_ERR_STATE, "layer");
             }
             for (int i = 0; i < 4; ++i) {
-                refused_amid(methods[m], stage, observe_layer, &outside[i], KVSIEVE_ERR_SHAPE, "layer");
-                refused_amid(methods[m], stage, refused_kept, &outside[i], KVSIEVE_ERR_SHAPE, "layer");
+                refused_amid(method, stage, observe_layer, &outside[i], KVSIEVE_ERR_SHAPE, "layer");
+                refused_amid(method, stage, refused_kept, &outside[i], KVSIEVE_ERR_SHAPE, "layer");
             }
         }
     harness_case("");
@@ -214,40 +214,40 @@ static kvsieve_status observe_spoiled(kvsieve_plan *plan, sequence *s, const voi
     kvsieve_tensor t[3] = { s->queries[spoiled->layer], s->keys[spoiled->layer], s->values[spoiled->layer] };
     const kvsieve_tensor *p[3] = { &t[0], &t[1], &t[2] };
     const int i = spoiled->which == 'q' ? 0 : spoiled->which == 'k' ? 1 : 2;
-    const float before = element(&t[i], 0, 3, 5);
+    const int64_t row = i == 0 ? t[i].tokens - 1 : 3; /* the last query is read by all that read any */
+    const float before = element(&t[i], 0, row, 5);
     kvsieve_status status;
     t[i].heads += spoiled->heads, t[i].tokens += spoiled->tokens, t[i].dim += spoiled->dim;
     if (spoiled->tokens > 0) t[i].head_stride += spoiled->tokens * t[i].token_stride; /* refused unread */
     if (spoiled->null) p[i] = NULL;
-    if (spoiled->nan) element_set(&t[i], 0, 3, 5, NAN);
+    if (spoiled->nan) element_set(&t[i], 0, row, 5, NAN);
     status = kvsieve_plan_observe(plan, spoiled->layer, p[0], p[1], p[2]);
-    element_set(&t[i], 0, 3, 5, before);
+    element_set(&t[i], 0, row, 5, before);
     return status;
 }
 
 static void tensors_of_a_round(void) {
     static const char *const words[] = { "queries", "keys", "values" };
-    for (int m = 0; m < METHODS; ++m)
+    EVERY_METHOD(method)
         for (int32_t layer = 0; layer < LAYERS; layer += 1 + 2 * slow()) {
-            kvsieve_plan *plan = plan_new(methods[m]);
-            int32_t needs = 0;
-            kvsieve_plan_needs(plan, layer, &needs);
-            kvsieve_plan_destroy(plan);
-            harness_case("%s: tensors of layer %d", method_name(methods[m]), (int)layer);
+            harness_case("%s: tensors of layer %d", method_name(method), (int)layer);
             for (int i = 0; i < 3; ++i) {
                 const char which = "qkv"[i];
+                const enum reading reading = reads(method, layer, which);
+                const int64_t fewer = which == 'q' ? NEW - fewest_queries(method, NEW) + 1 : 1; /* than are taken */
                 const struct spoiled sizes[] = {
-                    { layer, which, 0, -1, 0, 0, 0 },  { layer, which, 0, 1, 0, 0, 0 }, { layer, which, 0, NEW, 0, 0, 0 },
+                    { layer, which, 0, -fewer, 0, 0, 0 }, { layer, which, 0, 1, 0, 0, 0 }, { layer, which, 0, NEW, 0, 0, 0 },
                     { layer, which, 0, TOKENS, 0, 0, 0 }, { layer, which, -1, 0, 0, 0, 0 },
                 };
                 const struct spoiled narrow = { layer, which, 0, 0, -1, 0, 0 }, nan = { layer, which, 0, 0, 0, 1, 0 };
                 const struct spoiled null = { layer, which, 0, 0, 0, 0, 1 };
-                if (!(needs >> i & 1)) continue;
+                if (reading == UNREAD) continue;
                 for (size_t k = 0; k < sizeof sizes / sizeof *sizes; ++k)
-                    refused_amid(methods[m], layer, observe_spoiled, &sizes[k], KVSIEVE_ERR_SHAPE, words[i]);
-                if (which != 'v') refused_amid(methods[m], layer, observe_spoiled, &narrow, KVSIEVE_ERR_SHAPE, words[i]);
-                refused_amid(methods[m], layer, observe_spoiled, &null, KVSIEVE_ERR_NULL, words[i]);
-                if (which != 'v') refused_amid(methods[m], layer, observe_spoiled, &nan, KVSIEVE_ERR_NONFINITE, words[i]);
+                    refused_amid(method, layer, observe_spoiled, &sizes[k], KVSIEVE_ERR_SHAPE, words[i]);
+                refused_amid(method, layer, observe_spoiled, &null, KVSIEVE_ERR_NULL, words[i]);
+                if (which == 'v' || reading != READ) continue;
+                refused_amid(method, layer, observe_spoiled, &narrow, KVSIEVE_ERR_SHAPE, words[i]);
+                refused_amid(method, layer, observe_spoiled, &nan, KVSIEVE_ERR_NONFINITE, words[i]);
             }
         }
     harness_case("");
@@ -256,22 +256,22 @@ static void tensors_of_a_round(void) {
 /* -- reset ----------------------------------------------------------------------------------------------------------------- */
 
 static void reset_in_a_round(void) {
-    for (int m = 0; m < METHODS; ++m)
+    EVERY_METHOD(method)
         for (int stage = BEFORE; stage <= FINISHED; ++stage) {
             sequence *other = sequence_new(TOKENS, KVSIEVE_F32, 2), *s = sequence_new(TOKENS, KVSIEVE_F32, 1), *c;
-            kvsieve_plan *plan = prompted(methods[m], other);
-            harness_case("%s: reset at %d of a round", method_name(methods[m]), stage);
+            kvsieve_plan *plan = prompted(method, other);
+            harness_case("%s: reset at %d of a round", method_name(method), stage);
             c = continued(plan, other);
             EXPECT_OK(kvsieve_plan_extend(plan, NEW));
             observe_range(plan, 0, stage < LAYERS ? stage : LAYERS, c);
             if (stage == FINISHED) EXPECT_OK(kvsieve_plan_finish(plan));
             EXPECT_OK(kvsieve_plan_reset(plan));
             EXPECT_STATUS(kvsieve_plan_extend(plan, 1), KVSIEVE_ERR_STATE);
-            EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_WINDOW, WINDOW));
+            EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_THREADS, 1));
             observe_range(plan, 0, LAYERS, s);
             EXPECT_OK(kvsieve_plan_finish(plan));
-            EXPECT(plan_hash(plan, s, 1) == reference_hash(methods[m], s), "%s remembers", method_name(methods[m]));
-            EXPECT(round_hash(plan, s) == undisturbed_round(methods[m]), "%s remembers", method_name(methods[m]));
+            EXPECT(plan_hash(plan, s, 1) == reference_hash(method, s), "%s remembers", method_name(method));
+            EXPECT(round_hash(plan, s) == undisturbed_round(method), "%s remembers", method_name(method));
             kvsieve_plan_destroy(plan);
             sequence_free(other), sequence_free(s), sequence_free(c);
         }

@@ -20,6 +20,8 @@ c_flags="-std=c99 -g -O1 -Wall -Wextra -Wpedantic -Werror -I$include -I$work"
 mkdir "$work/lib"
 ln -s "$library" "$work/lib/libkvsieve.so.0"
 ln -s libkvsieve.so.0 "$work/lib/libkvsieve.so"
+# What test programs share.
+shared="harness.c registry.c fixture.c"
 link="-L$work/lib -lkvsieve -Wl,-rpath,$work/lib -lm -lpthread -ldl"
 sed -nE 's/^size +(\S+) (\S+) (\S+)$/SIZE(\1, \2, \3)/p
     s/^field +([^.]+)\.(\S+) (\S+) (\S+)$/FIELD(\1, \2, \3, \4)/p
@@ -85,12 +87,12 @@ if wanted layout; then
         count "layout (C++, $compiler)" "$work/layout_cpp"
     done
 fi
-programs="versions contract contract_lengths misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
+programs="versions contract contract_lengths tiny misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
     misuse_decoding misuse_decoding_order misuse_extending misuse_memory threads"
 for name in $programs; do
     # Both compilers must accept it; the one that is run is gcc's.
     # shellcheck disable=SC2086
-    build clang $name harness.c fixture.c decoder.c -o "$work/$name" $link && build gcc $name harness.c fixture.c decoder.c -o "$work/$name" $link &&
+    build clang $name $shared decoder.c -o "$work/$name" $link && build gcc $name $shared decoder.c -o "$work/$name" $link &&
         count $name "$work/$name"
 done
 if wanted versions && wanted symbols || [ "$only" = "  " ]; then
@@ -101,12 +103,13 @@ fi
 for name in contract misuse_numbers misuse_decoding misuse_decoding_order misuse_extending misuse_memory threads; do
     if wanted $name; then count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"; fi
 done
-if build gcc guest forward.c harness.c fixture.c -o "$work/guest" -Wl,--export-dynamic-symbol=cblas_sgemm -lm -lpthread -ldl; then
+# shellcheck disable=SC2086
+if build gcc guest forward.c $shared -o "$work/guest" -Wl,--export-dynamic-symbol=cblas_sgemm -lm -lpthread -ldl; then
     count guest "$work/guest" "$library"
 fi
 for name in steady observe_steady; do
     # shellcheck disable=SC2086
-    if build gcc $name allocations.c harness.c fixture.c decoder.c -o "$work/$name" $link; then
+    if build gcc $name allocations.c $shared decoder.c -o "$work/$name" $link; then
         count $name "$work/$name"
         count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"
     fi
@@ -114,10 +117,10 @@ done
 if wanted embed; then
     # shellcheck disable=SC2046,SC2086
     c_flags="${c_flags/c99/gnu11} $(/usr/bin/python3-config --includes)" c_flags=${c_flags/-Wpedantic/}
-    build gcc embed harness.c fixture.c -o "$work/embed" $link $(/usr/bin/python3-config --embed --ldflags) &&
+    build gcc embed $shared -o "$work/embed" $link $(/usr/bin/python3-config --embed --ldflags) &&
         count embed env PYTHONPATH="$root/bindings/python/src" KVSIEVE_LIBRARY="$work/lib/libkvsieve.so.0" "$work/embed" "$VENV_PYTHON"
 fi
-for name in contract contract_lengths misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
+for name in contract contract_lengths tiny misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
     misuse_decoding misuse_decoding_order misuse_extending threads; do
     if wanted $name; then under_valgrind $name; fi
 done

@@ -88,12 +88,13 @@ static void expect_kept_of_old(const kvsieve_plan *plan, int32_t layer) {
 }
 
 static void kept_of_a_caller_without_rows(void) {
-    kvsieve_tensor queries = tensor_new(QUERY_HEADS, WINDOW, DIM, KVSIEVE_F32);
-    for (int m = 0; m < METHODS; ++m) {
-        kvsieve_plan *plan = plan_new(methods[m]);
+    kvsieve_tensor queries = tensor_new(QUERY_HEADS, TOKENS, DIM, KVSIEVE_F32);
+    EVERY_METHOD(method) {
+        kvsieve_plan *plan = plan_new(method);
         kvsieve_tensor keys = tensor_new(HEADS, TOKENS + 2 * WINDOW, DIM, KVSIEVE_F32);
         int64_t rows[LAYERS] = { TOKENS, TOKENS, TOKENS, TOKENS };
         for (int round = 0; round < 3; ++round) {
+            queries.tokens = round ? WINDOW : TOKENS;
             if (round) EXPECT_OK(kvsieve_plan_extend(plan, WINDOW));
             for (int32_t layer = 0; layer < LAYERS; ++layer) {
                 keys.tokens = rows[layer];

@@ -15,11 +15,10 @@ keys, values = random.standard_normal((2, LAYERS, KV_HEADS, TOKENS, DIM), np.flo
 queries = random.standard_normal((LAYERS, QUERY_HEADS, TOKENS, DIM), np.float32)
 
 with kvsieve.Plan(method, model) as plan:
-    if any(parameter.name == "budget" for parameter in plan.method.parameters):
+    if plan["budget"]:  # else the method goes by a share of the tokens
         plan["budget"] = 128
     for layer in range(LAYERS):  # during prefill, in order
-        rows = TOKENS if "all_queries" in plan.needs(layer) else plan["window"]
-        plan.observe(layer, queries[layer][:, -rows:], keys[layer], values[layer])
+        plan.observe(layer, queries[layer], keys[layer], values[layer])
     plan.finish()
 
     print(kvsieve.build_info())

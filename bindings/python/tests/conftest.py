@@ -20,16 +20,18 @@ INCLUDE = Path(os.environ.get("KVSIEVE_INCLUDE", ROOT / "include"))
 os.environ.setdefault("KVSIEVE_LIBRARY", str(ROOT / ".build/release/libkvsieve.so"))
 LIBRARY = Path(os.environ["KVSIEVE_LIBRARY"])
 
+from registry import settings
+
 import kvsieve
 
 LAYERS, QUERY_HEADS, KV_HEADS, TOKENS, DIM, WINDOW = 4, 4, 2, 200, 16, 8
 MODEL = kvsieve.Model(LAYERS, QUERY_HEADS, KV_HEADS, DIM)
-SMALL = {"budget": 64, "ratio": 0.5, "window": WINDOW, "sinks": 4, "recent": 16, "tokens": 32, "size": 8, "shared": 2}
-"""Parameters that make every method drop something of TOKENS tokens; a method takes those that it has."""
+SMALL = {"window": WINDOW, "sinks": 4, "recent": 16, "tokens": 32, "size": 8, "shared": 2}
 
 
 def parameters(method: kvsieve.MethodInfo) -> dict[str, float]:
-    return {info.name: SMALL[info.name] for info in method.parameters if info.name in SMALL}
+    """Parameters that make every method drop something of TOKENS tokens (test_parity.py checks that)."""
+    return settings(method, budget=64, ratio=0.5, **SMALL)
 
 
 def noise(stream: int, *shape: int) -> np.ndarray:
@@ -44,19 +46,12 @@ def noise(stream: int, *shape: int) -> np.ndarray:
 
 
 class Cache:
-    """Queries, keys and values of every layer, (L, heads, tokens, D) float32."""
+    """Queries, keys and values of every layer, (L, heads, tokens, D) float32: of all tokens, whatever a method reads."""
 
-    def __init__(self, tokens: int = TOKENS, window: int = WINDOW) -> None:
-        self.queries = noise(1, LAYERS, QUERY_HEADS, min(window, tokens), DIM)
+    def __init__(self, tokens: int = TOKENS) -> None:
+        self.queries = noise(1, LAYERS, QUERY_HEADS, tokens, DIM)
         self.keys = noise(2, LAYERS, KV_HEADS, tokens, DIM)
         self.values = noise(3, LAYERS, KV_HEADS, tokens, DIM)
-
-    @classmethod
-    def asked_for(cls, method: kvsieve.MethodInfo, tokens: int = TOKENS) -> Cache:
-        """With as many queries as the method reads: the last WINDOW, or all."""
-        with kvsieve.Plan(method.id, MODEL, **parameters(method)) as plan:
-            every = any("all_queries" in plan.needs(layer) for layer in range(LAYERS))
-        return cls(tokens, tokens if every else WINDOW)
 
     def layer(self, layer: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return self.queries[layer], self.keys[layer], self.values[layer]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 from conftest import DIM, KV_HEADS, LAYERS, MODEL, QUERY_HEADS, noise
+from registry import looked_at, read, settings
 
 import kvsieve
 
-BUDGET, RECENT, PROMPT, STREAM = 24, 6, 40, 400
-SETTINGS = {"budget": BUDGET, "window": RECENT, "recent_ratio": RECENT / BUDGET, "sinks": 1, "pool_kernel": 5}
+BUDGET, PROMPT, STREAM = 24, 40, 400
+SETTINGS = {"window": 6, "recent_ratio": 0.25, "sinks": 1, "recent": 6, "pool_kernel": 5}
 DRAFT = 200
 """Tokens that are rejected come from so much later in the stream."""
 QUERIES = noise(11, LAYERS, QUERY_HEADS, STREAM, DIM)
@@ -19,12 +21,25 @@ VALUES = noise(13, LAYERS, KV_HEADS, STREAM, DIM - 4)
 HEADS = [(layer, head) for layer in range(LAYERS) for head in range(KV_HEADS)]
 
 
+@functools.cache
+def most(method: str) -> int:
+    """The most tokens that one step takes: so many tokens never leave, says the header."""
+    engine = Engine(next(info for info in kvsieve.methods() if info.name == method))
+    for m in range(BUDGET + 1, 0, -1):
+        try:
+            engine.plan.step(0, **engine.given(0, m))
+            return m
+        except kvsieve.KVSieveError as error:
+            assert error.name == "KVSIEVE_ERR_SHAPE"
+    raise AssertionError(f"{method} takes no token")
+
+
 class Engine:
     """Holds rows as an inference engine would: append, step, move. `books` are the positions it believes to hold."""
 
     def __init__(self, method: kvsieve.MethodInfo, prompt: int = PROMPT, **more: Any) -> None:
-        settings = {info.name: SETTINGS[info.name] for info in method.parameters if info.name in SETTINGS}
-        self.plan = kvsieve.Plan(method.id, MODEL, **{**settings, "decoding": 1, **more})
+        given = settings(method, BUDGET, 0.5, **{**SETTINGS, "decoding": 1, **more})
+        self.plan = kvsieve.Plan(method.id, MODEL, **given)
         self.observe(prompt)
         self.plan.finish()
         self.after_the_prompt()
@@ -32,18 +47,27 @@ class Engine:
     def observe(self, prompt: int) -> None:
         self.tokens = prompt
         for layer in range(LAYERS):
-            needs = self.plan.needs(layer)
-            rows = prompt if "all_queries" in needs else min(self.plan["window"], prompt)
-            given = (QUERIES[layer, :, prompt - rows : prompt], KEYS[layer, :, :prompt], VALUES[layer, :, :prompt])
-            self.plan.observe(layer, *given)
+            self.plan.observe(layer, *(array[layer, :, :prompt] for array in (QUERIES, KEYS, VALUES)))
 
     def after_the_prompt(self) -> None:
         kept = [self.plan.kept(layer) for layer in range(LAYERS)]
         self.books = [[entry.head(head).tolist() for head in range(KV_HEADS)] for entry in kept]
 
     @property
-    def reads_values(self) -> bool:
-        return "values" in self.plan.needs(0)
+    def most(self) -> int:
+        return most(self.plan.method.name)
+
+    def few(self, m: int) -> int:
+        """m tokens, or as many as a step takes."""
+        return min(m, self.most)
+
+    def reads(self, name: str) -> bool:
+        """Whether a step reads the numbers of "queries", "keys", "values", or "logits" in place of the first two."""
+        return ("keys" if name == "logits" else name) in read(self.plan.needs(0))
+
+    def looks_at(self, name: str) -> bool:
+        """Whether it reads them or their shape."""
+        return ("keys" if name == "logits" else name) in looked_at(self.plan.needs(0))
 
     def given(self, layer: int, m: int = 1, ahead: int = 0) -> dict[str, np.ndarray]:
         """What step takes for the next m tokens: the rows that live, and the new ones behind them."""

@@ -6,15 +6,27 @@ from typing import Any
 
 import numpy as np
 from conftest import DIM, KV_HEADS, LAYERS, MODEL, QUERY_HEADS, WINDOW, noise
+from registry import settings
 
 import kvsieve
 
 PROMPT, STREAM = 90, 1200
 ROUNDS = (1, WINDOW - 3, 30, 2 * WINDOW, 60)
 """New tokens, a round each."""
+BUDGET, RATIO = 40, 0.75
 SETTINGS = {
-    **{"budget": 40, "window": WINDOW, "pool_kernel": 5, "recent_ratio": 0.25, "size": 4, "shared": 2, "pyramid": 4},
-    **{"ratio": 0.75, "beta": 0.5, "top": 1, "sinks": 1, "recent": 5, "tokens": 16, "every": 3, "cap": 1.5},
+    "window": WINDOW,
+    "pool_kernel": 5,
+    "recent_ratio": 0.25,
+    "size": 4,
+    "shared": 2,
+    "pyramid": 4,
+    "top": 1,
+    "sinks": 1,
+    "recent": 5,
+    "tokens": 16,
+    "every": 3,
+    "cap": 1.5,
 }
 """Heads of Task-KV differ in length, layers of WindowKV and DynamicKV do."""
 QUERIES = noise(21, LAYERS, QUERY_HEADS, STREAM, DIM)
@@ -29,10 +41,8 @@ class Engine:
     def __init__(self, method: kvsieve.MethodInfo | str, prompt: int = PROMPT, **more: Any) -> None:
         name = method if isinstance(method, str) else method.name
         self.plan = kvsieve.Plan(name, MODEL)
-        names = [info.name for info in self.plan.method.parameters]
-        for parameter, value in {**SETTINGS, **more}.items():
-            if parameter in names:
-                self.plan[parameter] = value
+        for parameter, value in settings(self.plan.method, BUDGET, RATIO, **{**SETTINGS, **more}).items():
+            self.plan[parameter] = value
         self.begin(prompt)
 
     def begin(self, prompt: int = PROMPT) -> None:
@@ -59,11 +69,7 @@ class Engine:
         return cache
 
     def given(self, layer: int) -> dict[str, np.ndarray]:
-        rows = self.new
-        if "all_queries" not in self.plan.needs(0):
-            rows = min(WINDOW, rows)
-        end = self.tokens + self.new
-        queries = QUERIES[layer][:, end - rows : end]
+        queries = QUERIES[layer][:, self.tokens : self.tokens + self.new]
         return {"queries": queries, "keys": self.cut(layer, KEYS), "values": self.cut(layer, VALUES)}
 
     def observe(self, layer: int) -> None:

@@ -1,5 +1,5 @@
 /* The same cache and the same calls as test_parity.py, in C.
- *   parity METHOD LAYERS QUERY_HEADS KV_HEADS TOKENS DIM WINDOW [PARAMETER=VALUE ...]
+ *   parity METHOD LAYERS QUERY_HEADS KV_HEADS TOKENS DIM [PARAMETER=VALUE ...]
  * prints for every layer its offsets, its positions, and the kept keys' bytes as an FNV-1a hash. */
 #include <kvsieve.h>
 #include <stdio.h>
@@ -38,24 +38,19 @@ static kvsieve_tensor layer_of(const cache *all, int64_t layer) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 8) return 2;
+    if (argc < 7) return 2;
     int32_t layers = atoi(argv[2]), query_heads = atoi(argv[3]), kv_heads = atoi(argv[4]);
-    int32_t tokens = atoi(argv[5]), dim = atoi(argv[6]), window = atoi(argv[7]);
+    int32_t tokens = atoi(argv[5]), dim = atoi(argv[6]);
     kvsieve_model model = { layers, query_heads, kv_heads, dim, 0, { 0 } };
     kvsieve_plan *plan = NULL;
     TRY(kvsieve_plan_create(atoi(argv[1]), &model, &plan));
-    for (int i = 8; i < argc; ++i) {
+    for (int i = 7; i < argc; ++i) {
         int parameter;
         double value;
         if (sscanf(argv[i], "%d=%lf", &parameter, &value) != 2) return 2;
         TRY(kvsieve_plan_set(plan, parameter, value));
     }
-    int32_t every = 0;
-    for (int32_t l = 0, needs = 0; l < layers; ++l) {
-        TRY(kvsieve_plan_needs(plan, l, &needs));
-        every |= needs & KVSIEVE_NEEDS_ALL_QUERIES;
-    }
-    cache queries = filled(1, layers, query_heads, window < tokens && !every ? window : tokens, dim);
+    cache queries = filled(1, layers, query_heads, tokens, dim);
     cache keys = filled(2, layers, kv_heads, tokens, dim), values = filled(3, layers, kv_heads, tokens, dim);
     for (int32_t l = 0; l < layers; ++l) {
         kvsieve_tensor q = layer_of(&queries, l), k = layer_of(&keys, l), v = layer_of(&values, l);

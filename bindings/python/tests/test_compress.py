@@ -15,8 +15,7 @@ import kvsieve
 from kvsieve import _library
 
 
-def test_compress_is_plan_layer_by_layer(method: kvsieve.MethodInfo) -> None:
-    cache = Cache.asked_for(method)
+def test_compress_is_plan_layer_by_layer(method: kvsieve.MethodInfo, cache: Cache) -> None:
     layers = kvsieve.compress(method.name, cache.queries, cache.keys, cache.values, **parameters(method))
     assert len(layers) == LAYERS
     with kvsieve.Plan(method.name, MODEL, **parameters(method)) as plan:

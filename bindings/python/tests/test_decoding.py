@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import DIM, KV_HEADS, LAYERS, MODEL, QUERY_HEADS, TOKENS, Cache, noise, parameters, refused
-from decoding_engine import BUDGET, DRAFT, HEADS, KEYS, PROMPT, QUERIES, RECENT, Engine
+from decoding_engine import BUDGET, DRAFT, HEADS, KEYS, PROMPT, QUERIES, SETTINGS, Engine, most
+from registry import settings
 
 import kvsieve
 
@@ -25,7 +26,7 @@ def engine(decoder: kvsieve.MethodInfo) -> Engine:
 
 
 def test_result(engine: Engine) -> None:
-    for m in (1, 3, RECENT):
+    for m in {1, engine.few(3), engine.most}:
         result = engine.plan.step(0, **engine.given(0, m))
         assert (result.dtype, result.shape) == (np.int32, (KV_HEADS, m))
         assert result.min() >= 0 and result.max() < BUDGET
@@ -39,17 +40,17 @@ def test_nobody_leaves_until_the_budget_is_full(decoder: kvsieve.MethodInfo, pro
     engine = Engine(decoder, prompt)
     for m in [3, 1, 2, 5] * 6:
         free = max(0, BUDGET - engine.tokens)
-        result = engine.step(m)
+        result = engine.step(engine.few(m))
         assert np.all(result[:, :, :free] == -1) and np.all(result[:, :, free:] >= 0)
         assert engine.agrees()
     for book in (book for layer in engine.books for book in layer):
         assert len(book) == BUDGET == len(set(book))
-        assert set(range(engine.tokens - RECENT, engine.tokens)) <= set(book)
+        assert set(range(engine.tokens - engine.most, engine.tokens)) <= set(book)
 
 
 def test_values_may_be_none_where_they_are_not_read(engine: Engine) -> None:
     given = engine.given(0)
-    expected = None if engine.reads_values else Engine(engine.plan.method).plan.step(0, **given)
+    expected = None if engine.reads("values") else Engine(engine.plan.method).plan.step(0, **given)
     given["values"] = None  # type: ignore[assignment]
     for call in (given, {**engine.logits(0), "values": None}):
         if expected is None:
@@ -61,14 +62,18 @@ def test_values_may_be_none_where_they_are_not_read(engine: Engine) -> None:
 @pytest.mark.parametrize("missing", ["queries", "keys", "both"])
 def test_none_where_the_library_needs_something(missing: str, engine: Engine) -> None:
     given = {name: None if missing in (name, "both") else array for name, array in engine.given(0).items()}
-    refused("KVSIEVE_ERR_NULL", engine.plan.step, 0, **given)
+    if missing == "both" or engine.looks_at(missing):
+        refused("KVSIEVE_ERR_NULL", engine.plan.step, 0, **given)
+    else:
+        assert np.array_equal(engine.plan.step(0, **given), Engine(engine.plan.method).plan.step(0, **engine.given(0)))
+        engine = Engine(engine.plan.method)
     engine.step()
     assert engine.agrees()
 
 
 def test_logits_in_place_of_queries_and_keys(engine: Engine) -> None:
     other = Engine(engine.plan.method)
-    for m in [1, 2, 3] * 8:
+    for m in map(engine.few, [1, 2, 3] * 8):
         assert np.array_equal(engine.step(m), other.step(m, logits=True))
     assert engine.agrees() and other.agrees()
 
@@ -77,7 +82,7 @@ def test_half_precision_rows_of_a_longer_cache(engine: Engine) -> None:
     """Any dtype, any strides: the rows of a cache that is allocated once and has room behind."""
     other = Engine(engine.plan.method)
     for layer in range(LAYERS):
-        half = {name: array.astype(np.float16) for name, array in engine.given(layer, 2).items()}
+        half = {name: array.astype(np.float16) for name, array in engine.given(layer, engine.few(2)).items()}
         room = {name: np.zeros((*array.shape[:1], 64, array.shape[2]), np.float16) for name, array in half.items()}
         for name, array in half.items():
             room[name][:, : array.shape[1]] = array
@@ -89,16 +94,13 @@ def test_half_precision_rows_of_a_longer_cache(engine: Engine) -> None:
 @pytest.mark.parametrize("equal", ["queries", "keys"])
 def test_of_equal_scores_the_highest_position_leaves(decoder: kvsieve.MethodInfo, equal: str) -> None:
     """All scores alike (no pooling; queries of 0, or one key for all): the newest that is not recent."""
-    with kvsieve.Plan(decoder.id, MODEL, decoding=1, budget=BUDGET) as plan:
-        for name in ("window", "pool_kernel"):
-            if any(info.name == name for info in decoder.parameters):
-                plan[name] = {"window": RECENT, "pool_kernel": 1}[name]
+    alike = settings(decoder, BUDGET, 0.5, **{**SETTINGS, "pool_kernel": 1, "decoding": 1})
+    with kvsieve.Plan(decoder.id, MODEL, **alike) as plan:
         ones = np.ones((QUERY_HEADS, PROMPT, DIM), np.float32)
         queries, keys = (0 * ones, KEYS[0]) if equal == "queries" else (QUERIES[0], ones[:KV_HEADS])
-        recent = RECENT if "window" in [info.name for info in decoder.parameters] else BUDGET // 2
-        rows = PROMPT if "all_queries" in plan.needs(0) else RECENT
+        recent = most(decoder.name)
         for layer in range(LAYERS):
-            plan.observe(layer, queries[:, PROMPT - rows : PROMPT], keys[:, :PROMPT], ones[:KV_HEADS])
+            plan.observe(layer, queries[:, :PROMPT], keys[:, :PROMPT], ones[:KV_HEADS])
         plan.finish()
         book = plan.slots(0, 0).positions.tolist()
         assert book == [*range(BUDGET - recent), *range(PROMPT - recent, PROMPT)]
@@ -107,9 +109,10 @@ def test_of_equal_scores_the_highest_position_leaves(decoder: kvsieve.MethodInfo
 
 
 @pytest.mark.parametrize("prompt", [2, BUDGET - 1, PROMPT])
-@pytest.mark.parametrize("m", [2, 3, RECENT])
+@pytest.mark.parametrize("m", [2, 3, BUDGET])
 def test_several_tokens_are_one_after_another(decoder: kvsieve.MethodInfo, prompt: int, m: int) -> None:
     together, alone = Engine(decoder, prompt), Engine(decoder, prompt)
+    m = alone.few(m)
     for _ in range(10):
         singles = [alone.step() for _ in range(m)]
         assert np.array_equal(together.step(m), np.concatenate(singles, axis=2)), f"{alone.tokens} tokens"
@@ -120,7 +123,7 @@ def test_several_tokens_are_one_after_another(decoder: kvsieve.MethodInfo, promp
 def test_trim_undoes(decoder: kvsieve.MethodInfo, prompt: int) -> None:
     """Drafts come from elsewhere in the stream; afterwards all is as in a plan that never saw them."""
     drafting, plain = Engine(decoder, prompt), Engine(decoder, prompt)
-    for m in [1, 2, RECENT, 3] * 5:
+    for m in map(plain.few, [1, 2, BUDGET, 3] * 5):
         before = drafting.slots()
         drafting.step(m, accepted=0, ahead=DRAFT)
         assert drafting.slots() == before and drafting.agrees()
@@ -136,12 +139,13 @@ def test_trim_piece_by_piece_and_no_further_than_the_last_step(engine: Engine) -
     engine.plan.trim(0)
     refused("KVSIEVE_ERR_SHAPE", engine.plan.trim, 1)
     engine.step()
-    before = engine.slots()
-    engine.step(4, accepted=2)
-    refused("KVSIEVE_ERR_SHAPE", engine.plan.trim, 3)
+    before, m = engine.slots(), engine.few(4)
+    stay = m - m // 2
+    engine.step(m, accepted=stay)
+    refused("KVSIEVE_ERR_SHAPE", engine.plan.trim, stay + 1)
     refused("KVSIEVE_ERR_SHAPE", engine.plan.trim, -1)
-    engine.plan.trim(1)
-    engine.plan.trim(1)
+    for _ in range(stay):
+        engine.plan.trim(1)
     assert engine.slots() == before
     refused("KVSIEVE_ERR_SHAPE", engine.plan.trim, 1)
 
@@ -149,72 +153,76 @@ def test_trim_piece_by_piece_and_no_further_than_the_last_step(engine: Engine) -
 def test_layers_in_order_and_once(engine: Engine) -> None:
     refused("KVSIEVE_ERR_STATE", engine.plan.step, 1, **engine.given(1))
     refused("KVSIEVE_ERR_SHAPE", engine.plan.step, 1 << 20, **engine.given(0))
-    before = engine.slots()
-    first = engine.plan.step(0, **engine.given(0, 2))
-    error = refused("KVSIEVE_ERR_STATE", engine.plan.step, 0, **engine.given(0, 2))
+    before, m = engine.slots(), engine.few(2)
+    first = engine.plan.step(0, **engine.given(0, m))
+    error = refused("KVSIEVE_ERR_STATE", engine.plan.step, 0, **engine.given(0, m))
     assert "layer 1" in error.message
-    refused("KVSIEVE_ERR_STATE", engine.plan.step, 2, **engine.given(2, 2))
+    refused("KVSIEVE_ERR_STATE", engine.plan.step, 2, **engine.given(2, m))
     refused("KVSIEVE_ERR_STATE", engine.plan.trim, 1)
-    refused("KVSIEVE_ERR_SHAPE", engine.plan.step, 1, **engine.given(1, 1))
-    refused("KVSIEVE_ERR_SHAPE", engine.plan.step, 1, **engine.given(1, 3))
-    rest = [engine.plan.step(layer, **engine.given(layer, 2)) for layer in range(1, LAYERS)]
-    assert np.array_equal(np.stack([first, *rest]), Engine(engine.plan.method).step(2))
-    engine.plan.trim(2)
+    for other in {m - 1, m + 1} - {0}:
+        refused("KVSIEVE_ERR_SHAPE", engine.plan.step, 1, **engine.given(1, other))
+    rest = [engine.plan.step(layer, **engine.given(layer, m)) for layer in range(1, LAYERS)]
+    assert np.array_equal(np.stack([first, *rest]), Engine(engine.plan.method).step(m))
+    engine.plan.trim(m)
     assert engine.slots() == before
 
 
 def test_shapes(engine: Engine) -> None:
     good, logits = engine.given(0), engine.logits(0)["logits"]
     for name, array in good.items():
-        if name == "values" and not engine.reads_values:
-            continue
-        refused("KVSIEVE_ERR_SHAPE", engine.plan.step, 0, **{**good, name: array[:1]})
+        if engine.looks_at(name):
+            refused("KVSIEVE_ERR_SHAPE", engine.plan.step, 0, **{**good, name: array[:1]})
         with pytest.raises(TypeError, match=f"{name} has dtype float64"):
             engine.plan.step(0, **{**good, name: array.astype(np.float64)})
-    for less in (good["keys"][:, 1:], np.repeat(good["keys"], 2, axis=1), good["keys"][:, :, 1:].copy()):
+    for less in (good["keys"][:, 1:], np.repeat(good["keys"], 2, axis=1)):
         refused("KVSIEVE_ERR_SHAPE", engine.plan.step, 0, good["queries"], less, good["values"])
+    if engine.reads("keys"):
+        narrow = {**good, "keys": good["keys"][:, :, 1:].copy()}
+        refused("KVSIEVE_ERR_SHAPE", engine.plan.step, 0, **narrow)
     both = {name: good[name][:, 1:] for name in ("keys", "values")}
     error = refused("KVSIEVE_ERR_SHAPE", engine.plan.step, 0, **{**good, **both})
     assert str(BUDGET) in error.message
     refused("KVSIEVE_ERR_SHAPE", engine.plan.step, 0, values=good["values"], logits=logits[:, :, 1:].copy())
     refused("KVSIEVE_ERR_SHAPE", engine.plan.step, 0, values=good["values"], logits=logits[:2])
-    error = refused("KVSIEVE_ERR_SHAPE", engine.plan.step, 0, **engine.given(0, RECENT + 1))
-    assert str(RECENT) in error.message
-    assert np.array_equal(engine.step(RECENT), Engine(engine.plan.method).step(RECENT))
+    error = refused("KVSIEVE_ERR_SHAPE", engine.plan.step, 0, **engine.given(0, engine.most + 1))
+    assert str(engine.most) in error.message
+    assert np.array_equal(engine.step(engine.most), Engine(engine.plan.method).step(engine.most))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", ["queries", "keys", "values", "logits"])
 def test_not_a_number_changes_nothing(engine: Engine, name: str, bad: float) -> None:
-    other = Engine(engine.plan.method)
+    other, m = Engine(engine.plan.method), engine.few(2)
     for failing in (0, LAYERS - 1):
         for layer in range(LAYERS):
             give = engine.logits if name == "logits" else engine.given
-            good = give(layer, 2)
+            good = give(layer, m)
             if layer == failing:
                 before = engine.slots()
                 wrong = {key: array.copy() for key, array in good.items()}
                 row = -1 if name == "values" else 0
                 wrong[name][-1, row, -1 if name == "queries" else 1] = bad
-                if name == "values" and not engine.reads_values:
+                if not engine.reads(name):
                     good = wrong  # nobody looks
                 else:
                     refused("KVSIEVE_ERR_NONFINITE", engine.plan.step, layer, **wrong)
                 assert engine.slots() == before
-            other_good = other.logits(layer, 2) if name == "logits" else other.given(layer, 2)
+            other_good = other.logits(layer, m) if name == "logits" else other.given(layer, m)
             assert np.array_equal(engine.plan.step(layer, **good), other.plan.step(layer, **other_good))
-        engine.plan.trim(2)
-        other.plan.trim(2)
-    assert np.array_equal(engine.step(3), other.step(3)) and engine.agrees()
+        engine.plan.trim(m)
+        other.plan.trim(m)
+    assert np.array_equal(engine.step(engine.few(3)), other.step(engine.few(3))) and engine.agrees()
 
 
 def test_a_refused_step_leaves_the_last_one_to_be_trimmed(engine: Engine) -> None:
-    before = engine.slots()
-    engine.step(2)
-    wrong = engine.given(0, RECENT)
+    before, m = engine.slots(), engine.few(2)
+    engine.step(m)
+    wrong = engine.given(0, engine.most)
+    refused("KVSIEVE_ERR_SHAPE", engine.plan.step, 0, **{**wrong, "keys": wrong["keys"][:1]})
     wrong["keys"][0, 0, 0] = np.nan
-    refused("KVSIEVE_ERR_NONFINITE", engine.plan.step, 0, **wrong)
-    engine.plan.trim(2)
+    if engine.reads("keys"):
+        refused("KVSIEVE_ERR_NONFINITE", engine.plan.step, 0, **wrong)
+    engine.plan.trim(m)
     assert engine.slots() == before
 
 
@@ -234,7 +242,7 @@ def test_before_finish_and_without_decoding(decoder: kvsieve.MethodInfo) -> None
 
 def test_a_method_that_only_appends(method: kvsieve.MethodInfo) -> None:
     """No step and no trim; slots are what gather left, ragged where heads differ."""
-    cache = Cache.asked_for(method)
+    cache = Cache()
     with kvsieve.Plan(method.id, MODEL, **parameters(method)) as plan:
         cache.through(plan)
         for layer, head in HEADS:
@@ -256,15 +264,15 @@ def test_slots_out_of_range(layer: int, head: int, engine: Engine) -> None:
 
 def test_reset_is_a_fresh_plan(engine: Engine) -> None:
     """Bit for bit, also in the middle of a round; and more threads change nothing."""
-    engine.step(3)
-    engine.plan.step(0, **engine.given(0, 2))
+    engine.step(engine.few(3))
+    engine.plan.step(0, **engine.given(0, engine.few(2)))
     engine.plan.reset()
     refused("KVSIEVE_ERR_STATE", engine.plan.slots, 0, 0)
     engine.observe(PROMPT)
     engine.plan.finish()
     engine.after_the_prompt()
     others = [Engine(engine.plan.method), Engine(engine.plan.method, threads=3)]
-    for m in [1, 2, 3] * 8:
+    for m in map(engine.few, [1, 2, 3] * 8):
         result = engine.step(m)
         assert all(np.array_equal(result, other.step(m)) for other in others) and engine.agrees()
     engine.plan.close()

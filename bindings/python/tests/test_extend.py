@@ -6,12 +6,11 @@ from typing import Any, Callable
 
 import numpy as np
 import pytest
-from conftest import KV_HEADS, LAYERS, refused
+from conftest import KV_HEADS, LAYERS, WINDOW, refused
 from extending_engine import KEYS, PROMPT, QUERIES, ROUNDS, VALUES, Engine
+from registry import has, looked_at, read, sparing
 
 import kvsieve
-
-Given = dict[str, np.ndarray]
 
 
 @pytest.fixture
@@ -120,30 +119,31 @@ def test_a_closed_plan(engine: Engine) -> None:
 # -- with what --------------------------------------------------------------------------------------------------------
 
 
-def shifted(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Given], Given]:
-    return lambda given: {**given, name: np.ascontiguousarray(change(given[name]))}
+def fewest(engine: Engine, m: int) -> int:
+    """Query rows that are too few by one."""
+    if "all_queries" in engine.plan.needs(0):
+        return m - 1
+    return min(WINDOW, m) - 1 if has(engine.plan.method, "window") else 0
 
 
-WRONG = {
-    f"{name} {what}": shifted(name, change)
-    for name in ("queries", "keys", "values")
-    for what, change in {
-        "one row short": lambda rows: rows[:, 1:],
-        "one row more": lambda rows: np.pad(rows, ((0, 0), (0, 1), (0, 0))),
-        "one head": lambda rows: rows[:1],
-        "far more than there are tokens": lambda rows: np.resize(rows, (len(rows), 2 * PROMPT, rows.shape[2])),
-    }.items()
+CHANGES: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "too few rows": lambda rows, few: rows[:, rows.shape[1] - few :],
+    "one row more": lambda rows, few: np.pad(rows, ((0, 0), (0, 1), (0, 0))),
+    "one head": lambda rows, few: rows[:1],
+    "far more than there are tokens": lambda rows, few: np.resize(rows, (len(rows), 2 * PROMPT, rows.shape[2])),
 }
 
 
 @pytest.mark.parametrize("m", [1, 5, 12])
-@pytest.mark.parametrize("wrong", WRONG)
-def test_shapes(wrong: str, m: int, engine: Engine) -> None:
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("name", ["queries", "keys", "values"])
+def test_shapes(name: str, change: str, m: int, engine: Engine) -> None:
     engine.extend(m)
     for layer in range(LAYERS):
-        name, good = wrong.split()[0], engine.given(layer)
-        bad = WRONG[wrong](good)
-        if name in engine.plan.needs(layer):
+        good = engine.given(layer)
+        few = fewest(engine, m) if name == "queries" else good[name].shape[1] - 1
+        bad = {**good, name: np.ascontiguousarray(CHANGES[change](good[name], few))}
+        if name in looked_at(engine.plan.needs(layer)):
             assert name in refused("KVSIEVE_ERR_SHAPE", engine.plan.observe, layer, **bad).message
             engine.plan.observe(layer, **good)
         else:
@@ -152,28 +152,39 @@ def test_shapes(wrong: str, m: int, engine: Engine) -> None:
     assert engine.state() == undisturbed(engine, m)
 
 
+def test_the_last_queries_are_enough(engine: Engine) -> None:
+    for m in (3, 20):
+        engine.extend(m)
+        for layer in range(LAYERS):
+            given = engine.given(layer)
+            rows = fewest(engine, m) + 1
+            engine.plan.observe(layer, **{**given, "queries": given["queries"][:, -rows:]})
+        engine.finish(LAYERS)
+    assert engine.state() == undisturbed(engine, 3, 20)
+
+
 def test_what_is_not_needed_may_be_none(engine: Engine) -> None:
     for m in (3, 20):
         engine.extend(m)
         for layer in range(LAYERS):
             needs, given = engine.plan.needs(layer), engine.given(layer)
-            for name in needs - {"all_queries"}:
+            for name in looked_at(needs):
                 refused("KVSIEVE_ERR_NULL", engine.plan.observe, layer, **{**given, name: None})
-            engine.plan.observe(layer, **{name: given[name] for name in given if name in needs})
+            engine.plan.observe(layer, **sparing(needs, given))
         engine.finish(LAYERS)
     assert engine.state() == undisturbed(engine, 3, 20)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_not_a_number_in_a_row_of_its_own(bad: float, engine: Engine) -> None:
-    """The last of each head's rows is read, and so are the queries; the plan stays as it was."""
+    """The last of each head's rows is read, and so is the last query; the plan stays as it was."""
     engine.extend(12)
     for layer in range(LAYERS):
         given, needs = engine.given(layer), engine.plan.needs(layer)
         for head, own in enumerate(engine.rows(layer)):
-            places = {"queries": (head, 0), "keys": (head, len(own) - 1)}
+            places = {"queries": (head, -1), "keys": (head, len(own) - 1)}
             for name, place in places.items():
-                if name in needs:
+                if name in read(needs):
                     broken = {**given, name: given[name].copy()}
                     broken[name][place][3] = bad
                     refused("KVSIEVE_ERR_NONFINITE", engine.plan.observe, layer, **broken)
@@ -185,7 +196,7 @@ def test_not_a_number_in_a_row_of_its_own(bad: float, engine: Engine) -> None:
 @pytest.mark.parametrize("behind", [0.0, 1e38, np.inf, -np.inf])
 def test_rows_behind_a_shorter_head_are_not_looked_at(behind: float) -> None:
     """They are NaN in all other tests."""
-    engine, ragged = Engine("taskkv"), 0
+    engine, other, ragged = Engine("taskkv", beta=0.5), Engine("taskkv", beta=0.5), 0
     for m in ROUNDS:
         engine.extend(m)
         for layer in range(LAYERS):
@@ -197,4 +208,4 @@ def test_rows_behind_a_shorter_head_are_not_looked_at(behind: float) -> None:
             engine.plan.observe(layer, **given)
         engine.finish(LAYERS)
     assert ragged > 5
-    assert engine.state() == undisturbed(engine, *ROUNDS)
+    assert engine.state() == [other.go_on(m) for m in ROUNDS][-1]

@@ -8,7 +8,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 from conftest import DIM, KV_HEADS, LAYERS, WINDOW, refused
-from extending_engine import KEYS, PROMPT, ROUNDS, VALUES, Engine
+from extending_engine import BUDGET, KEYS, PROMPT, RATIO, ROUNDS, VALUES, Engine
+from registry import goes_by_budget
 
 import kvsieve
 
@@ -101,22 +102,22 @@ def test_reset_is_a_fresh_plan(stage: int, engine: Engine) -> None:
 
 
 def test_fifty_times(engine: Engine) -> None:
-    """Positions stay valid and the caches within bounds: those of Task-KV are told by its ratio."""
-    most = 0
+    """Positions stay valid and the caches within bounds: by a ratio they grow with the tokens, by a budget they do not."""
+    most, by_budget = 0, goes_by_budget(engine.plan.method)
     for round in range(50):
         engine.go_on((1, 3, WINDOW + 2, 20, 2)[round % 5])
         for kept in engine.kept():
             for head in range(KV_HEADS):
                 positions = kept.head(head)
                 assert np.all(np.diff(positions) > 0) and 0 <= positions[0] <= positions[-1] == engine.tokens - 1
-            if engine.plan.method.name == "taskkv":
-                assert kept.total <= int(0.75 * KV_HEADS * engine.tokens)
+            if not by_budget:
+                assert kept.total <= int(RATIO * KV_HEADS * engine.tokens)
         total = sum(kept.total for kept in engine.kept())
         if round == 9:
             most = total
         if round > 9 and engine.plan.method.name == "dynamickv":
-            assert total <= 40 * LAYERS * KV_HEADS
-        elif round > 9 and engine.plan.method.name != "taskkv":
+            assert total <= BUDGET * LAYERS * KV_HEADS
+        elif round > 9 and by_budget:
             assert total <= most + LAYERS * KV_HEADS * 4  # whole windows of 4 may be one more or less
     assert engine.tokens > PROMPT + 300
 
@@ -130,14 +131,14 @@ def test_threads_change_nothing(threads: int, engine: Engine) -> None:
 
 
 def test_a_prompt_that_came_in_pieces(method: kvsieve.MethodInfo) -> None:
-    """While nothing was dropped the cache is the sequence. (H2O sums the last piece's rows alone.)"""
-    h2o = method.name == "h2o"
-    sizes = (20, 15, 34) if h2o else (5, 3, 61)
+    """While nothing was dropped the cache is the sequence. (A sum over all queries is one over the last piece's rows alone.)"""
+    every = "all_queries" in Engine(method).plan.needs(0)
+    sizes = (20, 15, 34) if every else (5, 3, 61)
     pieces, whole = Engine(method, sizes[0]), Engine(method, sum(sizes))
     for m in sizes[1:]:
         assert all(len(book) == pieces.tokens for layer in pieces.books for book in layer)
         pieces.go_on(m)
-    assert (pieces.state() == whole.state()) != h2o
+    assert (pieces.state() == whole.state()) != every
 
 
 def test_heads_of_other_lengths() -> None:

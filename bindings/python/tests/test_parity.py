@@ -22,7 +22,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def printed_by_c(program: Path, method: kvsieve.MethodInfo, tokens: int) -> list[str]:
-    shape = (LAYERS, QUERY_HEADS, KV_HEADS, tokens, DIM, WINDOW)
+    shape = (LAYERS, QUERY_HEADS, KV_HEADS, tokens, DIM)
     ids = {info.name: info.id for info in method.parameters}
     settings = [f"{ids[name]}={value}" for name, value in parameters(method).items()]
     command = [str(program), str(method.id), *map(str, shape), *settings]
@@ -46,12 +46,12 @@ def as_c_prints(layer: kvsieve.Layer) -> str:
 
 @pytest.mark.parametrize("tokens", [TOKENS, WINDOW - 3], ids=["prompt", "short prompt"])
 def test_python_is_c(program: Path, method: kvsieve.MethodInfo, tokens: int) -> None:
-    cache = Cache.asked_for(method, tokens)
+    cache = Cache(tokens)
     layers = kvsieve.compress(method.name, cache.queries, cache.keys, cache.values, **parameters(method))
     assert [as_c_prints(layer) for layer in layers] == printed_by_c(program, method, tokens)
 
 
 def test_the_cache_is_one_that_every_method_cuts(method: kvsieve.MethodInfo) -> None:
     with kvsieve.Plan(method.id, MODEL, **parameters(method)) as plan:
-        Cache.asked_for(method).through(plan)
+        Cache().through(plan)
         assert all(plan.kept(layer).total < KV_HEADS * TOKENS for layer in range(LAYERS))

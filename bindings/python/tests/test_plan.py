@@ -8,32 +8,42 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import DIM, KV_HEADS, LAYERS, MODEL, QUERY_HEADS, TOKENS, WINDOW, Cache, fresh, noise, parameters, refused
+from registry import looked_at, read, sparing
 
 import kvsieve
 
 
-def test_needs_says_what_may_be_none(method: kvsieve.MethodInfo) -> None:
+def test_needs_says_what_may_be_none(method: kvsieve.MethodInfo, cache: Cache) -> None:
     """Only what needs() names is given, and the choice is that of a plan that was given everything."""
-    cache, chosen = Cache.asked_for(method), []
-    for sparing in (True, False):
+    chosen = []
+    for only in (True, False):
         with kvsieve.Plan(method.name, MODEL, **parameters(method)) as plan:
             for layer in range(LAYERS):
                 given = dict(zip(("queries", "keys", "values"), cache.layer(layer)))
                 needs = plan.needs(layer)
-                assert isinstance(needs, frozenset) and needs <= {*given, "all_queries"}
+                assert isinstance(needs, frozenset) and needs <= {*given, "all_queries", "length"}
                 assert "queries" in needs or "all_queries" not in needs
-                plan.observe(layer, **{name: given[name] for name in given if name in needs or not sparing})
+                assert "length" not in needs or not read(needs)
+                plan.observe(layer, **(sparing(needs, given) if only else given))
             plan.finish()
             chosen.append([plan.kept(layer).positions.tolist() for layer in range(LAYERS)])
     assert chosen[0] == chosen[1]
 
 
-def test_the_window_is_refused_where_all_queries_are_needed(method: kvsieve.MethodInfo, cache: Cache) -> None:
+def test_the_last_queries_are_enough_unless_all_are_needed(method: kvsieve.MethodInfo, cache: Cache) -> None:
     with kvsieve.Plan(method.name, MODEL, **parameters(method)) as plan:
         if "all_queries" in plan.needs(0):
-            assert "all tokens" in refused("KVSIEVE_ERR_SHAPE", plan.observe, 0, *cache.layer(0)).message
-        else:
-            plan.observe(0, *cache.layer(0))
+            queries, keys, values = cache.layer(0)
+            error = refused("KVSIEVE_ERR_SHAPE", plan.observe, 0, queries[:, -WINDOW:], keys, values)
+            assert "all tokens" in error.message
+            return
+        chosen = []
+        for rows in (TOKENS, WINDOW + 1, WINDOW):
+            cache.queries = cache.queries[:, :, -rows:]
+            cache.through(plan)
+            chosen.append([plan.kept(layer).positions.tolist() for layer in range(LAYERS)])
+            plan.reset()
+        assert chosen[0] == chosen[1] == chosen[2]
 
 
 def test_a_layer_that_borrows_needs_nothing() -> None:
@@ -42,10 +52,25 @@ def test_a_layer_that_borrows_needs_nothing() -> None:
         assert plan.needs(0) == {"queries", "keys"}
 
 
-def test_none_where_the_library_needs_something(cache: Cache) -> None:
-    with fresh() as plan:
-        refused("KVSIEVE_ERR_NULL", plan.observe, 0, None, cache.keys[0], cache.values[0])
+def test_none_where_the_library_needs_something(method: kvsieve.MethodInfo, cache: Cache) -> None:
+    with kvsieve.Plan(method.name, MODEL, **parameters(method)) as plan:
+        given = dict(zip(("queries", "keys", "values"), cache.layer(0)))
+        for name in looked_at(plan.needs(0)):
+            assert name in refused("KVSIEVE_ERR_NULL", plan.observe, 0, **{**given, name: None}).message
         refused("KVSIEVE_ERR_NULL", plan.observe, 0)
+
+
+def test_of_a_shape_heads_and_tokens_count(method: kvsieve.MethodInfo, cache: Cache) -> None:
+    """Where keys are not read: their memory may be anything, their shape may not."""
+    with kvsieve.Plan(method.name, MODEL, **parameters(method)) as plan:
+        given = dict(zip(("queries", "keys", "values"), cache.layer(0)))
+        for name in looked_at(plan.needs(0)):
+            refused("KVSIEVE_ERR_SHAPE", plan.observe, 0, **{**given, name: given[name][:1]})
+        plan.observe(0, **given)
+        plan.observe(1, **given)
+        assert "keys" in looked_at(plan.needs(2))
+        fewer = {**given, "keys": given["keys"][:, 1:]}  # another T
+        assert "keys" in refused("KVSIEVE_ERR_SHAPE", plan.observe, 2, **fewer).message
 
 
 def test_order_of_life(cache: Cache) -> None:
@@ -65,7 +90,8 @@ def test_shapes_are_the_library_s_business(cache: Cache) -> None:
     with fresh() as plan:
         error = refused("KVSIEVE_ERR_SHAPE", plan.observe, 0, cache.queries[0], cache.keys[0][:1], cache.values[0])
         assert "keys" in error.message
-        refused("KVSIEVE_ERR_SHAPE", plan.observe, 0, noise(1, QUERY_HEADS, WINDOW + 1, DIM), *cache.layer(0)[1:])
+        for rows in (WINDOW - 1, TOKENS + 1):
+            refused("KVSIEVE_ERR_SHAPE", plan.observe, 0, noise(1, QUERY_HEADS, rows, DIM), *cache.layer(0)[1:])
         cache.through(plan)  # a failure leaves the plan as it was
 
 

@@ -66,6 +66,7 @@ class Plan:
         self.model = model
         self._lock = threading.RLock()
         self._handle = ctypes.POINTER(kvsieve_plan)()
+        self._by_length: bool | None = None
         struct = model._struct()
         check(library().kvsieve_plan_create(self.method.id, ctypes.byref(struct), ctypes.byref(self._handle)))
         self._finalizer = weakref.finalize(self, library().kvsieve_plan_destroy, self._handle)
@@ -99,7 +100,8 @@ class Plan:
     def needs(self, layer: int) -> frozenset[str]:
         """Which of "queries", "keys", "values" observe will read in `layer`; empty for one that borrows its choice.
 
-        With "all_queries" the queries are those of all T tokens, not of the last W.
+        With "all_queries" the queries are those of all T tokens, not of the last W. "length" without "keys" means: of
+        keys only the shape is read. Any array of shape (H, T, any) will do, one of numpy.empty too.
         """
         bits = ctypes.c_int32()
         with self._use() as handle:
@@ -109,10 +111,11 @@ class Plan:
     def observe(self, layer: int, queries: Any = None, keys: Any = None, values: Any = None) -> None:
         """Looks at one layer. Once a layer, layers in order from 0.
 
-        queries  (Hq, min(W, T), D)  the last queries, rotary embedding applied; (Hq, T, D) for "all_queries"
-        keys     (H, T, D)           all keys, rotary embedding applied; T is the same in every layer
+        queries  (Hq, R, D)   the last R queries, rotary embedding applied; R at least min(W, T), T for "all_queries".
+                              All T queries are right for every method.
+        keys     (H, T, D)    all keys, rotary embedding applied; T is the same in every layer
         values   (H, T, any)
-        Those that needs(layer) does not name may be None.
+        Arrays that needs(layer) does not name may be None. For "length" keys is an array whose shape counts.
         """
         given = {"queries": queries, "keys": keys, "values": values}
         views = [None if array is None else tensor(name, array) for name, array in given.items()]
@@ -154,9 +157,9 @@ class Plan:
 
         Every layer is observed again and finish brings the caches back to the budget; as often as wanted. With m =
         `tokens` and n = kept(layer).longest + m, arrays are then
-        queries  (Hq, min(W, m), D)  the last of the new tokens, or (Hq, m, D) for "all_queries"
-        keys     (H, n, D)           of head h first the rows it kept, then its m new ones; what lies behind is not read
-        values   (H, n, any)         likewise, and so are the sources of gather
+        queries  (Hq, R, D)    of the last R new tokens; R at least min(W, m), m for "all_queries"
+        keys     (H, n, D)     of head h first the rows it kept, then its m new ones; what lies behind is not read
+        values   (H, n, any)   likewise, and so are the sources of gather
         Positions go on from kept(layer).tokens and stay absolute; Kept.rows tells where in these arrays they stood.
         A plan made with decoding=1 takes new tokens by step instead.
         """
@@ -166,13 +169,16 @@ class Plan:
     def step(self, layer: int, queries: Any = None, keys: Any = None, values: Any = None, *, logits: Any = None) -> Any:
         """New tokens of one layer arrive; for each one slot leaves once the budget is full. Returns (H, m) int32.
 
-        After finish, of a plan made with decoding=1, for methods that decode (AhaKV, arXiv 2506.03762; H2O, arXiv
-        2306.14048). Each layer once, in order, all with the same m tokens; m at most the recent tokens that never leave.
+        After finish, of a plan made with decoding=1, for methods whose MethodInfo.decodes is True. Each layer once, in
+        order, all with the same m tokens; m at most the recent tokens that the method never evicts.
 
         queries  (Hq, m, D)  of the new tokens
         keys     (H, n, D)   the rows that live, and the m new ones behind them
-        values   (H, n, any) likewise; may be None for a method that reads none
+        values   (H, n, any) likewise; may be None unless needs() has "values"
         logits   (Hq, m, n)  instead of queries and keys: scale * q . k, which need not be computed again
+
+        If needs() has "length", of keys (or logits) only the shape is read, m is n less the rows that live, and queries
+        may be None.
 
         The result says where each new row goes: row n - m + i of head h moves to slot result[h, i], in the order of i;
         -1 stays. The plan's own books (slots) are as if that was done.
@@ -183,10 +189,14 @@ class Plan:
         given = {"queries": queries, "keys": keys} if logits is None else {"logits": logits}
         given["values"] = values
         views = {name: None if array is None else tensor(name, array) for name, array in given.items()}
-        first = views["queries" if logits is None else "logits"]
-        result = np.empty((self.model.kv_heads, first.struct.tokens if first else 1), np.int32)
         call = library().kvsieve_plan_step if logits is None else library().kvsieve_plan_step_logits
         with self._use() as handle:
+            if logits is None and views["keys"] is not None and self._goes_by_length(handle):
+                m = views["keys"].struct.tokens - self._slots(handle, number, 0).length
+            else:
+                first = views["queries" if logits is None else "logits"]
+                m = first.struct.tokens if first else 1
+            result = np.empty((self.model.kv_heads, max(m, 1)), np.int32)
             pointers = [None if view is None else view.pointer for view in views.values()]
             check(call(handle, number, *pointers, result.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))))
         return result
@@ -201,11 +211,8 @@ class Plan:
 
     def slots(self, layer: int, head: int) -> Slots:
         """The absolute position in each slot of a head now, as a copy. After finish."""
-        slots: kvsieve_slots = sized(kvsieve_slots)
         with self._use() as handle:
-            numbers = whole("layer", layer), whole("head", head)
-            check(library().kvsieve_plan_slots(handle, *numbers, ctypes.byref(slots)))
-            return copied_slots(slots)
+            return copied_slots(self._slots(handle, whole("layer", layer), whole("head", head)))
 
     def reset(self) -> None:
         """Forgets the sequence, keeps parameters and memory: ready for the next one."""
@@ -236,6 +243,20 @@ class Plan:
             if not self._finalizer.alive:
                 raise ValueError("the plan is closed")
             yield self._handle
+
+    def _slots(self, handle: Any, layer: int, head: int) -> kvsieve_slots:
+        """Borrowed from the plan: to be read before _use() ends."""
+        slots: kvsieve_slots = sized(kvsieve_slots)
+        check(library().kvsieve_plan_slots(handle, layer, head, ctypes.byref(slots)))
+        return slots
+
+    def _goes_by_length(self, handle: Any) -> bool:
+        """Whether a step's m is told by the shape of keys: queries are not looked at. Asked once: no parameter changes it."""
+        if self._by_length is None:
+            bits = ctypes.c_int32()
+            check(library().kvsieve_plan_needs(handle, 0, ctypes.byref(bits)))
+            self._by_length = bool(bits.value & NEEDS["length"])
+        return self._by_length
 
     def _kept(self, handle: Any, layer: int) -> kvsieve_kept:
         """Borrowed from the plan: to be read before _use() ends."""
