@@ -32,9 +32,12 @@ public final class LayerScores: @unchecked Sendable {
             // The copy begins where the row begins.
             if case .candidates(let frame) = score.columns { taken = taken.with(.units(frame)) }
         }
-        let kept = try markMemory.reserve(max(score.marks.count, 1))
-        for (index, mark) in score.marks.enumerated() { kept[index] = mark }
-        marks = ReadOnlyBuffer(kept, score.marks.count)
+        marks = ReadOnlyBuffer()
+        if !score.marks.isEmpty {
+            let kept = try markMemory.reserve(score.marks.count)
+            for (index, mark) in score.marks.enumerated() { kept[index] = mark }
+            marks = ReadOnlyBuffer(kept, score.marks.count)
+        }
         table = taken
     }
 
