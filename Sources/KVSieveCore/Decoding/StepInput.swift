@@ -3,8 +3,9 @@
 /// The new tokens of one layer and what they look at. n rows: the living slots, and the m new tokens behind them.
 public struct StepInput: Sendable {
     enum Source: Sendable {
-        /// How many rows there are: the method looks at no number.
-        case length
+        /// How many rows there are: the method looks at no number. (Told again, since a case without a payload is found out
+        /// by reading all of it, which the others do not fill.)
+        case length(rows: Int)
         /// queries (Hq, m, D), keys (H, n, D).
         case product(queries: TensorView, keys: TensorView)
         /// (Hq, m, n): scale * q . k.
@@ -42,7 +43,8 @@ public struct StepInput: Sendable {
             throw KVSieveError(
                 .shape, "\(keys.name).tokens is \(keys.tokens); expected more than the \(living) slots that live")
         }
-        try self.init(shape, layer, .length, nil, tokens: keys.tokens - living, rows: keys.tokens)
+        try self.init(
+            shape, layer, .length(rows: keys.tokens), nil, tokens: keys.tokens - living, rows: keys.tokens)
     }
 
     public init(
@@ -59,7 +61,7 @@ public struct StepInput: Sendable {
             throw KVSieveError(
                 .shape, "\(logits.name).heads is \(logits.heads); expected \(shape.queryHeads), the model's query_heads")
         }
-        try self.init(shape, layer, .length, nil, tokens: logits.tokens, rows: rows)
+        try self.init(shape, layer, .length(rows: rows), nil, tokens: logits.tokens, rows: rows)
     }
 
     private init(
