@@ -2,8 +2,8 @@
  *
  * Threads and environment: asked once when the library is loaded. One thread means that it starts none of its own. Of the
  * host's environment KVSIEVE_* is read and nothing else.
- * Kernels: those for processors with FMA do not sum equal columns alike (MatrixProduct.swift). There the library has wide
- * vectors of its own, and OpenBLAS makes a product only where KVSIEVE_ISA asks for the base: by Nehalem's kernels then.
+ * Kernels: those for processors with FMA do not sum equal columns alike (MatrixProduct.swift). If OpenBLAS makes the products of
+ * such a processor, because KVSIEVE_ISA asks for the base, it does so with Nehalem's.
  * Memory: its own allocator maps a buffer for every thread that calls, keeps it, tries again for ever when there is none to
  * be had, and ends the process when there are too many. Instead a call works in the buffer that its caller brought. */
 #include "csupport.h"
@@ -27,7 +27,7 @@ static char *kernels_of_blas(void) {
 #if defined(__x86_64__)
     static char nehalem[] = "Nehalem";
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("fma") || __builtin_cpu_supports("fma4")) return nehalem;
+    if (support_isa_level() == 0 && (__builtin_cpu_supports("fma") || __builtin_cpu_supports("fma4"))) return nehalem;
 #endif
     return NULL;
 }
