@@ -51,7 +51,8 @@ public struct Budget: Sendable {
         guard least <= seen else {
             return KVSieveError(
                 .budget,
-                "ratio \(ratio) of \(seen) tokens cannot hold \(what); a prompt of \(least) tokens or more can, with ratio 1")
+                "ratio \(ratio) of \(seen) tokens cannot hold \(what); a prompt of \(least) tokens or more can, with ratio 1"
+            )
         }
         return KVSieveError(
             .budget,
