@@ -70,7 +70,7 @@ struct AhaKV: Method {
     }
 
     func decoding(_ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
-        let (budget, floor) = (budget.of(length), gainFloor)
+        let (budget, floor) = (budget.whileDecoding(length, protected: sinks + window), gainFloor)
         return DecodeRule(
             budget: budget, recent: window, sinks: sinks, evidence: .lastRows(window), pooled: (pool, scoreKernel),
             valueKernel: kernel, gain: { Self.gain(seen: $0, budget: budget, floor: floor) })

@@ -29,7 +29,7 @@ struct StreamingLLM: Method {
     }
 
     func decoding(_ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
-        let budget = budget.of(length)
-        return DecodeRule(budget: budget, recent: max(1, budget - sinks), sinks: sinks, evidence: .none)
+        let budget = budget.whileDecoding(length, protected: sinks + 1)
+        return DecodeRule(budget: budget, recent: budget - sinks, sinks: sinks, evidence: .none)
     }
 }

@@ -71,6 +71,12 @@ final class DecodingLayer: @unchecked Sendable {
 
     /// What the prompt says of the tokens that are kept.
     func begin(_ prompt: PromptEvidence) throws(KVSieveError) {
+        guard prompt.selection.longest <= width else {
+            throw KVSieveError(
+                .budget,
+                "layer \(prompt.layer.index) keeps \(prompt.selection.longest) tokens a head, and decoding has \(width) slots"
+            )
+        }
         try evidence.begin(prompt)
         let seen = prompt.layer.length.seen
         for choice in 0..<choices {
@@ -206,7 +212,8 @@ final class DecodingLayer: @unchecked Sendable {
                 evidence.total(choice: index, token: token, slot: $0, totals)
             }
         }
-        order.pool(totals, width, newest: newest, pooling.pool, kernel: pooling.kernel, into: pooled,
+        order.pool(
+            totals, width, newest: newest, pooling.pool, kernel: pooling.kernel, into: pooled,
             scratch: pooled + width + 1)
         return slots.worst(pooled, width, newest: newest, minima: minima) { Double(pooled[$0]) }
     }
