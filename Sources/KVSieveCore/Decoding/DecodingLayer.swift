@@ -153,7 +153,8 @@ final class DecodingLayer: @unchecked Sendable {
         let (slots, input) = (all[index], step.input)
         let (tokens, rows) = (input.tokens, input.shape.queryHeads / choices)
         let length = input.rows + 1
-        let logits = try input.logits(fromQueryHead: index * rows, step.workspace)
+        // None where no row is read: nothing is reserved for them.
+        let logits = evidence.readsRows ? try input.logits(fromQueryHead: index * rows, step.workspace) : nil
         let maxima = step.checked.maxima(fromQueryHead: index * rows)
         let exponentials = try worker.stepRows.reserve(scratchOfChoice(input))
         let (newest, totals) = (exponentials + rows * length, exponentials + (rows + 1) * length)
@@ -168,7 +169,7 @@ final class DecodingLayer: @unchecked Sendable {
             var entry = HeadSlots.Entry()
             entry.oldNorm = slots.norm(at: position)
             var slot = count
-            if evidence.readsRows {
+            if let logits {
                 let gain = Float(rule.gain(position + 1))
                 for g in 0..<rows {
                     let row = exponentials + g * length
