@@ -27,6 +27,8 @@ struct Attention: Sendable, CustomTestStringConvertible {
         lengths.isEmpty
             ? CacheLength(prompt: tokens) : CacheLength(seen: tokens + 31, new: new, heads: lengths, ofModel: 0)
     }
+    /// 1 where none is set.
+    private var gainOfRow: @Sendable (_ seen: Int) -> Double { gain ?? { _ in 1 } }
     var reads: Reads { .queries(readsAll ? .all : .last(window)) }
     /// Rows of queries that are read.
     var rows: Int { reads.rows(new: length.new) }
@@ -75,14 +77,14 @@ struct Attention: Sendable, CustomTestStringConvertible {
 
         /// Column sums of each key/value head, mean over its query heads.
         func means(_ work: Workspace) throws -> [[Float]] {
-            let table = try layer(work).attention(gain: attention.gain)
+            let table = try layer(work).attention(gain: attention.gainOfRow)
             return (0..<table.rows).map { table.copy($0) }
         }
 
         /// Column sums of each query head by itself.
         func ofQueryHeads(_ work: Workspace) throws -> [[Float]] {
             var all: [[Float]] = []
-            try WindowAttention(view, work, gain: attention.gain).forEachGroup(work) {
+            try WindowAttention(view, work, gain: attention.gainOfRow).forEachGroup(work) {
                 (head, sums) throws(KVSieveError) in
                 #expect(head * attention.group == all.count && sums.rows == attention.group)
                 all += (0..<sums.rows).map { sums.copy($0) }
@@ -116,7 +118,7 @@ struct Attention: Sendable, CustomTestStringConvertible {
             for row in 0..<a.rows {
                 let query = (queryHead * a.rows + row) * a.dim
                 let visible = tokens - a.rows + row + 1
-                let factor = scale * (a.gain.map { $0(a.length.seen - a.rows + row + 1) } ?? 1)
+                let factor = scale * a.gainOfRow(a.length.seen - a.rows + row + 1)
                 for j in 0..<visible {
                     let key = (head * a.tokens + j) * a.dim
                     var dot = 0.0
