@@ -63,13 +63,15 @@ struct AnyMethod: Sendable, CustomTestStringConvertible {
         return try method(shape, parameters).frame(length, layer: 0)
     }
 
-    /// Does any layer look at a number of a tensor?
-    var readsTensors: Bool {
-        get throws {
-            let shape = try ModelShape(layers: 1, queryHeads: 1, heads: 1, headDim: 8)
-            return try method(shape, [:]).reads != .nothing
-        }
+    /// What the method reads; nil if it cannot be made at all, which other tests say.
+    private var reads: Reads? {
+        guard let shape = try? ModelShape(layers: 1, queryHeads: 1, heads: 1, headDim: 8) else { return nil }
+        return try? method(shape, [:]).reads
     }
+
+    /// Does any layer look at a number of a tensor?
+    var readsTensors: Bool { reads != .nothing }
+    var readsAllQueries: Bool { reads?.needs.contains(.allQueries) == true }
 
     /// Throws when the method lacks one of the parameters.
     func plan(

@@ -27,11 +27,23 @@ private final class Zeros: Viewable {
     }
 }
 
-@Suite struct MemoryTests {
-    /// Lengths and threads. A method that reads all queries needs T^2 products: hours at the lengths of the others. What it
-    /// holds at a time is what a window of 64 rows needs, which is tested at every length below.
-    private static let sizes = [(4096, 1), (16_384, 2), (32_768, 2), (131_072, 1)]
+/// A method, lengths and threads.
+struct MemoryCase: Sendable, CustomTestStringConvertible {
+    let method: AnyMethod
+    let tokens: Int, threads: Int
+    var testDescription: String { "\(method.name) T\(tokens) \(threads) threads" }
 
+    static let sizes = [(4096, 1), (16_384, 2), (32_768, 2), (131_072, 1)]
+
+    /// A method that reads all queries needs T^2 products: hours at the lengths of the others. What it holds at a time is what a
+    /// window of 64 rows needs, which is tested at every length.
+    static let all: [MemoryCase] = AnyMethod.all.flatMap { method in
+        let sizes = method.readsAllQueries ? [(4096, 1), (4096, 2)] : sizes
+        return sizes.map { MemoryCase(method: method, tokens: $0.0, threads: $0.1) }
+    }
+}
+
+@Suite struct MemoryTests {
     /// 32 query heads, 8 KV heads, D 128, W 32 unless said otherwise, 1,024 kept; threads bring little of their own.
     private func check(_ method: AnyMethod, tokens: Int, threads: Int, _ wishes: [String: Double] = [:]) throws {
         let account = MemoryAccount()
@@ -58,16 +70,12 @@ private final class Zeros: Viewable {
         #expect(workspace <= 32 << 20)
     }
 
-    @Test(arguments: AnyMethod.all, sizes) func theWorkspaceIsBounded(
-        _ method: AnyMethod, _ size: (tokens: Int, threads: Int)
-    ) throws {
-        let shape = try ModelShape(layers: 1, queryHeads: 1, heads: 1, headDim: 8)
-        let readsAll = try method.method(shape, [:]).reads.needs.contains(.allQueries)
-        try check(method, tokens: readsAll ? min(size.tokens, 4096) : size.tokens, threads: size.threads)
+    @Test(arguments: MemoryCase.all) func theWorkspaceIsBounded(_ test: MemoryCase) throws {
+        try check(test.method, tokens: test.tokens, threads: test.threads)
     }
 
-    @Test(arguments: sizes) func aBlockOfRowsIsBoundedAtAnyLength(_ size: (tokens: Int, threads: Int)) throws {
-        try check(.named("snapkv"), tokens: size.tokens, threads: size.threads, ["window": 64])
+    @Test(arguments: MemoryCase.sizes) func aBlockOfRowsIsBoundedAtAnyLength(_ tokens: Int, _ threads: Int) throws {
+        try check(.named("snapkv"), tokens: tokens, threads: threads, ["window": 64])
     }
 
     /// Threads that have heads of their own and threads that share one need memory in different places: never both.
