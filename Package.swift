@@ -56,7 +56,8 @@ let package = Package(
             swiftSettings: optimised,
             linkerSettings: [
                 .unsafeFlags([
-                    "-Xlinker", "--wrap=getenv", "-Xlinker", "--wrap=openblas_num_threads_env", "-Xlinker", "--wrap=openblas_read_env",
+                    "-Xlinker", "--wrap=getenv", "-Xlinker", "--wrap=openblas_num_threads_env", "-Xlinker",
+                    "--wrap=openblas_read_env",
                     "-Xlinker", "--wrap=blas_memory_alloc", "-Xlinker", "--wrap=blas_memory_free", openBLAS,
                 ])
             ]),

@@ -16,7 +16,8 @@ struct AhaKV: Method {
         201, "sinks", 0, 0...4096, .whole, "first tokens kept by force; they count against the budget")
     static let scoreKernel = Parameter(
         202, "score_kernel", 1, 1...63, .odd,
-        "kernel that attention is pooled with, odd; 1 keeps single tokens (running text), 15 their neighbours (exact strings)")
+        "kernel that attention is pooled with, odd; 1 keeps single tokens (running text), 15 their neighbours (exact strings)"
+    )
     static let row = MethodRow(
         id: 1, name: "ahakv", summary: "entropy-steady attention times value norms",
         choose: "generation is long: one budget holds at prefill and at every step after it",
@@ -69,7 +70,7 @@ struct AhaKV: Method {
     }
 
     func decoding(_ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
-        let (budget, floor) = (budget.of(length), gainFloor)
+        let (budget, floor) = (budget.whileDecoding(length, protected: sinks + window), gainFloor)
         return DecodeRule(
             budget: budget, recent: window, sinks: sinks, evidence: .lastRows(window), pooled: (pool, scoreKernel),
             valueKernel: kernel, gain: { Self.gain(seen: $0, budget: budget, floor: floor) })

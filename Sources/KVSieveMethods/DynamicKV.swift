@@ -17,13 +17,15 @@ struct DynamicKV: Method {
     static let cap = Parameter(500, "cap", 10, 1...1000, .real, "a layer's first share, times budget - window")
     static let every = Parameter(501, "every", 4, 1...1024, .whole, "m, layers between two divisions of the budget")
     static let normal = Parameter(
-        502, "normal", 0, 0...1, .whole, "counts are divided by 0 their sum (the authors' code), 1 their maximum (the paper)")
+        502, "normal", 0, 0...1, .whole,
+        "counts are divided by 0 their sum (the authors' code), 1 their maximum (the paper)")
     static let row = MethodRow(
         id: 4, name: "dynamickv", summary: "layers compete for one budget as prefill goes",
         choose: "your engine can keep caches of different lengths by layer",
         paper: "arXiv 2412.14838",
         parameters: [
-            Shared.budget, Shared.ratio, Shared.window.initially(8), Shared.poolKernel, Shared.pool, Shared.threads, cap,
+            Shared.budget, Shared.ratio, Shared.window.initially(8), Shared.poolKernel, Shared.pool, Shared.threads,
+            cap,
             every, normal,
         ])
 

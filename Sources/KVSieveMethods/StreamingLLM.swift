@@ -24,11 +24,12 @@ struct StreamingLLM: Method {
 
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
         let frame = try budget.frame(length, sinks: sinks, recent: 1) { "\(sinks) sinks and the newest token" }
-        return frame.units == 0 ? frame : Frame(length, sinks: sinks, recent: frame.budget - sinks, budget: frame.budget)
+        return frame.units == 0
+            ? frame : Frame(length, sinks: sinks, recent: frame.budget - sinks, budget: frame.budget)
     }
 
     func decoding(_ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
-        let budget = budget.of(length)
-        return DecodeRule(budget: budget, recent: max(1, budget - sinks), sinks: sinks, evidence: .none)
+        let budget = budget.whileDecoding(length, protected: sinks + 1)
+        return DecodeRule(budget: budget, recent: budget - sinks, sinks: sinks, evidence: .none)
     }
 }

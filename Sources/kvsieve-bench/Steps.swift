@@ -131,8 +131,10 @@ private func measure(
             try plan.step(layer: layer, evict: evict) { (needs, _) throws(KVSieveError) in
                 product
                     ? try StepInput(
-                        shape, layer: layer, queries: query, keys: cache.keys, values: needs.contains(.values) ? cache.values : nil)
-                    : try StepInput(shape, layer: layer, logits: logits, values: needs.contains(.values) ? cache.values : nil)
+                        shape, layer: layer, queries: query, keys: cache.keys,
+                        values: needs.contains(.values) ? cache.values : nil)
+                    : try StepInput(
+                        shape, layer: layer, logits: logits, values: needs.contains(.values) ? cache.values : nil)
             }
             own += attended - begin
             step += Instant.processor() - attended

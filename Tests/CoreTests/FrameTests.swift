@@ -50,4 +50,26 @@ import Testing
         #expect(Frame.whole(CacheLength(prompt: 7)) == Frame(CacheLength(prompt: 7), sinks: 7, recent: 0))
         #expect(Frame.whole(CacheLength(prompt: 7)).units == 0)
     }
+
+    /// Units that fit in the budget beside the protected rows.
+    @Test func unitsInTheBudget() {
+        func units(_ budget: Int, sinks: Int = 2, recent: Int = 3, unit: Int = 1) -> Int {
+            Frame(CacheLength(prompt: 100), sinks: sinks, recent: recent, unit: unit, budget: budget).unitsInBudget
+        }
+        #expect(units(20) == 15 && units(5) == 0 && units(4) == 0 && units(0) == 0)
+        #expect(units(20, unit: 4) == 3 && units(21, unit: 4) == 4 && units(1000) == 995)
+        #expect(Frame(CacheLength(prompt: 100), sinks: 0, recent: 0).budget == .max)
+        // What is protected of a short cache counts, not what would be of a long one.
+        #expect(Frame(CacheLength(prompt: 4), sinks: 3, recent: 9, budget: 10).unitsInBudget == 6)
+    }
+
+    /// The frame of one head: the same sinks and budget, and its own last rows.
+    @Test func theFrameOfOneHeadIsOfItsOwnRows() {
+        let frame = Frame(cacheLength([50, 12, 33, 3]), sinks: 4, recent: 7, unit: 5, budget: 30)
+        #expect(frame.of(0) == frame)
+        #expect(frame.of(1).candidates == 4..<5 && frame.of(1).units == 1 && frame.of(1).budget == 30)
+        #expect(
+            frame.of(2).candidates == 4..<26 && frame.of(2).units == 5 && frame.of(2).positions(ofUnit: 4) == 24..<26)
+        #expect(frame.of(3).sinks == 3 && frame.of(3).recent == 0 && frame.of(3).units == 0)
+    }
 }

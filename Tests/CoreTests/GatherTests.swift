@@ -118,8 +118,7 @@ private let dims = [1, 3, 8, 33]
     @Test func keepingEverythingInPlaceChangesNothing() throws {
         let work = Workspace(threads: 1)
         let tensor = Tensor((0..<60).map(Float.init), heads: 3, tokens: 5, dim: 4)
-        let selection = try Selection(
-            .whole(CacheLength(prompt: 5)), LayerScores(work.account), units: [0, 0, 0], work)
+        let selection = try Selection(.whole(CacheLength(prompt: 5)), nil, units: [0, 0, 0], work)
         let before = tensor.contents
         try Gather.rows(of: tensor.view(), by: selection, to: tensor.view("target"))
         #expect(tensor.contents == before)
@@ -133,7 +132,7 @@ private let dims = [1, 3, 8, 33]
         for (j, bits) in patterns.enumerated() {
             tensor.memory.storeBytes(of: bits, toByteOffset: 4 * j, as: UInt32.self)
         }
-        let selection = try Selection(.whole(CacheLength(prompt: 6)), LayerScores(work.account), units: [0], work)
+        let selection = try Selection(.whole(CacheLength(prompt: 6)), nil, units: [0], work)
         let target = Tensor(heads: 1, tokens: 6, dim: 1)
         try Gather.rows(of: tensor.view(), by: selection, to: target.view("target"))
         #expect(target.contents == tensor.contents)

@@ -6,7 +6,9 @@ import Testing
 
 /// Positions that a head keeps, from a stable sort.
 private func expected(_ frame: Frame, _ scores: [Float], _ units: Int) -> [Int] {
-    let best = stableOrder(scores).prefix(min(max(units, 0), frame.units))
+    // Of a head of which nothing is protected the best unit stays.
+    let least = frame.sinks + frame.recent > 0 ? 0 : 1
+    let best = stableOrder(scores).prefix(min(max(units, least), frame.units))
     let middle = best.flatMap { unit in
         (0..<frame.unit).map { frame.sinks + unit * frame.unit + $0 }.filter { $0 < frame.tokens - frame.recent }
     }
@@ -39,6 +41,61 @@ private let frames = [
             #expect(selection.total == exact.reduce(0) { $0 + $1.count })
             #expect(selection.longest == exact.map(\.count).max())
         }
+    }
+
+    /// Heads that kept different numbers of rows have more or fewer units, and their recent rows are their own last ones.
+    @Test(arguments: RowKind.allCases, [1, 4]) func headsOfDifferentLengthsKeepTheirOwn(
+        _ kind: RowKind, _ threads: Int
+    ) throws {
+        var random = SplitMix(74)
+        let work = Workspace(threads: threads)
+        for (sinks, recent, unit) in [(0, 0, 1), (3, 7, 1), (4, 5, 6), (0, 8, 7), (20, 20, 1)] {
+            let frame = Frame(cacheLength([50, 12, 33, 1]), sinks: sinks, recent: recent, unit: unit)
+            for _ in 0..<20 {
+                let rows = (0..<4).map { kind.make(frame.of($0).units, &random) }
+                let units = (0..<4).map { _ in random.below(frame.units + 4) - 2 }
+                let scores = try makeScores(work.account, rows, columns: .units(frame))
+                let selection = try Selection(frame, scores, units: units, work)
+                #expect(
+                    positions(selection) == (0..<4).map { expected(frame.of($0), rows[$0], units[$0]) },
+                    "\(sinks) \(recent) \(unit), units \(units), seed 74")
+            }
+        }
+    }
+
+    /// Nothing is protected and the budget is 0: the best unit stays, of several heads and of windows too.
+    @Test(arguments: [1, 4]) func noHeadEndsEmpty(_ unit: Int) throws {
+        let work = Workspace(threads: 1)
+        let frame = Frame(CacheLength(prompt: 12), sinks: 0, recent: 0, unit: unit)
+        let scores = try makeScores(
+            work.account, [[1, 5, 2], [3, 1, 2]].map { $0 + [Float](repeating: 0, count: 9) })
+        let selection = try Selection(frame, scores, units: [0, -3], work)
+        #expect(positions(selection) == [Array(unit..<2 * unit), Array(0..<unit)])
+        #expect(positions(try Selection(frame, nil, units: [0], work)) == [Array(0..<unit)], "of equals the first")
+        let protected = Frame(CacheLength(prompt: 12), sinks: 0, recent: 1, unit: unit)
+        #expect(positions(try Selection(protected, scores, units: [0], work)) == [[11]])
+    }
+
+    /// Rows are those of the cache, positions those that they came from: kept ones first, new ones behind.
+    @Test func positionsAreWhereTheRowsCameFrom() throws {
+        let work = Workspace(threads: 1)
+        let prompt = Frame(CacheLength(prompt: 10), sinks: 1, recent: 2)
+        let first = try Selection(
+            prompt, makeScores(work.account, [[1, 9, 1, 8, 1, 1, 1], [1, 1, 1, 1, 1, 9, 1]]), units: [2, 1], work)
+        #expect(positions(first) == [[0, 2, 4, 8, 9], [0, 6, 8, 9]])
+        let origins = RowOrigins(kept: first, seen: 10)
+        #expect((0..<8).map { origins.position(0, $0) } == [0, 2, 4, 8, 9, 10, 11, 12])
+        #expect((0..<7).map { origins.position(1, $0) } == [0, 6, 8, 9, 10, 11, 12])
+        // Three new tokens: 8 and 7 rows, of which the first and the last two are kept, and two more.
+        let frame = Frame(
+            CacheLength(seen: 13, new: 3, heads: [8, 7], ofModel: 15), sinks: 1, recent: 2)
+        let scores = try makeScores(work.account, [[5, 1, 1, 1, 4], [1, 2, 3, 1]], columns: .units(frame))
+        let second = try Selection(frame, scores, units: [2, 2], from: origins, work)
+        #expect(positions(second) == [[0, 2, 10, 11, 12], [0, 8, 9, 11, 12]])
+        #expect((0..<second.total).map { second.rows[$0] } == [0, 1, 5, 6, 7, 0, 2, 3, 5, 6])
+        // And once more: origins of origins.
+        let again = RowOrigins(kept: second, seen: 13)
+        #expect((0..<6).map { again.position(0, $0) } == [0, 2, 10, 11, 12, 13])
     }
 
     @Test func headsThatShareOneRankingKeepItsTop() throws {

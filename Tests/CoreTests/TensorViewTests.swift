@@ -104,3 +104,19 @@ private func view(
         ) { _ = try view(head: 32, token: 16) }
     }
 }
+
+@Suite struct TensorShapeTests {
+    @Test func aShapeIsHeadsAndTokensInBounds() throws {
+        let shape = try TensorShape("keys", heads: 1024, tokens: 1 << 24)
+        #expect(shape.heads == 1024 && shape.tokens == 1 << 24 && "\(shape.name)" == "keys")
+    }
+
+    @Test(arguments: [0, -1, Int.min, Int.max]) func sizesOutOfBoundsAreRefused(_ size: Int) {
+        expectRefusal(.shape, "keys.heads is \(size); expected 1 ... 1024") {
+            _ = try TensorShape("keys", heads: size, tokens: 1)
+        }
+        expectRefusal(.shape, "keys.tokens is \(size); expected 1 ... 16777216") {
+            _ = try TensorShape("keys", heads: 1, tokens: size)
+        }
+    }
+}

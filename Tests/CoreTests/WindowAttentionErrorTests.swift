@@ -88,13 +88,13 @@ private let nonfinite =
     }
 
     @Test func anErrorOfTheBodyIsThrownAndEndsTheHeads() throws {
-        let input = try Attention(heads: 4, group: 1, window: 2, tokens: 30, dim: 4, seed: 96).make()
+        let input = try Attention(heads: 4, group: 2, window: 2, tokens: 30, dim: 4, seed: 96).make()
         var seen = 0
         expectRefusal(.budget, "enough") {
-            try WindowAttention(input.view).forEachHead(Workspace(threads: 1)) {
-                (columns: HeadColumns) throws(KVSieveError) in
+            _ = try input.layer(Workspace(threads: 1)).attentionOfQueryHeads { (sums) throws(KVSieveError) in
                 seen += 1
-                if columns.head == 1 { throw KVSieveError(.budget, "enough") }
+                if seen == 2 { throw KVSieveError(.budget, "enough") }
+                return sums
             }
         }
         #expect(seen == 2)
@@ -113,25 +113,29 @@ private let nonfinite =
         }
         let keys = try TensorView(
             "keys", base: memory, heads: 1, tokens: 3, dim: 4, headStride: 0, tokenStride: stride, type: .float32)
+        let work = Workspace(threads: 1)
         let view = try LayerView(
-            near.shape, layer: 5, length: nil, window: 2, needs: [.queries, .keys],
-            queries: near.queries.view("queries"),
-            keys: keys, values: nil)
-        var columns: [Float] = []
-        try WindowAttention(view).forEachHead(Workspace(threads: 1)) { (head: HeadColumns) throws(KVSieveError) in
-            columns = Array(UnsafeBufferPointer(start: head.sums, count: 3))
-        }
-        #expect(try columns == near.columns(Workspace(threads: 1))[0])
+            near.shape, layer: 5, length: nil, reads: .queries(.last(2)),
+            LayerTensors(queries: near.queries.view("queries"), keys: keys))
+        let table = try Layer(view, .whole(view.length), work, scores: TableMemory(work.account)).attention()
+        #expect(try table.copy(0) == near.columns(Workspace(threads: 1))[0])
     }
 
     @Test func withoutQueriesOrKeysThereIsNoAttention() throws {
         let input = try Attention(seed: 98).make()
-        for needs in [Needs.queries, .keys] {
+        let work = Workspace(threads: 1)
+        for reads in [Reads.nothing.andValues, .keys] {
             let view = try LayerView(
-                input.shape, layer: 5, length: CacheLength(prompt: 100), window: 8, needs: needs,
-                queries: input.queries.view("queries"),
-                keys: input.keys.view(), values: nil)
-            expectRefusal(.null, "queries or keys are NULL, but layer 5 reads them") { _ = try WindowAttention(view) }
+                input.shape, layer: 5, length: CacheLength(prompt: 100), reads: reads,
+                LayerTensors(
+                    queries: input.queries.view("queries"), keys: input.keys.view(), values: input.keys.view("values")))
+            let layer = Layer(view, .whole(view.length), work, scores: TableMemory(work.account))
+            #expect(layer.windowRows == 0)
+            let message = "queries or keys are NULL, but layer 5 reads them"
+            expectRefusal(.null, message) { _ = try layer.attention() }
+            expectRefusal(.null, message) {
+                _ = try layer.attentionOfQueryHeads { (sums) throws(KVSieveError) in sums }
+            }
         }
     }
 
@@ -142,9 +146,10 @@ private let nonfinite =
         let work = Workspace(threads: threads, account: account)
         let input = try Attention(heads: 4, group: 4, window: 16, tokens: 3 * tile, dim: 32, type: type, seed: 99)
             .make()
-        _ = try input.columns(work)
+        let layer = input.layer(work)
+        _ = try layer.attention()
         let first = (account.allocations, account.held, account.highest)
-        for _ in 0..<5 { _ = try input.columns(work) }
+        for _ in 0..<5 { _ = try layer.attention() }
         #expect((account.allocations, account.held, account.highest) == first)
     }
 

@@ -61,10 +61,10 @@ private final class Counters: @unchecked Sendable {
         let work = Workspace(threads: threads)
         #expect(work.workers.count == threads)
         #expect(work.workers[0] === work.caller)
-        for worker in work.workers { try worker.row.reserve(256) }
+        for worker in work.workers { try worker.oneRow.reserve(256) }
         let disturbed = Counters(500)
         try work.forEach(500) { (item: Int, worker: WorkerBuffers) throws(KVSieveError) in
-            let row = try worker.row.reserve(256)
+            let row = try worker.oneRow.reserve(256)
             for round in 0..<20 {
                 for j in 0..<256 { row[j] = Float(item * 20 + round) }
                 for j in 0..<256 where row[j] != Float(item * 20 + round) { disturbed.counts[item] += 1 }

@@ -5,13 +5,14 @@ import Testing
 @testable import KVSieveMethods
 
 @Suite struct DecisionsTaskKV {
-    private func crafted(
-        _ weights: [[[Double]]], window: Int = 2, group: Int = 1, values: [[[Double]]]? = nil,
-        _ changes: [String: Double]
-    ) throws -> Crafted {
-        let plain: [String: Double] = ["pool_kernel": 1, "sinks": 2, "recent": 4, "tokens": 1, "beta": 0, "top": 0]
-        return try Crafted(
-            "taskkv", weights, window: window, group: group, values: values, plain.merging(changes) { $1 })
+    private let plain: [String: Double] = [
+        "pool_kernel": 1, "sinks": 2, "recent": 4, "tokens": 1, "beta": 0, "top": 0,
+    ]
+
+    private func handmade(
+        _ weights: [[[Double]]], window: Int = 2, values: [[[Double]]]? = nil, _ changes: [String: Double]
+    ) throws -> HandmadeCache {
+        try HandmadeCache("taskkv", weights, window: window, values: values, plain.merging(changes) { $1 })
     }
 
     /// One head that sees `peak` and whose value there is `value`: its semantic vector is nearly (value, 0).
@@ -23,7 +24,7 @@ import Testing
     /// Which heads of one layer keep all 20 tokens.
     private func whole(_ values: [Double], full: Double) throws -> [Int] {
         let (w, v) = seen(values)
-        let kept = try crafted(
+        let kept = try handmade(
             w, values: v, ["ratio": 0.9, "beta": full / Double(values.count), "top": full]
         ).kept()
         return kept[0].indices.filter { kept[0][$0].count == 20 }
@@ -31,12 +32,9 @@ import Testing
 
     /// The two query heads of a group look at 8 (0.9) and 11 (0.6), 13 (0.4): their mean ranks 8, 11, 13.
     @Test func T1_theGroupsMeanDecides() throws {
-        var test = try crafted([[weights(20)]], ["ratio": 8.0 / 20])
-        let one = weights(20, [8: 0.9], floor: 1e-6)
-        let two = weights(20, [11: 0.6, 13: 0.4], floor: 1e-6)
-        test.sequence.shape = try ModelShape(layers: 1, queryHeads: 2, heads: 1, headDim: 2, scale: 1)
-        test.sequence.queries = [[1, 0, 1, 0, 0, 1, 0, 1]]
-        test.sequence.keys = [zip(one, two).flatMap { [Float(naturalLogarithm($0)), Float(naturalLogarithm($1))] }]
+        let test = try HandmadeCache(
+            "taskkv", one: weights(20, [8: 0.9], floor: 1e-6), two: weights(20, [11: 0.6, 13: 0.4], floor: 1e-6),
+            window: 2, plain.merging(["ratio": 0.4]) { $1 })
         #expect(try test.kept() == [[[0, 1, 8, 11, 16, 17, 18, 19]]])
     }
 
@@ -55,21 +53,26 @@ import Testing
     /// (6.97), 5 at 16 (5.94), 4 at 24 (4.90) and 31 (4). H 8, beta 0.25, m 1: 2 at l = 0, then 1.97 ... 1: 1.
     @Test func T3_fIsFloored() {
         func f(_ layer: Int, _ heads: Int, _ beta: Double, _ top: Int) -> Int {
-            TaskKV.fullHeads(layer: layer, layers: 32, heads: heads, beta: beta, top: top)
+            TaskKV.fullHeads(layer: layer, layers: 32, heads: heads, beta: DecimalShare(beta), top: top)
         }
         #expect([0, 1, 7, 8, 16, 24, 31].map { f($0, 32, 0.25, 4) } == [8, 7, 7, 6, 5, 4, 4])
         #expect([0, 1, 16, 30, 31].map { f($0, 8, 0.25, 1) } == [2, 1, 1, 1, 1])
+        // beta is a decimal: H 32, beta 0.35, m 0, L 64, layer 18 have 32 * 0.35 * 45 / 63 = 504 / 63 = 8, where doubles have
+        // 7.999999999999999.
+        #expect(
+            TaskKV.fullHeads(layer: 18, layers: 64, heads: 32, beta: DecimalShare(0.35), top: 0) == 8)
         // Exactly m at the last layer, though (3 - 3 / 10 * 10) is not exact in every order; H beta when there is one layer.
-        #expect(TaskKV.fullHeads(layer: 10, layers: 11, heads: 10, beta: 0.3, top: 1) == 1)
-        #expect(TaskKV.fullHeads(layer: 0, layers: 1, heads: 8, beta: 0.3, top: 8) == 2)
+        #expect(TaskKV.fullHeads(layer: 10, layers: 11, heads: 10, beta: DecimalShare(0.3), top: 1) == 1)
+        #expect(TaskKV.fullHeads(layer: 0, layers: 1, heads: 8, beta: DecimalShare(0.3), top: 8) == 2)
         // Within 0 ... H.
-        #expect(TaskKV.fullHeads(layer: 3, layers: 4, heads: 2, beta: 0.5, top: 9) == 2)
+        #expect(TaskKV.fullHeads(layer: 3, layers: 4, heads: 2, beta: DecimalShare(0.5), top: 9) == 2)
     }
 
     /// N 1000, H 8, s 272, ratio 0.5: B = 4000. f 2: k = floor(2000 / 6) - 272 = 61. f 1: floor(3000 / 7) - 272 = 156.
     @Test func T3_thenK() {
         func share(_ slots: Int, _ full: Int) -> [Int] {
-            let share = TaskKV.share(slots: slots, tokens: 1000, heads: 8, protected: 272, full: full)
+            let share = TaskKV.share(
+                slots: slots, tokens: 1000, heads: 8, protected: 272, least: 272, full: full)
             return [share.full, share.middle]
         }
         #expect(share(4000, 2) == [2, 61])
@@ -85,22 +88,34 @@ import Testing
 
     @Test func T4_fIsLoweredThenTheBudgetIsRefusedWithTheSmallestRatio() throws {
         let (w, v) = seen([0, 1, 5, 9])
-        let lowered = try crafted(w, values: v, ["ratio": 0.45, "beta": 1, "top": 4]).kept()
+        let lowered = try handmade(w, values: v, ["ratio": 0.45, "beta": 1, "top": 4]).kept()
         // B = 36; f = floor((36 - 24) / 14) = 0: every head 9.
         #expect(lowered[0].map(\.count) == [9, 9, 9, 9])
-        let error = try crafted(w, values: v, ["ratio": 0.2]).error()
+        let error = try handmade(w, values: v, ["ratio": 0.2]).error()
         #expect(error?.kind == .budget)
-        let named = error?.message.split(separator: " ").last.flatMap { Double($0) }
-        let smallest = try #require(named)
-        #expect(abs(smallest - 6.0 / 20) < 2e-6)
-        #expect(try crafted(w, values: v, ["ratio": smallest]).kept()[0].map(\.count) == [6, 6, 6, 6])
-        #expect(try crafted(w, values: v, ["ratio": smallest - 1e-3]).error()?.kind == .budget)
+        let smallest = try #require(error?.message.split(separator: " ").last.flatMap { Double($0) })
+        #expect(smallest == 0.3)
+        #expect(try handmade(w, values: v, ["ratio": smallest]).kept()[0].map(\.count) == [6, 6, 6, 6])
+        #expect(try handmade(w, values: v, ["ratio": smallest - 1e-6]).error()?.kind == .budget)
+    }
+
+    /// Nothing is protected, two tokens, four heads: a ratio of 0.125 is one slot of 8, and every head must keep a token, which
+    /// takes four, a ratio of 0.5.
+    @Test func T4_withoutProtectedTokensEveryHeadKeepsOne() throws {
+        let two = Array(repeating: [1.0, 3], count: 4)
+        func made(_ ratio: Double) throws -> HandmadeCache {
+            try handmade([two], window: 1, ["sinks": 0, "recent": 0, "ratio": ratio])
+        }
+        let error = try made(0.125).error()
+        #expect(error?.kind == .budget && error?.message.hasSuffix("the smallest ratio is 0.5") == true)
+        #expect(try made(0.5).kept() == [[[1], [1], [1], [1]]])
+        #expect(try made(0.499999).error()?.kind == .budget)
     }
 
     /// Three vectors around the centre (0, 0), chosen so that L2 differs from the largest element, then from L1.
     @Test func T5_distanceIsEuclidean() throws {
         // (5, 0): L2 5; (-3.6, 3.6): L2 5.09, though its largest element is 3.6.
-        var test = try crafted(seen([0, 0, 0]).weights, ["ratio": 0.9, "beta": 1.0 / 3, "top": 1])
+        var test = try handmade(seen([0, 0, 0]).weights, ["ratio": 0.9, "beta": 0.34, "top": 1])
         var values = [Float](repeating: 0, count: 3 * 20 * 2)
         for (head, vector) in [(5, 0), (-3.6, 3.6), (-1.4, -3.6)].enumerated() {
             values[(head * 20 + 9) * 2] = Float(vector.0)
@@ -121,7 +136,7 @@ import Testing
     /// Two layers, f 2 and 0 of 4 heads: both have B = floor(0.85 * 80) = 68 slots and are short of them by less than H - f.
     @Test func T6_everyLayerHasTheSameSlots() throws {
         let (w, v) = seen([0, 1, 5, 9])
-        let kept = try crafted(w + w, values: v + v, ["ratio": 0.85, "beta": 0.5, "top": 0]).kept()
+        let kept = try handmade(w + w, values: v + v, ["ratio": 0.85, "beta": 0.5, "top": 0]).kept()
         for (layer, full) in [(0, 2), (1, 0)] {
             let total = kept[layer].reduce(0) { $0 + $1.count }
             #expect(total <= 68 && total > 68 - (4 - full))
@@ -133,7 +148,7 @@ import Testing
     /// kernel 3 over all tokens it would lift 2 above the pair 9, 10. Cut first, 9 and 10 (and 8, 11 beside them) win.
     @Test func T7_scoresAreCutBeforeTheyArePooled() throws {
         let w = weights(20, [1: 1000, 9: 5, 10: 5], floor: 1e-3)
-        let kept = try crafted([[w]], ["ratio": 0.4, "pool_kernel": 3]).kept()
+        let kept = try handmade([[w]], ["ratio": 0.4, "pool_kernel": 3]).kept()
         #expect(kept == [[[0, 1, 9, 10, 16, 17, 18, 19]]])
     }
 
@@ -152,6 +167,6 @@ import Testing
     }
 
     @Test func T9_decodingAppends() throws {
-        #expect(try method("taskkv").decodes == false)
+        #expect(try AnyMethod.named("taskkv").row.decodes == false)
     }
 }

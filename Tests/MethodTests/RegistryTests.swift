@@ -9,38 +9,59 @@ import Testing
         #expect(Set(Registry.rows.map(\.id)).count == Registry.rows.count)
         #expect(Set(Registry.rows.map { "\($0.name)" }).count == Registry.rows.count)
         for row in Registry.rows {
-            #expect("\(row.constant)" == "KVSIEVE_" + "\(row.name)".uppercased())
             #expect(Set(row.parameters.map(\.id)).count == row.parameters.count)
             #expect(Set(row.parameters.map { "\($0.name)" }).count == row.parameters.count)
+            for text in [row.summary, row.choose, row.paper] + row.parameters.map(\.summary) {
+                #expect(!"\(text)".isEmpty && !"\(text)".contains("\n"))
+            }
         }
+    }
+
+    /// An id means one thing: a name of its own, and with ids below 200 the same in every method that has it.
+    @Test func anIdIsTheSameParameterEverywhere() {
+        var names: [Int32: String] = [:]
+        for row in Registry.rows {
+            for parameter in row.parameters {
+                let name = parameter.id < 200 ? "\(parameter.name)" : "\(row.name) \(parameter.name)"
+                #expect(names[parameter.id] == nil || names[parameter.id] == name)
+                names[parameter.id] = name
+            }
+        }
+        #expect(Set(names.values).count == names.count)
     }
 
     /// Pinned: these numbers are in callers' binaries.
     @Test func idsArePinned() {
         let methods = Dictionary(uniqueKeysWithValues: Registry.rows.map { ("\($0.name)", $0.id) })
-        for (name, id) in ["ahakv": 1, "taskkv": 2, "windowkv": 3, "dynamickv": 4, "h2o": 5] as [String: Int32] {
-            #expect(methods[name] == id)
-        }
+        #expect(
+            methods == [
+                "ahakv": 1, "taskkv": 2, "windowkv": 3, "dynamickv": 4, "h2o": 5, "snapkv": 6, "pyramidkv": 7,
+                "adakv": 8,
+                "streamingllm": 9, "tova": 10, "keydiff": 11, "random": 12,
+            ])
         var parameters: [String: Int32] = [:]
         for row in Registry.rows {
-            for parameter in row.parameters { parameters["\(parameter.constant)"] = parameter.id }
+            for parameter in row.parameters {
+                let owner = parameter.id < 200 ? "" : "\(row.name) "
+                parameters["\(owner)\(parameter.name)"] = parameter.id
+            }
         }
-        let pinned: [String: Int32] = [
-            "KVSIEVE_BUDGET": 100, "KVSIEVE_RATIO": 101, "KVSIEVE_WINDOW": 102, "KVSIEVE_POOL_KERNEL": 103,
-            "KVSIEVE_POOL": 104, "KVSIEVE_THREADS": 105, "KVSIEVE_AHAKV_GAIN_FLOOR": 200, "KVSIEVE_AHAKV_SINKS": 201,
-            "KVSIEVE_TASKKV_BETA": 300, "KVSIEVE_TASKKV_TOP": 301, "KVSIEVE_TASKKV_SINKS": 302,
-            "KVSIEVE_TASKKV_RECENT": 303, "KVSIEVE_TASKKV_TOKENS": 304, "KVSIEVE_WINDOWKV_TASK": 400,
-            "KVSIEVE_WINDOWKV_SIZE": 401, "KVSIEVE_WINDOWKV_SHARED": 402, "KVSIEVE_WINDOWKV_PYRAMID": 403,
-            "KVSIEVE_WINDOWKV_CHARGE": 404, "KVSIEVE_DYNAMICKV_CAP": 500, "KVSIEVE_DYNAMICKV_EVERY": 501,
-        ]
-        for (constant, id) in pinned { #expect(parameters[constant] == id, "\(constant)") }
+        #expect(
+            parameters == [
+                "budget": 100, "ratio": 101, "window": 102, "pool_kernel": 103, "pool": 104, "threads": 105,
+                "decoding": 106, "ahakv gain_floor": 200, "ahakv sinks": 201, "ahakv score_kernel": 202,
+                "taskkv beta": 300, "taskkv top": 301, "taskkv sinks": 302, "taskkv recent": 303, "taskkv tokens": 304,
+                "windowkv task": 400, "windowkv size": 401, "windowkv shared": 402, "windowkv pyramid": 403,
+                "windowkv charge": 404, "dynamickv cap": 500, "dynamickv every": 501, "dynamickv normal": 502,
+                "h2o recent_ratio": 600, "pyramidkv beta": 800, "adakv floor": 900, "streamingllm sinks": 1000,
+                "keydiff recent": 1200, "random seed": 1300, "random recent": 1301,
+            ])
     }
 
-    @Test(arguments: Registry.rows.indices) func everyParameterHoldsItsBounds(_ index: Int) throws {
-        let row = Registry.rows[index]
+    @Test(arguments: AnyMethod.all) func everyParameterHoldsItsBounds(_ method: AnyMethod) throws {
         let shape = try ModelShape(layers: 2, queryHeads: 2, heads: 2, headDim: 8)
-        for parameter in row.parameters {
-            let plan = try makePlan(row, shape)
+        for parameter in method.row.parameters {
+            let plan = try method.plan(shape)
             #expect(try plan.get(parameter.id) == parameter.initial)
             #expect(parameter.lowest <= parameter.initial && parameter.initial <= parameter.highest)
             for value in [parameter.lowest, parameter.highest, parameter.initial] {
@@ -58,9 +79,9 @@ import Testing
         }
     }
 
-    @Test(arguments: Registry.rows.indices) func anotherMethodsParameterIsRefused(_ index: Int) throws {
-        let row = Registry.rows[index]
-        let plan = try makePlan(row, ModelShape(layers: 1, queryHeads: 1, heads: 1, headDim: 8))
+    @Test(arguments: AnyMethod.all) func anotherMethodsParameterIsRefused(_ method: AnyMethod) throws {
+        let row = method.row
+        let plan = try method.plan(ModelShape(layers: 1, queryHeads: 1, heads: 1, headDim: 8))
         let foreign = Registry.rows.flatMap(\.parameters).filter { other in
             !row.parameters.contains { $0.id == other.id }
         }

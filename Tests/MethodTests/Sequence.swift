@@ -1,8 +1,66 @@
+// A seeded sequence in the caller's memory, in any dtype and layout, and plans that observe it. Tensors are handed over here
+// alone: what a layer needs, and nothing else. Queries are those of all T tokens, whatever a method reads of them.
 import KVSieveMethods
 import TestSupport
+import Testing
 
-// A seeded sequence in the caller's memory, in any dtype and layout, and plans run over it.
 @testable import KVSieveCore
+
+/// A tensor that a test has in memory of some kind.
+protocol Viewable {
+    var heads: Int { get }
+    var tokens: Int { get }
+    func view(_ name: StaticString) throws(KVSieveError) -> TensorView
+}
+
+extension Tensor: Viewable {}
+
+extension Plan {
+    /// - Parameters q, k, v: what is there; of the keys the shape alone is handed over where no more is read.
+    func observe(
+        layer: Int, _ q: some Viewable, _ k: some Viewable, _ v: some Viewable
+    ) throws(KVSieveError) {
+        try observe(layer: layer) { (needs) throws(KVSieveError) in
+            try LayerTensors(
+                queries: needs.contains(.queries) ? q.view("queries") : nil,
+                keys: needs.contains(.keys) ? k.view("keys") : nil,
+                values: needs.contains(.values) ? v.view("values") : nil,
+                shape: needs.contains(.length) ? TensorShape("keys", heads: k.heads, tokens: k.tokens) : nil)
+        }
+    }
+
+    /// - Parameter evict: (H, m).
+    func step(
+        layer: Int, evict: UnsafeMutablePointer<Int32>, _ q: some Viewable, _ k: some Viewable, _ v: some Viewable
+    ) throws(KVSieveError) {
+        let shape = shape
+        try step(layer: layer, evict: evict) { (needs, living) throws(KVSieveError) in
+            if needs.contains(.length) {
+                return try StepInput(
+                    shape, layer: layer, keys: TensorShape("keys", heads: k.heads, tokens: k.tokens), living: living)
+            }
+            return try StepInput(
+                shape, layer: layer, queries: q.view("queries"), keys: k.view("keys"),
+                values: needs.contains(.values) ? v.view("values") : nil)
+        }
+    }
+
+    /// By logits (Hq, m, n) in place of queries and keys.
+    func step(
+        layer: Int, evict: UnsafeMutablePointer<Int32>, logits: Tensor, _ v: some Viewable
+    ) throws(KVSieveError) {
+        let shape = shape
+        try step(layer: layer, evict: evict) { (needs, living) throws(KVSieveError) in
+            if needs.contains(.length) {
+                let size = try TensorShape("logits", heads: logits.heads, tokens: logits.tokens)
+                return try StepInput(shape, layer: layer, logits: size, rows: logits.dim)
+            }
+            return try StepInput(
+                shape, layer: layer, logits: logits.view("logits"),
+                values: needs.contains(.values) ? v.view("values") : nil)
+        }
+    }
+}
 
 extension SplitMix {
     /// Roughly normal, a multiple of 1/64 below 8 in size: exact in float16 and float32.
@@ -16,19 +74,20 @@ extension SplitMix {
 struct Sequence {
     var shape: ModelShape
     var tokens: Int
+    /// Rows of queries: T, but for golden files.
     var rows: Int
     var queries: [[Float]] = []
     var keys: [[Float]] = []
     var values: [[Float]] = []
 
     /// A sequence without tensors yet.
-    init(_ shape: ModelShape, tokens: Int, rows: Int) { (self.shape, self.tokens, self.rows) = (shape, tokens, rows) }
+    init(_ shape: ModelShape, tokens: Int, rows: Int? = nil) {
+        (self.shape, self.tokens, self.rows) = (shape, tokens, rows ?? tokens)
+    }
 
     /// Values are rounded to 5 bits so that every dtype holds them exactly.
-    init(_ shape: ModelShape, tokens: Int, window: Int, seed: UInt64) {
-        self.shape = shape
-        self.tokens = tokens
-        rows = min(window, tokens)
+    init(_ shape: ModelShape, tokens: Int, seed: UInt64) {
+        self.init(shape, tokens: tokens)
         var noise = SplitMix(seed)
         func many(_ count: Int) -> [Float] { (0..<count).map { _ in (noise.coarse() * 8).rounded() / 8 } }
         for _ in 0..<shape.layers {
@@ -38,9 +97,19 @@ struct Sequence {
         }
     }
 
-    func tensors(_ layer: Int, _ type: ElementType = .float32, _ layout: Layout = .headMajor) -> (
-        Tensor, Tensor, Tensor
-    ) {
+    /// Multiples of 1/4 below 8: exact in bfloat16 too.
+    mutating func coarsen() {
+        func coarse(_ numbers: [Float]) -> [Float] { numbers.map { ($0 * 4).rounded() / 4 } }
+        for layer in 0..<shape.layers {
+            queries[layer] = coarse(queries[layer])
+            keys[layer] = coarse(keys[layer])
+            values[layer] = coarse(values[layer])
+        }
+    }
+
+    func tensors(
+        _ layer: Int, _ type: ElementType = .float32, _ layout: Layout = .headMajor
+    ) -> (queries: Tensor, keys: Tensor, values: Tensor) {
         func make(_ values: [Float], _ heads: Int, _ tokens: Int) -> Tensor {
             Tensor(values, heads: heads, tokens: tokens, dim: shape.headDim, type, layout)
         }
@@ -50,76 +119,36 @@ struct Sequence {
         )
     }
 
+    func observe(
+        _ plan: Plan, layer: Int, _ type: ElementType = .float32, _ layout: Layout = .headMajor
+    ) throws {
+        let (q, k, v) = tensors(layer, type, layout)
+        try plan.observe(layer: layer, q, k, v)
+    }
+
     /// Observes layer after layer. `watch` is called after each with the plan.
     func observe(
         _ plan: Plan, _ type: ElementType = .float32, _ layout: Layout = .headMajor,
         watch: (Plan, Int) throws -> Void = { _, _ in }
     ) throws {
         for layer in 0..<shape.layers {
-            let (q, k, v) = tensors(layer, type, layout)
-            try observeLayer(plan, layer, q, k, v)
+            try observe(plan, layer: layer, type, layout)
             try watch(plan, layer)
         }
     }
 
-    /// Tensors that the layer does not need are not handed over.
-    func observeLayer(_ plan: Plan, _ layer: Int, _ q: Tensor, _ k: Tensor, _ v: Tensor) throws {
-        let needs = try plan.needs(layer: layer)
-        try plan.observe(
-            layer: layer,
-            queries: { () throws(KVSieveError) in needs.contains(.queries) ? try q.view("queries") : nil },
-            keys: { () throws(KVSieveError) in needs.contains(.keys) ? try k.view("keys") : nil },
-            values: { () throws(KVSieveError) in needs.contains(.values) ? try v.view("values") : nil })
-    }
-
     /// A finished plan's positions, [layer][head].
     func kept(
-        _ row: MethodRow, _ parameters: [String: Double] = [:], _ type: ElementType = .float32,
+        _ method: AnyMethod, _ parameters: [String: Double] = [:], _ type: ElementType = .float32,
         _ layout: Layout = .headMajor
     ) throws -> [[[Int]]] {
-        let plan = try makePlan(row, shape, parameters)
+        let plan = try method.plan(shape, parameters)
         try observe(plan, type, layout)
         try plan.finish()
         return try positions(plan)
     }
 }
 
-func makePlan(_ row: MethodRow, _ shape: ModelShape, _ parameters: [String: Double] = [:], limit: Int = .max) throws
-    -> Plan
-{
-    let plan = try Plan(row, shape, Shared.plan, account: MemoryAccount(limit: limit))
-    for (name, value) in parameters {
-        guard let parameter = row.parameters.first(where: { "\($0.name)" == name }) else {
-            throw KVSieveError(.parameter, "the test names \(name), which \(row.name) does not have")
-        }
-        try plan.set(parameter.id, value)
-    }
-    return plan
-}
-
-func positions(_ plan: Plan) throws -> [[[Int]]] {
-    try (0..<plan.shape.layers).map { layer in
-        let selection = try plan.kept(layer: layer)
-        return (0..<selection.heads).map { selection.copy($0) }
-    }
-}
-
-func method(_ name: String) throws -> MethodRow {
-    guard let row = Registry.rows.first(where: { "\($0.name)" == name }) else {
-        throw KVSieveError(.method, "no method \(name)")
-    }
-    return row
-}
-
-/// Rows of queries that a method reads with its tight parameters: those of its window, or all.
-func windowOf(_ row: MethodRow, tokens: Int) -> Int { tight(row, tokens: tokens)["window"].map { Int($0) } ?? tokens }
-
-/// Parameters that make a method choose among `tokens` tokens with a small window; every method in the registry must work
-/// with those of these names that it has.
-func tight(_ row: MethodRow, tokens: Int) -> [String: Double] {
-    let wishes: [String: Double] = [
-        "budget": Double(tokens / 5), "ratio": 0.4, "window": 8, "shared": 2, "pyramid": 4, "size": 5,
-        "recent": 16, "sinks": 4, "every": 2, "tokens": 24,
-    ]
-    return wishes.filter { name, _ in row.parameters.contains { "\($0.name)" == name } }
+extension ElementType: CustomTestStringConvertible {
+    public var testDescription: String { name }
 }

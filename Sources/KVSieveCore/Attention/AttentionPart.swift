@@ -118,7 +118,8 @@ struct AttentionPart: @unchecked Sendable {
         if tiles.usesBLAS {
             let buffer = try worker.matrices.reserve(MatrixProduct.bufferBytes)
             MatrixProduct.multiply(
-                keys, rows: tiles.padded(columns), stride: stride, depth: tiles.dim, packed, columns: rows.count, into: out,
+                keys, rows: tiles.padded(columns), stride: stride, depth: tiles.dim, packed, columns: rows.count,
+                into: out,
                 buffer: UnsafeMutableRawPointer(buffer))
             return kernels.column_maxima(out, Int64(columns), Int64(vectors), width, highest) == 1
         }

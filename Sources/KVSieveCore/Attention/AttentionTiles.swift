@@ -36,7 +36,7 @@ struct AttentionTiles: Sendable {
         let unit = Self.usesBLAS ? MatrixProduct.wholeRows : 6
         tile = min(Self.longestTile, (tokens + unit * even - 1) / (unit * even) * unit)
         count = (tokens + tile - 1) / tile
-        let most = max(0, Workspace.mostFloats - sumRows * tokens)
+        let most = max(0, Workspace.mostFloats - sumRows * tokens - attention.tableFloats)
         let fitting = most / (count * tile) / lanes * lanes
         partRows = max(lanes, min(layout.padded, fitting))
         held = min(count, most / (partRows * tile))
@@ -75,7 +75,7 @@ struct AttentionTiles: Sendable {
     /// the logits of all of them are held at once, so that heads are divided into tiles and parts as they are with one thread.
     func headsGoSideBySide(_ work: Workspace) -> Bool {
         let heads = attention.layer.shape.heads
-        let floats = work.threads * count * tile * partRows + heads * sumRows * tokens
+        let floats = work.threads * count * tile * partRows + heads * sumRows * tokens + attention.tableFloats
         return work.threads > 1 && heads % work.threads == 0 && attention.layer.length.isEven && held == count
             && partRows == layout.padded && floats <= Workspace.mostFloats
     }

@@ -34,6 +34,7 @@ public struct Layer: @unchecked Sendable {
     /// (H, n) in memory of that use.
     func table(_ memory: TableMemory) throws(KVSieveError) -> HeadTable {
         try memory.reserve(rows: shape.heads, width: length.longest)
+        if memory !== scores { work.tableFloats += shape.heads * length.longest }
         return HeadTable(memory, work, .rows(length), rows: shape.heads)
     }
 

@@ -72,7 +72,8 @@ extension Layer {
             let first = max(0, end - Self.block)
             let later = length.new - end
             let part = LayerView(
-                view, before: later, queries: queries.tokens(first..<end), keys: keys.tokens(0..<(length.longest - later)))
+                view, before: later, queries: queries.tokens(first..<end),
+                keys: keys.tokens(0..<(length.longest - later)))
             sideBySide = try WindowAttention(part, work, gain: gain)
                 .addSums(to: memory, work, sideBySide: sideBySide)
             end = first

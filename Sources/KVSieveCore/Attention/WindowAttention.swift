@@ -25,6 +25,8 @@ struct WindowAttention: @unchecked Sendable {
     let rows: Int
     /// g_i of the W rows, in the workspace until the next attention.
     private let gains: UnsafePointer<Float>
+    /// Of tables that share the logits' room.
+    let tableFloats: Int
 
     /// - Parameter gain: g of a row whose query has seen so many tokens, its own included.
     init(
@@ -37,6 +39,7 @@ struct WindowAttention: @unchecked Sendable {
         self.queries = queries
         self.keys = keys
         rows = queries.tokens
+        tableFloats = work.tableFloats
         let gains = try work.gains.reserve(rows)
         for row in 0..<rows { gains[row] = Float(gain(layer.length.seen - rows + row + 1)) }
         self.gains = UnsafePointer(gains)

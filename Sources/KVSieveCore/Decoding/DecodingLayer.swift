@@ -71,6 +71,12 @@ final class DecodingLayer: @unchecked Sendable {
 
     /// What the prompt says of the tokens that are kept.
     func begin(_ prompt: PromptEvidence) throws(KVSieveError) {
+        guard prompt.selection.longest <= width else {
+            throw KVSieveError(
+                .budget,
+                "layer \(prompt.layer.index) keeps \(prompt.selection.longest) tokens a head, and decoding has \(width) slots"
+            )
+        }
         try evidence.begin(prompt)
         let seen = prompt.layer.length.seen
         for choice in 0..<choices {
@@ -147,6 +153,7 @@ final class DecodingLayer: @unchecked Sendable {
         let (slots, input) = (all[index], step.input)
         let (tokens, rows) = (input.tokens, input.shape.queryHeads / choices)
         let length = input.rows + 1
+        // None where no row is read: nothing is reserved for them.
         let logits = evidence.readsRows ? try input.logits(fromQueryHead: index * rows, step.workspace) : nil
         let maxima = step.checked.maxima(fromQueryHead: index * rows)
         let exponentials = try worker.stepRows.reserve(scratchOfChoice(input))
@@ -206,7 +213,8 @@ final class DecodingLayer: @unchecked Sendable {
                 evidence.total(choice: index, token: token, slot: $0, totals)
             }
         }
-        order.pool(totals, width, newest: newest, pooling.pool, kernel: pooling.kernel, into: pooled,
+        order.pool(
+            totals, width, newest: newest, pooling.pool, kernel: pooling.kernel, into: pooled,
             scratch: pooled + width + 1)
         return slots.worst(pooled, width, newest: newest, minima: minima) { Double(pooled[$0]) }
     }

@@ -54,7 +54,9 @@ struct HeadSlots: @unchecked Sendable {
     /// The oldest of 0 ..< count outside the first `sinks` positions. Those that are recent are never the oldest.
     func oldest(_ count: Int) -> Int {
         var (slot, lowest) = (0, Int32.max)
-        for s in 0..<count where positions[s] >= rule.sinks && positions[s] < lowest { (slot, lowest) = (s, positions[s]) }
+        for s in 0..<count where positions[s] >= rule.sinks && positions[s] < lowest {
+            (slot, lowest) = (s, positions[s])
+        }
         return slot
     }
 

@@ -32,7 +32,8 @@ final class LastRowsSum: Evidence, @unchecked Sendable {
         let prefix = try prefixes.reserve(choices * width)
         let taken = try slots.reserve(choices * count)
         blocks = (0..<choices).map {
-            RowBlocks(rows: count, width: width, ring: rows.of($0), prefix: prefix + $0 * width, taken: taken + $0 * count)
+            RowBlocks(
+                rows: count, width: width, ring: rows.of($0), prefix: prefix + $0 * width, taken: taken + $0 * count)
         }
         try clear()
     }
@@ -73,7 +74,8 @@ final class LastRowsSum: Evidence, @unchecked Sendable {
         into totals: UnsafeMutablePointer<Float>
     ) {
         blocks[choice].join(
-            row, living: living, places[token], spare: rows.spare(choice, token).pointee, weights: weights, into: totals)
+            row, living: living, places[token], spare: rows.spare(choice, token).pointee, weights: weights, into: totals
+        )
         totals[living] = row[living]
     }
 

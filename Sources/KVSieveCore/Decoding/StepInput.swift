@@ -59,7 +59,8 @@ public struct StepInput: Sendable {
     public init(_ shape: ModelShape, layer: Int, logits: TensorShape, rows: Int) throws(KVSieveError) {
         guard logits.heads == shape.queryHeads else {
             throw KVSieveError(
-                .shape, "\(logits.name).heads is \(logits.heads); expected \(shape.queryHeads), the model's query_heads")
+                .shape, "\(logits.name).heads is \(logits.heads); expected \(shape.queryHeads), the model's query_heads"
+            )
         }
         try self.init(shape, layer, .length(rows: rows), nil, tokens: logits.tokens, rows: rows)
     }

@@ -17,6 +17,10 @@ public struct Budget: Sendable {
     /// C. By ratio at least 1.
     public func of(_ length: CacheLength) -> Int { goesByRatio ? max(1, share.floor(of: length.seen)) : tokens }
 
+    /// C while decoding, of a method that never lets go of `protected` rows: a prompt of no more was kept whole, whatever its
+    /// share.
+    public func whileDecoding(_ length: CacheLength, protected: Int) -> Int { max(of(length), protected) }
+
     /// Slots of `heads` heads together: a share of all of their tokens, or as many times the tokens.
     public func slots(_ length: CacheLength, heads: Int) -> Int {
         goesByRatio ? share.floor(of: heads * length.seen) : tokens * heads
@@ -51,7 +55,8 @@ public struct Budget: Sendable {
         guard least <= seen else {
             return KVSieveError(
                 .budget,
-                "ratio \(ratio) of \(seen) tokens cannot hold \(what); a prompt of \(least) tokens or more can, with ratio 1")
+                "ratio \(ratio) of \(seen) tokens cannot hold \(what); a prompt of \(least) tokens or more can, with ratio 1"
+            )
         }
         return KVSieveError(
             .budget,

@@ -13,7 +13,8 @@ public struct Parameter: Sendable {
     public let kind: Kind
 
     public init(
-        _ id: Int32, _ name: StaticString, _ initial: Double, _ bounds: ClosedRange<Double>, _ kind: Kind, _ summary: StaticString
+        _ id: Int32, _ name: StaticString, _ initial: Double, _ bounds: ClosedRange<Double>, _ kind: Kind,
+        _ summary: StaticString
     ) {
         self.id = id
         self.name = name

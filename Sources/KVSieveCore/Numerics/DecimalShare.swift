@@ -47,7 +47,9 @@ public struct DecimalShare: Sendable {
 
     /// floor((share * count + whole) / divisor); divisor above 0, the sum not negative.
     public func floor(_ count: Int, plus whole: Int, over divisor: Int) -> Int {
-        Int(truncatingIfNeeded: (numerator * Int128(count) + denominator * Int128(whole)) / (denominator * Int128(divisor)))
+        Int(
+            truncatingIfNeeded: (numerator * Int128(count) + denominator * Int128(whole))
+                / (denominator * Int128(divisor)))
     }
 
     /// floor(count / share); share above 0.

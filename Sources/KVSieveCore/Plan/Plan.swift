@@ -97,7 +97,8 @@ public final class Plan {
         let method = try currentMethod()
         let reads = method.reads(layer: layer)
         let view = try LayerView(
-            shape, layer: layer, length: caches?.length(layer) ?? current.length, reads: reads, read(reads?.needs ?? []))
+            shape, layer: layer, length: caches?.length(layer) ?? current.length, reads: reads, read(reads?.needs ?? [])
+        )
         let frame = try method.frame(view.length, layer: layer)
         let rule = try currentRule(method, view.length)
         let work = currentWorkspace()
@@ -192,7 +193,8 @@ public final class Plan {
             try current.select(layer, from: caches?.origins(layer), currentWorkspace())
         }
         forget(before: shape.layers)
-        phase = decodingPool.layers.isEmpty
+        phase =
+            decodingPool.layers.isEmpty
             ? .finished : .decoding(DecodingSequence(decodingPool.layers, tokens: length.seen))
     }
 

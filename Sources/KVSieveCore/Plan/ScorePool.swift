@@ -21,7 +21,9 @@ final class ScorePool {
 
     /// A layer lets go of its scores. A follower shares its leader's: they are freed when the last lets go.
     func give(_ scores: LayerScores, unlessIn others: [LayerScores?]) {
-        if !others.contains(where: { $0 === scores }) && !free.contains(where: { $0 === scores }) { free.append(scores) }
+        if !others.contains(where: { $0 === scores }) && !free.contains(where: { $0 === scores }) {
+            free.append(scores)
+        }
     }
 
     /// Room for `count` layers' scores at once.

@@ -27,7 +27,9 @@ public final class BudgetTable: @unchecked Sendable {
     }
 
     /// One number a head.
-    func of(_ layer: Int) -> ReadOnlyBuffer<Int> { ReadOnlyBuffer(units.map { UnsafePointer($0 + layer * heads) }, heads) }
+    func of(_ layer: Int) -> ReadOnlyBuffer<Int> {
+        ReadOnlyBuffer(units.map { UnsafePointer($0 + layer * heads) }, heads)
+    }
 
     /// The next layer, whose heads may keep every unit.
     func append(_ frame: Frame) {

@@ -28,6 +28,8 @@ public final class Workspace: @unchecked Sendable {
     /// again.
     var holdsSoftmaxRows = false
     var holdsAllRowSums = false
+    /// Floats of the tables beside its scores that the layer's method has made so far: its logits have so many fewer.
+    var tableFloats = 0
 
     // MARK: - Tables of a method, (H, n) or (H, Dv)
 
@@ -85,6 +87,7 @@ public final class Workspace: @unchecked Sendable {
     func beginLayer() {
         holdsSoftmaxRows = false
         holdsAllRowSums = false
+        tableFloats = 0
     }
 
     /// Work on each of 0 ..< items once, on the plan's threads. When several fail, the lowest item's error is thrown:

@@ -12,11 +12,11 @@ private func expected(_ all: [[[Float]]], _ places: Int) -> [Int] {
     return won
 }
 
-private func winners(_ layers: [LayerScores], places: Int, _ work: Workspace) throws -> [Int] {
-    Array(try RankShare.counts(layers, places: places, work))
+private func winners(_ layers: [LayerScores?], places: Int, _ work: Workspace) throws -> [Int] {
+    Array(try LayerQuota.counts(layers, places: places, work))
 }
 
-@Suite struct RankShareTests {
+@Suite struct LayerQuotaTests {
     @Test(arguments: RowKind.allCases, [1 as UInt64, 2, 3]) func countsAreTheWinnersOfAStableSort(
         _ kind: RowKind, _ seed: UInt64
     ) throws {
@@ -40,6 +40,22 @@ private func winners(_ layers: [LayerScores], places: Int, _ work: Workspace) th
         }
     }
 
+    /// Layers that kept everything have no scores, and heads of a cache that goes on not the same number.
+    @Test(arguments: RowKind.allCases) func layersWithoutScoresAndHeadsOfOtherLengthsCompete(_ kind: RowKind) throws {
+        var random = SplitMix(8)
+        let work = Workspace(threads: 1)
+        let lengths = [[30, 12, 1], [], [7, 7, 7], [1, 40, 22], []]
+        let all = lengths.map { heads in heads.map { kind.make($0, &random) } }
+        let layers = try zip(lengths, all).map { heads, rows -> LayerScores? in
+            let frame = Frame(cacheLength(heads), sinks: 0, recent: 0)
+            return heads.isEmpty ? nil : try makeScores(work.account, rows, columns: .units(frame))
+        }
+        let total = lengths.joined().reduce(0, +)
+        for places in 0...total {
+            #expect(try winners(layers, places: places, work) == expected(all, places), "\(places) places, seed 8")
+        }
+    }
+
     /// DynamicKV asks after every layer: what was counted before must not be in the way.
     @Test(arguments: RowKind.allCases) func countsAreRightAsLayersAreAdded(_ kind: RowKind) throws {
         var random = SplitMix(9)
@@ -60,8 +76,7 @@ private func winners(_ layers: [LayerScores], places: Int, _ work: Workspace) th
         let scores = try makeScores(work.account, [[1, 2, 3, 4]])
         let other = try makeScores(work.account, [[2.5, 2.5, 2.5, 2.5]])
         #expect(try winners([scores, other], places: 2, work) == [2, 0])
-        try scores.reserve(rows: 1, units: 4)
-        for unit in 0..<4 { scores.row(0)[unit] = 1 }
+        try scores.take(fill(scores.memory, [[1, 1, 1, 1]], work))
         #expect(try winners([scores, other], places: 2, work) == [0, 2])
     }
 
@@ -77,11 +92,9 @@ private func winners(_ layers: [LayerScores], places: Int, _ work: Workspace) th
         let work = Workspace(threads: 1)
         let units = 4000
         let layers = try (0..<3).map { layer -> LayerScores in
-            let scores = LayerScores(work.account)
-            try scores.reserve(rows: 2, units: units)
-            for head in 0..<2 { scores.row(head).update(repeating: 0.5) }
-            scores.row(1)[units - 1] = 0.25 + Float(layer)
-            return scores
+            var rows = [[Float]](repeating: [Float](repeating: 0.5, count: units), count: 2)
+            rows[1][units - 1] = 0.25 + Float(layer)
+            return try makeScores(work.account, rows)
         }
         // Best: layer 2's 2.25, layer 1's 1.25; then the equals, layer by layer.
         #expect(try winners(layers, places: 1, work) == [0, 0, 1])

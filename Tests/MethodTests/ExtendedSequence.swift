@@ -1,14 +1,13 @@
+// A sequence that goes on, as an engine tells it to a plan: of each head the rows that it kept, its new ones, NaN behind them.
 import KVSieveMethods
 import TestSupport
 
-// A sequence that goes on, as an engine tells it to a plan: of each head the rows that it kept, its new ones, NaN behind them.
 @testable import KVSieveCore
 
-struct Story {
+struct ExtendedSequence {
     let plan: Plan
     let account: MemoryAccount
     private let shape: ModelShape
-    private let window: Int
     /// Tokens that can come.
     private let total: Int
     /// [layer], (heads, total, D).
@@ -16,38 +15,34 @@ struct Story {
     private let keys: [[Float]]
     private let values: [[Float]]
     /// [layer][head]: the positions that are there, without the new ones.
-    private(set) var books: [[[Int]]]
+    private(set) var kept: [[[Int]]]
     private(set) var tokens = 0
     private(set) var new = 0
 
-    private init(
-        _ row: MethodRow, _ shape: ModelShape, _ parameters: [String: Double], total: Int, _ queries: [[Float]],
+    init(
+        _ method: AnyMethod, _ shape: ModelShape, _ parameters: [String: Double], total: Int, _ queries: [[Float]],
         _ keys: [[Float]], _ values: [[Float]]
     ) throws {
         account = MemoryAccount()
-        plan = try Plan(row, shape, Shared.plan, account: account)
-        for parameter in row.parameters {
-            if let value = parameters["\(parameter.name)"] { try plan.set(parameter.id, value) }
-        }
+        plan = try method.plan(shape, parameters, account: account)
         self.shape = shape
-        window = Int(parameters["window"] ?? 1)
         self.total = total
         (self.queries, self.keys, self.values) = (queries, keys, values)
-        books = Array(repeating: Array(repeating: [], count: shape.heads), count: shape.layers)
+        kept = Array(repeating: Array(repeating: [], count: shape.heads), count: shape.layers)
     }
 
-    /// Noise; heads of Task-KV come to differ in length, layers of WindowKV and DynamicKV.
-    init(_ row: MethodRow, threads: Int = 1, seed: UInt64 = 5, total: Int = 900) throws {
+    /// Noise; heads of Task-KV and Ada-KV come to differ in length, layers of WindowKV, DynamicKV and PyramidKV.
+    init(
+        _ method: AnyMethod, _ changes: [String: Double] = [:], threads: Int = 1, seed: UInt64 = 5, total: Int = 900
+    ) throws {
         let shape = try ModelShape(layers: 4, queryHeads: 6, heads: 3, headDim: 8)
-        let noise = Sequence(shape, tokens: total, window: total, seed: seed)
-        var parameters = tight(row, tokens: 200)
-        for (name, value) in ["threads": Double(threads), "ratio": 0.6, "beta": 0.5, "cap": 1.5] {
-            parameters[name] = value
-        }
-        try self.init(row, shape, parameters, total: total, noise.queries, noise.keys, noise.values)
+        let noise = Sequence(shape, tokens: total, seed: seed)
+        let wishes: [String: Double] = ["threads": Double(threads), "beta": 0.5, "cap": 1.5]
+        let parameters = method.tight(tokens: 200, ratio: 0.6, wishes.merging(changes) { $1 })
+        try self.init(method, shape, parameters, total: total, noise.queries, noise.keys, noise.values)
     }
 
-    /// Crafted: token j of a head has weight `first[j]` for each row of the prompt, `prompt` tokens, and `later[j]` for what
+    /// By hand: token j of a head has weight `first[j]` for each row of the prompt, `prompt` tokens, and `later[j]` for what
     /// comes after it. Keys are (ln first, ln later), queries (1, 0) and then (0, 1), scale 1.
     /// - Parameter values: [layer][head][token], the first element of a value row; 1 where nil.
     init(
@@ -71,9 +66,10 @@ struct Story {
                 (0..<total).flatMap { [Float(values?[layer][head][$0] ?? 1), 0] as [Float] }
             }
         }
+        let method = try AnyMethod.named(name)
         let plain: [String: Double] = ["window": 1, "pool_kernel": 1]
         try self.init(
-            method(name), shape, plain.merging(parameters) { $1 }, total: total, queries, keys, rows)
+            method, shape, method.having(plain.merging(parameters) { $1 }), total: total, queries, keys, rows)
         try go(prompt)
     }
 
@@ -83,7 +79,7 @@ struct Story {
         new = count
     }
 
-    func rows(_ layer: Int, _ head: Int) -> [Int] { books[layer][head] + Array(tokens..<tokens + new) }
+    private func rows(_ layer: Int, _ head: Int) -> [Int] { kept[layer][head] + Array(tokens..<tokens + new) }
 
     func observe(_ layer: Int) throws {
         let longest = (0..<shape.heads).map { rows(layer, $0).count }.max() ?? 0
@@ -99,17 +95,15 @@ struct Story {
             }
             return tensor
         }
-        let count = try plan.needs(layer: layer).contains(.allQueries) ? new : min(window, new)
         let dim = shape.headDim
-        let end = tokens + new
         var asked: [Float] = []
         for head in 0..<shape.queryHeads {
-            let first = (head * total + end - count) * dim
-            asked += queries[layer][first..<first + count * dim]
+            let first = (head * total + tokens) * dim
+            asked += queries[layer][first..<first + new * dim]
         }
-        let q = Tensor(asked, heads: shape.queryHeads, tokens: count, dim: dim)
-        let (k, v) = (cache(keys[layer]), cache(values[layer]))
-        try Sequence(shape, tokens: longest, rows: count).observeLayer(plan, layer, q, k, v)
+        try plan.observe(
+            layer: layer, Tensor(asked, heads: shape.queryHeads, tokens: new, dim: dim), cache(keys[layer]),
+            cache(values[layer]))
     }
 
     mutating func finish() throws {
@@ -117,16 +111,16 @@ struct Story {
         try settle()
     }
 
-    /// The plan is finished: the books follow.
+    /// The plan is finished: the caches follow.
     mutating func settle() throws {
         (tokens, new) = (tokens + new, 0)
-        books = try positions(plan)
+        kept = try positions(plan)
     }
 
     /// The plan was reset.
     mutating func forget() {
         (tokens, new) = (0, 0)
-        books = books.map { $0.map { _ in [] } }
+        kept = kept.map { $0.map { _ in [] } }
     }
 
     /// New tokens, or the prompt, through all layers: what is kept then.
@@ -135,6 +129,6 @@ struct Story {
         try extend(count)
         for layer in 0..<shape.layers { try observe(layer) }
         try finish()
-        return books
+        return kept
     }
 }

@@ -6,8 +6,8 @@ import Testing
 
 @testable import KVSieveCore
 
-private struct Wanderer {
-    let row: MethodRow
+private struct RandomCaller {
+    let method: AnyMethod
     let plan: Plan
     let shape: ModelShape
     var random: SplitMix
@@ -22,17 +22,13 @@ private struct Wanderer {
     private(set) var refused = 0
     private(set) var taken = 0
 
-    init(_ row: MethodRow, seed: UInt64) throws {
-        self.row = row
+    init(_ method: AnyMethod, seed: UInt64) throws {
+        self.method = method
         random = SplitMix(seed)
         shape = try ModelShape(layers: 3, queryHeads: 4, heads: 2, headDim: 4)
-        plan = try Plan(row, shape, Shared.plan, account: MemoryAccount(limit: 64 << 20))
-        for (name, value) in tight(row, tokens: 60) {
-            for parameter in row.parameters where "\(parameter.name)" == name { try plan.set(parameter.id, value) }
-        }
-        if let decoding = row.parameters.first(where: { $0.id == Shared.decoding.id }), random.below(2) == 0 {
-            try plan.set(decoding.id, 1)
-        }
+        plan = try method.plan(
+            shape, method.tight(tokens: 60, ["recent": 5]), account: MemoryAccount(limit: 64 << 20))
+        if let decoding = method.parameter("decoding"), random.below(2) == 0 { try plan.set(decoding.id, 1) }
     }
 
     private mutating func one(in count: Int) -> Bool { random.below(count) == 0 }
@@ -79,17 +75,10 @@ private struct Wanderer {
         let wrong = one(in: 8) ? random.below(5) : -1
         let layer = near(next + 1, wrong: wrong == 0) - 1
         guard rows.indices.contains(layer) else { return try plan.finish() }
-        let needs = try plan.needs(layer: layer)
-        let window = row.parameters.first { $0.id == Shared.window.id }
-        let asked =
-            needs.contains(.allQueries) ? new : min(Int(try window.map { try plan.get($0.id) } ?? 1), new)
-        let q = tensor(4, near(asked, wrong: wrong == 1), 4, bad: wrong == 2)
+        let q = tensor(4, near(new, wrong: wrong == 1), 4, bad: wrong == 2)
         let k = tensor(2, near(rows[layer], wrong: wrong == 3), 4, bad: wrong == 4)
         let v = tensor(2, rows[layer], 6)
-        try plan.observe(
-            layer: layer, queries: { () throws(KVSieveError) in try q.view("queries") },
-            keys: { () throws(KVSieveError) in needs.contains(.keys) ? try k.view("keys") : nil },
-            values: { () throws(KVSieveError) in try v.view("values") })
+        try plan.observe(layer: layer, q, k, v)
         next = layer + 1
     }
 
@@ -121,21 +110,19 @@ private struct Wanderer {
         let q = tensor(4, tokens, 4)
         let logits = tensor(4, tokens, rows, bad: one(in: 12))
         let byLogits = one(in: 2)
-        let evict = Tensor(heads: 2, tokens: tokens, dim: 1)
-        let shape = shape
-        try plan.step(layer: layer, evict: evict.memory.assumingMemoryBound(to: Int32.self)) {
-            (needsValues) throws(KVSieveError) in
-            let values = needsValues ? try v.view("values") : nil
-            return byLogits
-                ? try StepInput(shape, layer: layer, logits: logits.view("logits"), values: values)
-                : try StepInput(
-                    shape, layer: layer, queries: q.view("queries"), keys: k.view("keys"), values: values)
+        // By the shape of the keys alone there may be more new tokens than were meant.
+        let evict = Tensor(heads: 2, tokens: rows, dim: 1)
+        let places = evict.memory.assumingMemoryBound(to: Int32.self)
+        if byLogits {
+            try plan.step(layer: layer, evict: places, logits: logits, v)
+        } else {
+            try plan.step(layer: layer, evict: places, q, k, v)
         }
         (turn, round) = ((layer + 1) % shape.layers, tokens)
     }
 
     private mutating func set() throws {
-        let parameter = row.parameters[random.below(row.parameters.count)]
+        let parameter = method.row.parameters[random.below(method.row.parameters.count)]
         var values = [parameter.initial, parameter.lowest, parameter.highest, Double(random.below(70)), .nan, -1]
         if parameter.id == Shared.threads.id { values = [1, 2, 3] }
         try plan.set(parameter.id, values[random.below(values.count)])
@@ -143,7 +130,7 @@ private struct Wanderer {
 
     /// All that a plan says.
     var said: [String] {
-        var said: [String] = row.parameters.map { "\((try? plan.get($0.id)) ?? .nan)" }
+        var said: [String] = method.row.parameters.map { "\((try? plan.get($0.id)) ?? .nan)" }
         for layer in 0..<shape.layers {
             if let kept = try? plan.kept(layer: layer) {
                 said.append(
@@ -190,16 +177,16 @@ private struct Wanderer {
     }
 }
 
-@Suite struct WanderTests {
-    @Test(arguments: Registry.rows, [1, 2, 3, 4] as [UInt64])
-    func callsInAnyOrderAreTakenOrRefused(_ row: MethodRow, _ seed: UInt64) throws {
+@Suite struct RandomCallTests {
+    @Test(arguments: AnyMethod.all, [1, 2, 3, 4] as [UInt64])
+    func callsInAnyOrderAreTakenOrRefused(_ method: AnyMethod, _ seed: UInt64) throws {
         var (taken, refused) = (0, 0)
         for walk in 0..<25 {
-            var wanderer = try Wanderer(row, seed: seed * 1000 + UInt64(walk))
-            try wanderer.walk(120)
-            (taken, refused) = (taken + wanderer.taken, refused + wanderer.refused)
+            var caller = try RandomCaller(method, seed: seed * 1000 + UInt64(walk))
+            try caller.walk(120)
+            (taken, refused) = (taken + caller.taken, refused + caller.refused)
         }
-        print("\(row.name), seeds \(seed * 1000) ...: \(taken) calls taken, \(refused) refused")
+        print("\(method.name), seeds \(seed * 1000) ...: \(taken) calls taken, \(refused) refused")
         #expect(taken > 300 && refused > 300)
     }
 }
