@@ -44,7 +44,7 @@ public final class LayerScores: @unchecked Sendable {
     /// The memory that another layer's scores and their counts take.
     func prepare(like other: LayerScores, buckets: Int) throws(KVSieveError) {
         try memory.reserve(rows: other.memory.rows, width: other.memory.stride)
-        try markMemory.reserve(max(other.marks.count, 1))
+        if !other.marks.isEmpty { try markMemory.reserve(other.marks.count) }
         try counts.reserve(buckets)
     }
 
