@@ -13,7 +13,8 @@ public func kvsieve_plan_step(
         try plan.step(layer: Int(layer), evict: required(evict, "evict")) { (needs, living) throws(KVSieveError) in
             if needs == .length {
                 return try StepInput(
-                    plan.shape, layer: Int(layer), keys: decodeShapeRequired(keys, "keys"), living: living)
+                    plan.shape, layer: Int(layer), keys: decodeShapeRequired(keys, "keys"), living: living,
+                    queries: decodeShape(queries, "queries"))
             }
             return try StepInput(
                 plan.shape, layer: Int(layer), queries: decodeRequired(queries, "queries"),

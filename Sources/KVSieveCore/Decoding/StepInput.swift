@@ -34,7 +34,10 @@ public struct StepInput: Sendable {
     }
 
     /// New tokens of which only the number counts: the cache has that of `keys`, `living` slots among them.
-    public init(_ shape: ModelShape, layer: Int, keys: TensorShape, living: Int) throws(KVSieveError) {
+    /// - Parameter queries: not read; if there are some, they are as many as the new tokens.
+    public init(
+        _ shape: ModelShape, layer: Int, keys: TensorShape, living: Int, queries: TensorShape? = nil
+    ) throws(KVSieveError) {
         guard keys.heads == shape.heads else {
             throw KVSieveError(
                 .shape, "\(keys.name).heads is \(keys.heads); expected \(shape.heads), the model's kv_heads")
@@ -42,6 +45,12 @@ public struct StepInput: Sendable {
         guard keys.tokens > living else {
             throw KVSieveError(
                 .shape, "\(keys.name).tokens is \(keys.tokens); expected more than the \(living) slots that live")
+        }
+        if let queries, queries.tokens != keys.tokens - living {
+            throw KVSieveError(
+                .shape,
+                "queries.tokens is \(queries.tokens); expected \(keys.tokens - living), the rows of keys behind the \(living)"
+                    + " slots that live")
         }
         try self.init(
             shape, layer, .length(rows: keys.tokens), nil, tokens: keys.tokens - living, rows: keys.tokens)

@@ -5,7 +5,7 @@ public struct DecimalShare: Sendable {
     private let numerator: Int128
     private let denominator: Int128
 
-    /// - Parameter value: finite, 0 ... 2^31. Below 1e-13 it is 0.
+    /// - Parameter value: finite, 0 ... 2^31. Below 1e-25 it is 0.
     public init(_ value: Double) {
         // "0.29", "1000.0", "5e-05"
         var digits: Int128 = 0
@@ -31,7 +31,12 @@ public struct DecimalShare: Sendable {
             }
         }
         places += negative ? exponent : -exponent
-        let fits = value.isFinite && value >= 0 && places <= 30 && places >= -10
+        // 10^25 times any count is within 128 bits; what is cut off is less than a part in 10^8 of so small a share.
+        while places > 25 && digits > 0 {
+            digits /= 10
+            places -= 1
+        }
+        let fits = value.isFinite && value >= 0 && places <= 25 && places >= -10
         numerator = fits ? digits * Self.power(-places) : 0
         denominator = fits ? Self.power(places) : 1
     }
