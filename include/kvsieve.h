@@ -238,7 +238,9 @@ enum {
  *                  While a plan decodes, C is what it was at the end of the prompt. */
 enum {
     KVSIEVE_BUDGET             = 100, /**< C, tokens that a head keeps; the mean over heads or layers where
-                                           a method divides it [0 for taskkv; else 1024 | whole 1..2^31-1]
+                                           a method divides it
+                                           [0 for taskkv; else 1024 | whole 0..2^31-1 for taskkv; else
+                                           whole 1..2^31-1]
                                            every method */
     KVSIEVE_RATIO              = 101, /**< share of the tokens seen that a head keeps, in place of budget;
                                            0: by budget [0.5 for taskkv; else 0 | any 0..1]
@@ -387,8 +389,8 @@ KVSIEVE_API kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t 
  *          A workspace: at most 25 MiB of logits and some rows of T floats. The next layer and the next
  *          sequence use it again. Without AVX2 it has 129 MiB of addresses a thread beside it, of which
  *          BLAS makes less than 1 MiB memory.
- *          The first layer of a size allocates. Further layers and sequences of that size do not. With
- *          KVSIEVE_DECODING 1, each layer of the first sequence allocates what it remembers.
+ *          The first layer of a size that is scored allocates. Further layers and sequences of that size do
+ *          not. With KVSIEVE_DECODING 1, each layer of the first sequence allocates what it remembers.
  *  Errors  KVSIEVE_ERR_NULL       plan, or a tensor that the layer needs, or its data, is NULL
  *          KVSIEVE_ERR_SHAPE      layer is out of range, or a shape is not as above
  *          KVSIEVE_ERR_LAYOUT     strides, alignment or a reserved field are not as in kvsieve_tensor
@@ -520,10 +522,11 @@ KVSIEVE_API kvsieve_status kvsieve_plan_gather(const kvsieve_plan *plan, int32_t
  *     for (int32_t h = 0; h < H; ++h)
  *         if (evict[h] >= 0) move_row(h, n - 1, evict[h]);             // keys and values
  *
- * Memory a layer and head, in 4-byte words:       ahakv      h2o
- *     for the sequence                            (W + 3) C  3 C
- *     for each token of the longest step          C          2 C      (so that trim can take it back)
- * From the second step on nothing is allocated.
+ * Memory a layer and head, in 4-byte words:       ahakv      h2o  streamingllm
+ *     for the sequence                            (W + 3) C  3 C  2 C
+ *     for each token of the longest step          C          2 C  0    (so that trim can take it back)
+ * With KVSIEVE_AHAKV_SCORE_KERNEL above 1 it is C + 1 words more. tova has 3 C and C for all heads of a layer
+ * together. From the second step on nothing is allocated.
  *
  * If a method only appends, its caches grow by a row a token, and kvsieve_plan_extend() brings them back to
  * the budget. It needs none of this section. */
@@ -554,7 +557,8 @@ typedef struct kvsieve_slots {
  *          values   (H, n, Dv): ahakv reads the new rows; for other methods it may be NULL
  *          evict    out: (H, m), packed
  *          If the method has KVSIEVE_NEEDS_LENGTH (streamingllm), of keys only the shape is read; its data,
- *          queries and values may be NULL.
+ *          queries and values may be NULL. m is what keys have beyond the slots; if queries are given, they
+ *          have m rows.
  *  Cost    the product of the new queries and n keys, half of what attention does;
  *          kvsieve_plan_step_logits() saves it
  *  Memory  see the head of this section
