@@ -76,6 +76,7 @@ PARTS: dict[str, Part] = {
     "golden": Part(
         "the committed golden files with the references, computed again",
         "python Tests/Golden/make_golden.py --check",
+        needs=LIBRARY,
         check=True,
     ),
     "header": Part(
@@ -138,7 +139,9 @@ PARTS: dict[str, Part] = {
     "long-run": Part(
         "the same for 100,000 tokens, and the memory", "python Tests/Decoding/check.py --long", needs=LIBRARY
     ),
-    "replay": Part("the references while decoding with cases worked by hand", "python Tests/Decoding/selfcheck.py"),
+    "replay": Part(
+        "the references while decoding with cases worked by hand", "python Tests/Decoding/selfcheck.py", LIBRARY
+    ),
     "python": Part(
         "the binding with the C layout and the C result",
         "python -m pytest -q bindings/python/tests",
