@@ -42,8 +42,7 @@ static void work(support_pool *pool, int32_t worker) {
     for (int64_t turn = 0; turn < workers; turn++) {
         const int64_t owner = (worker + turn) % workers;
         for (;;) {
-            int64_t item =
-                owner + workers * atomic_fetch_add_explicit(&pool->begun[owner].count, 1, memory_order_relaxed);
+            int64_t item = owner + workers * atomic_fetch_add_explicit(&pool->begun[owner].count, 1, memory_order_relaxed);
             if (item >= pool->items) break;
             pool->job(pool->context, (int32_t)item, worker);
         }

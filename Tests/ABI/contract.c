@@ -12,7 +12,10 @@
 /* -- Errors -------------------------------------------------------------------------------------------------------- */
 
 static void errors_ok_is_0_and_failures_are_negative_pinned_codes(void) {
-    static const struct { kvsieve_status status, pinned; const char *name; } codes[] = {
+    static const struct {
+        kvsieve_status status, pinned;
+        const char *name;
+    } codes[] = {
         { KVSIEVE_OK, 0, "KVSIEVE_OK" },
         { KVSIEVE_ERR_NULL, -1, "KVSIEVE_ERR_NULL" },
         { KVSIEVE_ERR_SHAPE, -2, "KVSIEVE_ERR_SHAPE" },
@@ -51,7 +54,7 @@ static void errors_last_error_has_the_sentence_of_the_last_failed_call(void) {
 static void *pages(size_t bytes) { return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
 
 static void memory_the_library_reads_a_tensor_during_the_call_only_and_never_writes(void) {
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
         kvsieve_plan *plan = plan_new(method);
         uint64_t expected = reference_hash(method, s);
@@ -75,7 +78,7 @@ static void memory_the_library_reads_a_tensor_during_the_call_only_and_never_wri
 
 /* Pages end where the tensor ends: one element further is a signal. */
 static void memory_nothing_beside_a_tensor_is_read_or_written(void) {
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (int at_end = 0; at_end < 2; ++at_end) {
             sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
             kvsieve_plan *plan = plan_new(method);
@@ -108,7 +111,7 @@ static void memory_nothing_beside_a_tensor_is_read_or_written(void) {
 }
 
 static void memory_kept_is_the_plans_until_the_next_observe_finish_reset_or_destroy(void) {
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
         kvsieve_plan *plan = plan_new(method), *other = plan_new(method);
         kvsieve_kept kept;
@@ -126,7 +129,8 @@ static void memory_kept_is_the_plans_until_the_next_observe_finish_reset_or_dest
         kvsieve_plan_set(plan, KVSIEVE_THREADS, 3); /* fails: nothing changes */
         kvsieve_plan_destroy(other);
         EXPECT(bytes_hash(kept.positions, sizeof(int32_t) * (size_t)kept.total, bytes_hash(kept.offsets, 8 * (HEADS + 1), 0))
-                   == before, "what kept points to has changed (%s)", method_name(method));
+                   == before,
+               "what kept points to has changed (%s)", method_name(method));
         EXPECT(kept_of(plan, 1).positions == kept.positions, "it has moved");
         kvsieve_plan_destroy(plan);
         sequence_free(s);
@@ -136,7 +140,7 @@ static void memory_kept_is_the_plans_until_the_next_observe_finish_reset_or_dest
 /* -- Numbers ------------------------------------------------------------------------------------------------------- */
 
 static void numbers_scores_are_computed_in_float_whatever_the_tensors_hold(void) {
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (int32_t dtype = KVSIEVE_F16; dtype <= KVSIEVE_BF16; ++dtype) {
             sequence *half = sequence_new(TOKENS, dtype, 3), *wide = sequence_new(TOKENS, KVSIEVE_F32, 3);
             kvsieve_plan *a = plan_new(method), *b = plan_new(method);
@@ -161,7 +165,7 @@ static void numbers_scores_are_computed_in_float_whatever_the_tensors_hold(void)
 /* All tokens alike, all layers and heads alike: of equal scores the lower position stays. Pooling would lower the borders. Where a
  * method looks at no numbers, they cannot make its scores equal. */
 static void numbers_of_equal_scores_the_lower_layer_head_position_is_kept(void) {
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         if (reads(method, 0, 'k') != READ) continue;
         sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
         kvsieve_plan *plan = plan_new(method);
@@ -180,9 +184,9 @@ static void numbers_of_equal_scores_the_lower_layer_head_position_is_kept(void) 
                 const int32_t *p = kept.positions + kept.offsets[head];
                 int64_t count = kept.offsets[head + 1] - kept.offsets[head], first = 0;
                 while (first < count && p[first] == first) ++first; /* the lowest candidates, without a gap */
-                for (int64_t i = first; i < count; ++i) /* then what is kept for certain, at the end */
-                    EXPECT(p[i] == TOKENS - (count - i), "%s, layer %d, head %d keeps position %d", method_name(method),
-                           (int)layer, head, (int)p[i]);
+                for (int64_t i = first; i < count; ++i)             /* then what is kept for certain, at the end */
+                    EXPECT(p[i] == TOKENS - (count - i), "%s, layer %d, head %d keeps position %d", method_name(method), (int)layer,
+                           head, (int)p[i]);
             }
         }
         kvsieve_plan_destroy(plan);
@@ -191,7 +195,7 @@ static void numbers_of_equal_scores_the_lower_layer_head_position_is_kept(void) 
 }
 
 static void numbers_same_input_same_selection_whatever_the_threads_and_strides(void) {
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 4);
         const uint64_t expected = reference_hash(method, s);
         for (int threads = 1; threads <= 4; ++threads)
@@ -225,7 +229,7 @@ static void numbers_same_input_same_selection_whatever_the_threads_and_strides(v
 /* What all other cases rely on: a plan that keeps everything would agree with any other. */
 static void every_method_drops_something_of_the_fixture(void) {
     EXPECT(method_count() > 0, "the library has no methods");
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
         kvsieve_plan *plan = plan_new(method);
         observe_range(plan, 0, LAYERS, s);

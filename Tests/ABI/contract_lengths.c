@@ -19,8 +19,10 @@ static uint64_t chance(uint64_t below) {
 }
 
 static int64_t odd_number(void) {
+    /* clang-format off */
     static const int64_t numbers[] = { 0, 1, -1, 2, 3, 7, 16, 64, 95, 96, 97, 6144, 65536, 65537, 16777216, INT32_MAX,
-                                       INT32_MIN, INT64_MAX, INT64_MIN, INT64_MAX / 2, INT64_C(1) << 40, -64, 63, 66 };
+        INT32_MIN, INT64_MAX, INT64_MIN, INT64_MAX / 2, INT64_C(1) << 40, -64, 63, 66 };
+    /* clang-format on */
     return chance(4) ? numbers[chance(sizeof numbers / sizeof *numbers)] : (int64_t)(seed * 2654435761u);
 }
 
@@ -34,10 +36,23 @@ static void spoil(kvsieve_tensor *t) {
     case 2: t->dim = (int32_t)(number > t->dim || number < INT32_MIN ? -3 : number); break;
     case 3: t->head_stride = number > t->head_stride && number < INT64_C(1) << 57 ? number | 1 : number; break;
     case 4: t->token_stride = number > t->token_stride && number < INT64_C(1) << 57 ? number | 1 : number; break;
-    case 5: t->dtype = (int32_t)number | 4; t->heads = odd_number(); t->tokens = odd_number(); break;
-    case 6: t->reserved[chance(2)] = number | 1; t->dim = (int32_t)odd_number(); break;
-    case 7: t->data = NULL; t->head_stride = odd_number(); break;
-    default: t->data = (char *)t->data + 1 + 2 * chance(4); t->token_stride = odd_number(); break;
+    case 5:
+        t->dtype = (int32_t)number | 4;
+        t->heads = odd_number();
+        t->tokens = odd_number();
+        break;
+    case 6:
+        t->reserved[chance(2)] = number | 1;
+        t->dim = (int32_t)odd_number();
+        break;
+    case 7:
+        t->data = NULL;
+        t->head_stride = odd_number();
+        break;
+    default:
+        t->data = (char *)t->data + 1 + 2 * chance(4);
+        t->token_stride = odd_number();
+        break;
     }
 }
 
@@ -68,7 +83,10 @@ static int any_arguments(void) {
         }
         for (uint64_t i = chance(12); i > 0; --i) {
             int32_t parameter = any_parameter(), layer = (int32_t)(chance(8) ? 0 : odd_number());
-            union { double value; uint64_t bits; } any = { .value = (double)odd_number() };
+            union {
+                double value;
+                uint64_t bits;
+            } any = { .value = (double)odd_number() };
             if (chance(8) == 0) any.bits = seed;
             if (parameter == KVSIEVE_THREADS) any.value = 2;
             kvsieve_plan_set(plan, parameter, any.value);
@@ -110,7 +128,7 @@ static void abort_no_argument_makes_the_library_abort_print_or_exit(void) {
 /* -- Nesting: what a layer keeps only ever shrinks between its observe and finish ---------------------------------------- */
 
 static void nesting_what_a_layer_keeps_only_ever_shrinks(void) {
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (uint64_t number = 1; number < 6; ++number) {
             static int8_t held[LAYERS][HEADS][TOKENS];
             sequence *s = sequence_new(TOKENS, KVSIEVE_F32, number);
@@ -126,8 +144,8 @@ static void nesting_what_a_layer_keeps_only_ever_shrinks(void) {
                     for (int head = 0; head < HEADS; ++head)
                         for (int64_t i = kept.offsets[head]; i < kept.offsets[head + 1]; ++i) {
                             now[head][kept.positions[i]] = 1;
-                            EXPECT(held[layer][head][kept.positions[i]], "%s: layer %d takes back position %d",
-                                   method_name(method), (int)layer, (int)kept.positions[i]);
+                            EXPECT(held[layer][head][kept.positions[i]], "%s: layer %d takes back position %d", method_name(method),
+                                   (int)layer, (int)kept.positions[i]);
                         }
                     memcpy(held[layer], now, sizeof now);
                 }
@@ -138,7 +156,7 @@ static void nesting_what_a_layer_keeps_only_ever_shrinks(void) {
 }
 
 static void kept_is_ascending_offsets_begin_with_0_and_totals_agree(void) {
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (uint64_t number = 1; number < 6; ++number) {
             sequence *s = sequence_new(TOKENS, KVSIEVE_F32, number);
             kvsieve_plan *plan = plan_new(method);
@@ -170,7 +188,7 @@ static void kept_is_ascending_offsets_begin_with_0_and_totals_agree(void) {
 
 static void short_prompts_are_kept_whole(void) {
     static const int32_t lengths[] = { 1, 2, WINDOW - 1, WINDOW, WINDOW + 1, 16, 20, BUDGET - 1, BUDGET };
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (size_t i = 0; i < sizeof lengths / sizeof *lengths; ++i) {
             sequence *s = sequence_new(lengths[i], KVSIEVE_F32, 1);
             kvsieve_plan *plan = plan_new(method);
@@ -180,8 +198,8 @@ static void short_prompts_are_kept_whole(void) {
             EXPECT_OK(kvsieve_plan_finish(plan));
             for (int32_t layer = 0; layer < LAYERS && lengths[i] <= whole; ++layer) {
                 kvsieve_kept kept = kept_of(plan, layer);
-                EXPECT(kept.total == HEADS * lengths[i] && kept.tokens == lengths[i], "%s keeps %d of 2 x %d",
-                       method_name(method), (int)kept.total, (int)lengths[i]);
+                EXPECT(kept.total == HEADS * lengths[i] && kept.tokens == lengths[i], "%s keeps %d of 2 x %d", method_name(method),
+                       (int)kept.total, (int)lengths[i]);
                 for (int64_t j = 0; j < kept.total; ++j) EXPECT(kept.positions[j] == j % lengths[i], "%d", (int)kept.positions[j]);
             }
             plan_hash(plan, s, 1);
@@ -194,7 +212,7 @@ static void short_prompts_are_kept_whole(void) {
 
 static void more_query_rows_than_the_window_change_nothing(void) {
     static const int32_t lengths[] = { 5, 50, TOKENS };
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (size_t i = 0; i < sizeof lengths / sizeof *lengths; ++i) {
             sequence *s = sequence_new(lengths[i], KVSIEVE_F32, 1);
             const int64_t fewest = fewest_queries(method, lengths[i]), rows[] = { lengths[i], fewest, fewest + 1, lengths[i] - 1 };
@@ -222,7 +240,7 @@ static void more_query_rows_than_the_window_change_nothing(void) {
 /* -- Gather: packed, padded and in place hold the rows that kept names ------------------------------------------------------ */
 
 static void gather_packed_padded_and_in_place(void) {
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (int32_t dtype = KVSIEVE_F32; dtype <= KVSIEVE_BF16; ++dtype) {
             sequence *s = sequence_new(TOKENS, dtype, 1);
             kvsieve_plan *plan = plan_new(method);
@@ -230,7 +248,8 @@ static void gather_packed_padded_and_in_place(void) {
             EXPECT_OK(kvsieve_plan_finish(plan));
             for (int32_t layer = 0; layer < LAYERS; ++layer) {
                 kvsieve_kept kept = kept_of(plan, layer);
-                kvsieve_tensor packed = tensor_new(1, kept.total, DIM, dtype), padded = tensor_new(HEADS, kept.longest + 2, DIM, dtype);
+                kvsieve_tensor packed = tensor_new(1, kept.total, DIM, dtype),
+                               padded = tensor_new(HEADS, kept.longest + 2, DIM, dtype);
                 kvsieve_tensor place = tensor_new(HEADS, TOKENS, DIM, dtype);
                 const size_t row = (size_t)place.token_stride;
                 memset(padded.data, 0x5a, (size_t)(HEADS * padded.head_stride));
@@ -239,13 +258,17 @@ static void gather_packed_padded_and_in_place(void) {
                 EXPECT_OK(kvsieve_plan_gather(plan, layer, &s->keys[layer], &padded));
                 EXPECT_OK(kvsieve_plan_gather(plan, layer, &place, &place));
                 for (int head = 0; head < HEADS; ++head) {
-                    char *end = (char *)padded.data + head * padded.head_stride + (kept.offsets[head + 1] - kept.offsets[head]) * (int64_t)row;
+                    char *end = (char *)padded.data + head * padded.head_stride
+                                + (kept.offsets[head + 1] - kept.offsets[head]) * (int64_t)row;
                     for (int64_t i = kept.offsets[head]; i < kept.offsets[head + 1]; ++i) {
                         int64_t slot = i - kept.offsets[head];
-                        const char *from = (const char *)s->keys[layer].data + head * place.head_stride + kept.positions[i] * (int64_t)row;
+                        const char *from =
+                            (const char *)s->keys[layer].data + head * place.head_stride + kept.positions[i] * (int64_t)row;
                         EXPECT(memcmp((char *)packed.data + i * (int64_t)row, from, row) == 0, "packed row %d", (int)i);
-                        EXPECT(memcmp((char *)padded.data + head * padded.head_stride + slot * (int64_t)row, from, row) == 0, "padded");
-                        EXPECT(memcmp((char *)place.data + head * place.head_stride + slot * (int64_t)row, from, row) == 0, "in place");
+                        EXPECT(memcmp((char *)padded.data + head * padded.head_stride + slot * (int64_t)row, from, row) == 0,
+                               "padded");
+                        EXPECT(memcmp((char *)place.data + head * place.head_stride + slot * (int64_t)row, from, row) == 0,
+                               "in place");
                     }
                     for (char *c = end; c < (char *)padded.data + (head + 1) * padded.head_stride; ++c)
                         if (!EXPECT(*c == 0x5a, "a row past the count of head %d was written", head)) break;

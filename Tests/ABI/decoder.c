@@ -114,8 +114,8 @@ static void fill_logits(const step_call *call) {
             for (int32_t row = 0; row < call->logits.dim; ++row) {
                 double sum = 0;
                 for (int32_t d = 0; d < DIM; ++d)
-                    sum += (double)element(&call->queries, q, i, d)
-                           * (double)element(&call->keys, q / (QUERY_HEADS / HEADS), row, d);
+                    sum +=
+                        (double)element(&call->queries, q, i, d) * (double)element(&call->keys, q / (QUERY_HEADS / HEADS), row, d);
                 element_set(&call->logits, q, i, row, (float)(sum / sqrt(DIM)));
             }
 }
@@ -152,7 +152,8 @@ static uint64_t tensors_hash(const decoder *d) {
 
 kvsieve_status make_call(const decoder *d, const step_call *call) {
     const kvsieve_tensor *queries = call->missing == 'q' ? NULL : &call->queries, *keys = call->missing == 'k' ? NULL : &call->keys;
-    const kvsieve_tensor *values = call->missing == 'v' ? NULL : &call->values, *logits = call->missing == 'z' ? NULL : &call->logits;
+    const kvsieve_tensor *values = call->missing == 'v' ? NULL : &call->values,
+                         *logits = call->missing == 'z' ? NULL : &call->logits;
     int32_t *evict = call->missing == 'e' ? NULL : call->evict;
     kvsieve_plan *plan = call->missing == 'p' ? NULL : d->plan;
     const uint64_t before = tensors_hash(d);

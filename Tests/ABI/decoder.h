@@ -52,7 +52,10 @@ void decoder_until(decoder *d, int round, int32_t layer, step_maker call, const 
 uint64_t slots_hash(const kvsieve_plan *plan);
 
 /* When a call comes: before `layer` of `round` steps; LAYERS: all have stepped, nothing was trimmed or moved yet. */
-struct moment { int round; int32_t layer; };
+struct moment {
+    int round;
+    int32_t layer;
+};
 static const struct moment first = { 0, 0 }, amid = { 1, 2 }, before_trim = { 1, LAYERS }, last = { 3, LAYERS - 1 };
 
 /* The trace of a sequence that nobody disturbed. */
@@ -64,6 +67,8 @@ void refused_at(struct moment when, int32_t method, int by_logits, step_maker wr
 /* Every call of a sequence is made by `make`, and nothing comes out otherwise. */
 void changes_nothing(int32_t method, int by_logits, step_maker make, const void *context);
 
-#define EVERY_WAY(method, by_logits) EVERY_DECODER(method) for (int by_logits = 0; by_logits < 2; ++by_logits)
+#define EVERY_WAY(method, by_logits)                        \
+    EVERY_DECODER (method)                                  \
+        for (int by_logits = 0; by_logits < 2; ++by_logits)
 
 #endif

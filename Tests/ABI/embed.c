@@ -56,8 +56,9 @@ static void set(PyObject *names, const char *name, PyObject *value) {
 static PyObject *views(const kvsieve_tensor *tensors) {
     PyObject *list = PyList_New(LAYERS);
     for (int layer = 0; layer < LAYERS; ++layer)
-        PyList_SET_ITEM(list, layer, PyMemoryView_FromMemory(tensors[layer].data, tensors[layer].heads * tensors[layer].head_stride,
-                                                             PyBUF_READ));
+        PyList_SET_ITEM(
+            list, layer,
+            PyMemoryView_FromMemory(tensors[layer].data, tensors[layer].heads * tensors[layer].head_stride, PyBUF_READ));
     return list;
 }
 
@@ -129,14 +130,16 @@ int main(int count, char **arguments) {
         return 2;
     }
     s = sequence_new(TOKENS, KVSIEVE_F32, 1);
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         harness_case("Python inside of a C host: %s", method_name(method));
         python_and_host(method);
     }
     harness_case("Ctrl-C still raises KeyboardInterrupt");
     EXPECT(PyRun_SimpleString("import signal\nassert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
                               "try:\n    signal.raise_signal(signal.SIGINT)\n    raise SystemError\n"
-                              "except KeyboardInterrupt:\n    pass\n") == 0, "another handler");
+                              "except KeyboardInterrupt:\n    pass\n")
+               == 0,
+           "another handler");
     harness_case("Python ends, the host's plans go on");
     hosts_plan = plan_new(KVSIEVE_DYNAMICKV);
     EXPECT_OK(observe(hosts_plan, 0, s));

@@ -60,7 +60,11 @@ BODY = "#include <kvsieve.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include 
 def run(command: list[str], **options: object) -> str | None:
     """None if the command succeeds, else what it said."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)  # type: ignore[call-overload]
-    return None if done.returncode == 0 else f"exit {done.returncode}: {' '.join(command[:3])} ...\n{done.stdout}{done.stderr}"
+    return (
+        None
+        if done.returncode == 0
+        else f"exit {done.returncode}: {' '.join(command[:3])} ...\n{done.stdout}{done.stderr}"
+    )
 
 
 def c_program(text: str) -> str | None:
@@ -68,7 +72,9 @@ def c_program(text: str) -> str | None:
         source, program = Path(work, "program.c"), Path(work, "program")
         source.write_text(text)
         link = [f"-L{FOLDER}", "-lkvsieve", f"-Wl,-rpath,{FOLDER}", "-lm"]
-        return run(["gcc", *WARNINGS, f"-I{ROOT}/include", str(source), "-o", str(program), *link]) or run([str(program)])
+        return run(["gcc", *WARNINGS, f"-I{ROOT}/include", str(source), "-o", str(program), *link]) or run(
+            [str(program)]
+        )
 
 
 def c_block(text: str) -> str | None:

@@ -32,10 +32,10 @@ FORWARD(return, kvsieve_status, kvsieve_plan_create, (int32_t m, const kvsieve_m
 FORWARD(return, kvsieve_status, kvsieve_plan_set, (kvsieve_plan * p, int32_t n, double v), (p, n, v))
 FORWARD(return, kvsieve_status, kvsieve_plan_needs, (const kvsieve_plan *p, int32_t l, int32_t *n), (p, l, n))
 FORWARD(return, kvsieve_status, kvsieve_plan_observe,
-        (kvsieve_plan * p, int32_t l, const kvsieve_tensor *q, const kvsieve_tensor *k, const kvsieve_tensor *v),
-        (p, l, q, k, v))
+              (kvsieve_plan * p, int32_t l, const kvsieve_tensor *q, const kvsieve_tensor *k, const kvsieve_tensor *v),
+              (p, l, q, k, v))
 FORWARD(return, kvsieve_status, kvsieve_plan_finish, (kvsieve_plan * p), (p))
 FORWARD(return, kvsieve_status, kvsieve_plan_kept, (const kvsieve_plan *p, int32_t l, kvsieve_kept *k), (p, l, k))
 FORWARD(return, kvsieve_status, kvsieve_plan_gather,
-        (const kvsieve_plan *p, int32_t l, const kvsieve_tensor *s, const kvsieve_tensor *t), (p, l, s, t))
+              (const kvsieve_plan *p, int32_t l, const kvsieve_tensor *s, const kvsieve_tensor *t), (p, l, s, t))
 FORWARD(, void, kvsieve_plan_destroy, (kvsieve_plan * p), (p))

@@ -40,7 +40,7 @@ static void closed(void) {
 static uint64_t use(int threads) {
     uint64_t hash = 1;
     sequence *s = sequence_new(700, KVSIEVE_F32, 1);
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         kvsieve_plan *plan = plan_new(method);
         uint64_t decided;
         kvsieve_plan_set(plan, KVSIEVE_THREADS, threads);
@@ -131,9 +131,16 @@ static int started_again(void) {
 
 static void it_works_with_any_environment(void) {
     static char *const empty[] = { NULL };
-    static char *const loud[] = { "OPENBLAS_NUM_THREADS=7", "OMP_NUM_THREADS=5", "OPENBLAS_VERBOSE=5", "GOTO_NUM_THREADS=3",
-                                  "OPENBLAS_CORETYPE=Prescott", "SWIFT_DEBUG_ENABLE_METADATA_ALLOCATION_ITERATION=1",
-                                  "SWIFT_BACKTRACE=enable=yes", "LANG=de_DE.UTF-8", "LC_ALL=C", NULL };
+    static char *const loud[] = { "OPENBLAS_NUM_THREADS=7",
+                                  "OMP_NUM_THREADS=5",
+                                  "OPENBLAS_VERBOSE=5",
+                                  "GOTO_NUM_THREADS=3",
+                                  "OPENBLAS_CORETYPE=Prescott",
+                                  "SWIFT_DEBUG_ENABLE_METADATA_ALLOCATION_ITERATION=1",
+                                  "SWIFT_BACKTRACE=enable=yes",
+                                  "LANG=de_DE.UTF-8",
+                                  "LC_ALL=C",
+                                  NULL };
     char expected[64], found[64];
     int result;
     other_environment = environ;
@@ -226,7 +233,7 @@ static int after_fork(void) {
 }
 
 static void fork_after_use_works_in_the_child(void) {
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         char output[1024];
         int result;
         if (!opened()) return;

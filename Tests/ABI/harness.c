@@ -44,8 +44,8 @@ int harness_expect(int holds, const char *file, int line, const char *text, cons
 
 int harness_status(kvsieve_status found, kvsieve_status expected, const char *file, int line, const char *call) {
     if (found == expected) return 1;
-    return harness_expect(0, file, line, kvsieve_status_name(expected), "%s is %s (%d): \"%s\"", call,
-                          kvsieve_status_name(found), (int)found, found ? kvsieve_last_error() : "");
+    return harness_expect(0, file, line, kvsieve_status_name(expected), "%s is %s (%d): \"%s\"", call, kvsieve_status_name(found),
+                          (int)found, found ? kvsieve_last_error() : "");
 }
 
 void harness_run(const char *name, void (*function)(void)) {
@@ -60,10 +60,8 @@ void harness_case(const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(name, sizeof name, format, arguments);
     va_end(arguments);
-    if (name[0] == 0)
-        end_case();
-    else
-        begin_case(name);
+    if (name[0] == 0) end_case();
+    else begin_case(name);
 }
 
 int harness_end(void) {

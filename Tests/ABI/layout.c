@@ -15,17 +15,20 @@ static void same(const char *what, long found, long expected) {
 }
 
 /* A char before a struct shows its alignment, in C99 and C++98 as well. */
-#define SIZE(type, bytes, alignment)                                               \
-    do {                                                                           \
-        struct aligned { char before; type value; };                               \
-        same("sizeof " #type, (long)sizeof(type), bytes);                          \
+#define SIZE(type, bytes, alignment)                                                   \
+    do {                                                                               \
+        struct aligned {                                                               \
+            char before;                                                               \
+            type value;                                                                \
+        };                                                                             \
+        same("sizeof " #type, (long)sizeof(type), bytes);                              \
         same("alignment of " #type, (long)offsetof(struct aligned, value), alignment); \
     } while (0);
-#define FIELD(type, field, offset, bytes)                                          \
-    do {                                                                           \
-        static const type zero = type##_zero;                                      \
-        same("offset of " #type "." #field, (long)offsetof(type, field), offset);  \
-        same("sizeof " #type "." #field, (long)sizeof zero.field, bytes);          \
+#define FIELD(type, field, offset, bytes)                                         \
+    do {                                                                          \
+        static const type zero = type##_zero;                                     \
+        same("offset of " #type "." #field, (long)offsetof(type, field), offset); \
+        same("sizeof " #type "." #field, (long)sizeof zero.field, bytes);         \
     } while (0);
 #define VALUE(constant, number) same(#constant, (long)(constant), number);
 

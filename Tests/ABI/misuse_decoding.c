@@ -22,10 +22,8 @@ static kvsieve_tensor *tensor_of(step_call *call, char which) {
 /* context: the letter of what is NULL; upper case: its data is. */
 static kvsieve_status step_missing(decoder *d, step_call *call, const void *context) {
     const char which = *(const char *)context;
-    if (strchr("QKVZ", which))
-        tensor_of(call, (char)(which - 'A' + 'a'))->data = NULL;
-    else
-        call->missing = which;
+    if (strchr("QKVZ", which)) tensor_of(call, (char)(which - 'A' + 'a'))->data = NULL;
+    else call->missing = which;
     return make_call(d, call);
 }
 
@@ -49,13 +47,14 @@ static void pointers(void) {
     if (EXPECT_STATUS(kvsieve_plan_slots(NULL, 0, 0, &slots), KVSIEVE_ERR_NULL))
         EXPECT(error_names("plan"), "%s", kvsieve_last_error());
     EXPECT(memcmp(&slots, &before, sizeof slots) == 0, "slots were written");
-    EVERY_WAY(method, by_logits) {
+    EVERY_WAY (method, by_logits) {
         harness_case("%s: as it should be, logits %d", method_name(method), by_logits);
         changes_nothing(method, by_logits, step_as_it_is, NULL);
         for (const char *which = "peqkvzQKVZ"; *which; ++which) {
             const char letter = (char)(*which < 'a' ? *which - 'A' + 'a' : *which);
             const char *word = letter == 'p' ? "plan" : letter == 'e' ? "evict" : name_of(letter);
-            if (letter != 'p' && letter != 'e' && step_reads(method, by_logits, letter) < (letter == *which ? SHAPE_ONLY : READ)) continue;
+            if (letter != 'p' && letter != 'e' && step_reads(method, by_logits, letter) < (letter == *which ? SHAPE_ONLY : READ))
+                continue;
             harness_case("%s: step without '%c', logits %d", method_name(method), *which, by_logits);
             refused_at(first, method, by_logits, step_missing, which, KVSIEVE_ERR_NULL, word);
             refused_at(amid, method, by_logits, step_missing, which, KVSIEVE_ERR_NULL, word);
@@ -69,19 +68,21 @@ static void pointers(void) {
 /* -- tensors ------------------------------------------------------------------------------------------------------- */
 
 enum field { HEADS_IS, TOKENS_IS, DIM_IS, TOKENS_MORE, DIM_MORE, HEAD_STRIDE, TOKEN_STRIDE, DTYPE, RESERVED0, RESERVED1, SHIFT };
-static const char *const field_names[] = { "heads", "tokens", "dim", "rows", "rows", "head_stride", "token_stride",
-                                           "dtype", "reserved", "reserved", "data" };
+static const char *const field_names[] = { "heads",        "tokens", "dim",      "rows",     "rows", "head_stride",
+                                           "token_stride", "dtype",  "reserved", "reserved", "data" };
 
+/* clang-format off */
 struct fault { const char *which; enum field field; int64_t value; kvsieve_status status; const char *word; };
-
 struct broken { char which; const struct fault *fault; };
+/* clang-format on */
 
 static kvsieve_status step_broken(decoder *d, step_call *call, const void *context) {
     const struct broken *broken = context;
     const int64_t value = broken->fault->value;
     kvsieve_tensor *t = tensor_of(call, broken->which);
     /* Another n, on which all tensors agree. */
-    if (broken->which != 'v' && (broken->fault->field == TOKENS_MORE || broken->fault->field == DIM_MORE)) call->values.tokens += value;
+    if (broken->which != 'v' && (broken->fault->field == TOKENS_MORE || broken->fault->field == DIM_MORE))
+        call->values.tokens += value;
     switch (broken->fault->field) {
     case HEADS_IS: t->heads = value; break;
     case TOKENS_IS: t->tokens = value; break;
@@ -107,6 +108,7 @@ static int seen(int32_t method, int by_logits, char which, enum field field) {
 
 static void tensors_that_cannot_be(void) {
     const int64_t row = DIM * 4;
+    /* clang-format off */
     const struct fault faults[] = {
         { "qkvz", HEADS_IS, 0, KVSIEVE_ERR_SHAPE, "" },          { "qkvz", HEADS_IS, INT64_MIN, KVSIEVE_ERR_SHAPE, "" },
         { "qkvz", HEADS_IS, 1, KVSIEVE_ERR_SHAPE, "" },          { "qz", HEADS_IS, HEADS, KVSIEVE_ERR_SHAPE, "4" },
@@ -126,9 +128,10 @@ static void tensors_that_cannot_be(void) {
         { "qkvz", RESERVED0, 1, KVSIEVE_ERR_LAYOUT, "" },        { "qkvz", RESERVED1, INT64_MIN, KVSIEVE_ERR_LAYOUT, "" },
         { "qkvz", SHIFT, 1, KVSIEVE_ERR_LAYOUT, "" },            { "qkvz", SHIFT, 2, KVSIEVE_ERR_LAYOUT, "" },
     };
+    /* clang-format on */
     const struct fault values[] = { { "v", TOKENS_MORE, 1, KVSIEVE_ERR_SHAPE, "values.tokens" },
                                     { "v", TOKENS_MORE, -1, KVSIEVE_ERR_SHAPE, "values.tokens" } };
-    EVERY_WAY(method, by_logits)
+    EVERY_WAY (method, by_logits)
         for (size_t i = 0; i < sizeof faults / sizeof *faults + 2; ++i) {
             const struct fault *fault = i < 2 ? &values[i] : &faults[i - 2];
             for (const char *which = fault->which; *which; ++which) {
@@ -151,7 +154,9 @@ static void tensors_that_cannot_be(void) {
 /* -- numbers ------------------------------------------------------------------------------------------------------- */
 
 /* `token`: a row of the tensor; negative: from its end. `d`: an element; for logits a row of the keys, likewise. */
+/* clang-format off */
 struct poison { char which; int32_t head, token, d; float value; };
+/* clang-format on */
 
 /* A round of 3 tokens is shorter where the method does not take as many. */
 static int has_row(int32_t method, const struct poison *p) {
@@ -189,11 +194,12 @@ static kvsieve_status step_overflowing(decoder *d, step_call *call, const void *
 static void numbers_that_are_none(void) {
     static const float poisons[] = { NAN, INFINITY, -INFINITY };
     static const struct poison read[] = {
-        { 'q', 0, 0, 0, 0 }, { 'q', 3, -1, DIM - 1, 0 }, { 'q', 2, 1, 7, 0 }, { 'k', 0, 0, 3, 0 }, { 'k', 1, 31, DIM - 1, 0 },
-        { 'k', 1, -1, 0, 0 }, { 'k', 0, -3, 8, 0 },      { 'v', 0, -1, 0, 0 }, { 'v', 1, -3, DIM - 1, 0 }, { 'v', 0, -2, 5, 0 },
-        { 'z', 0, 0, 0, 0 }, { 'z', 3, 0, 31, 0 },       { 'z', 1, 0, 32, 0 }, { 'z', 2, 1, 33, 0 },      { 'z', 3, 2, -1, 0 },
+        { 'q', 0, 0, 0, 0 },        { 'q', 3, -1, DIM - 1, 0 }, { 'q', 2, 1, 7, 0 },  { 'k', 0, 0, 3, 0 },
+        { 'k', 1, 31, DIM - 1, 0 }, { 'k', 1, -1, 0, 0 },       { 'k', 0, -3, 8, 0 }, { 'v', 0, -1, 0, 0 },
+        { 'v', 1, -3, DIM - 1, 0 }, { 'v', 0, -2, 5, 0 },       { 'z', 0, 0, 0, 0 },  { 'z', 3, 0, 31, 0 },
+        { 'z', 1, 0, 32, 0 },       { 'z', 2, 1, 33, 0 },       { 'z', 3, 2, -1, 0 },
     };
-    EVERY_WAY(method, by_logits) {
+    EVERY_WAY (method, by_logits) {
         static const struct poison norm = { 'v', 1, -1, 2, 2e19f };
         for (size_t i = 0; i < sizeof read / sizeof *read * 3; ++i) {
             struct poison p = read[i / 3];
@@ -202,7 +208,9 @@ static void numbers_that_are_none(void) {
             harness_case("%s: %g in '%c' %d %d %d, logits %d", method_name(method), (double)p.value, p.which, (int)p.head,
                          (int)p.token, (int)p.d, by_logits);
             refused_at(amid, method, by_logits, step_poisoned, &p, KVSIEVE_ERR_NONFINITE,
-                       p.which == 'v' ? "values|layer 2" : by_logits ? "logits|layer 2" : "layer 2");
+                       p.which == 'v' ? "values|layer 2"
+                       : by_logits    ? "logits|layer 2"
+                                      : "layer 2");
         }
         harness_case("%s: numbers that overflow, logits %d", method_name(method), by_logits);
         if (method == KVSIEVE_AHAKV) refused_at(amid, method, by_logits, step_poisoned, &norm, KVSIEVE_ERR_NONFINITE, "values");
@@ -215,7 +223,7 @@ static void numbers_that_are_none(void) {
 /* Old values, those that the method does not read, and logits of later tokens. */
 static void nothing_is_wrong_where_nothing_is_read(void) {
     static const struct poison logits = { 'z', 1, 0, -1, NAN }, old = { 'v', 1, 31, 2, INFINITY };
-    EVERY_WAY(method, by_logits) {
+    EVERY_WAY (method, by_logits) {
         decoder *d;
         harness_case("%s: values of old tokens, logits %d", method_name(method), by_logits);
         changes_nothing(method, by_logits, step_poisoned, &old);
@@ -259,12 +267,11 @@ static kvsieve_status step_tokens(decoder *d, step_call *call, const void *conte
 
 static void layers_and_counts(void) {
     static const int32_t outside[] = { -1, LAYERS, INT32_MAX, INT32_MIN };
-    EVERY_WAY(method, by_logits) {
+    EVERY_WAY (method, by_logits) {
         const int too_many = most_tokens(method) + 1, m = round_tokens(method, amid.round), fewer = m - 1, more = m + 1;
         char words[64];
         harness_case("%s: layers out of range and out of turn, logits %d", method_name(method), by_logits);
-        for (int i = 0; i < 4; ++i)
-            refused_at(amid, method, by_logits, step_layer, &outside[i], KVSIEVE_ERR_SHAPE, "layer");
+        for (int i = 0; i < 4; ++i) refused_at(amid, method, by_logits, step_layer, &outside[i], KVSIEVE_ERR_SHAPE, "layer");
         for (int32_t layer = 0; layer < LAYERS; ++layer) {
             if (layer != first.layer) refused_at(first, method, by_logits, step_layer, &layer, KVSIEVE_ERR_STATE, "layer 0");
             if (layer != amid.layer) refused_at(amid, method, by_logits, step_layer, &layer, KVSIEVE_ERR_STATE, "layer 2");

@@ -19,7 +19,7 @@ static void refuses_to_decode(kvsieve_plan *plan, const char *words, int slots_a
     memset(&slots, 0x5a, sizeof slots);
     slots.struct_size = sizeof slots;
     before = slots;
-#define REFUSED(call) \
+#define REFUSED(call)                                                                                      \
     if (EXPECT_STATUS(call, KVSIEVE_ERR_STATE)) EXPECT(error_names(words), "\"%s\"", kvsieve_last_error())
     for (int32_t layer = 0; layer < LAYERS; layer += 3) {
         REFUSED(kvsieve_plan_step(plan, layer, &queries, &keys, &keys, evict));
@@ -41,7 +41,7 @@ static void refuses_to_decode(kvsieve_plan *plan, const char *words, int slots_a
 
 static void before_finish_and_after_reset(void) {
     sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
-    EVERY_DECODER(method) {
+    EVERY_DECODER (method) {
         kvsieve_plan *plan = decoding_plan(method);
         decoder *d = decoder_new(method, 0);
         const uint64_t whole = slots_hash(d->plan);
@@ -72,7 +72,7 @@ static void before_finish_and_after_reset(void) {
 
 static void plans_that_only_append(void) {
     sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         const int decodes = method_decodes(method);
         kvsieve_plan *plan = decodes ? decoding_plan(method) : plan_new(method);
         harness_case("%s: without KVSIEVE_DECODING", method_name(method));
@@ -145,7 +145,7 @@ static kvsieve_status step_too_narrow(decoder *d, step_call *call, const void *c
 
 static void trims(void) {
     static const int64_t none = 0, one = 1, outside[] = { -1, 4, INT64_MAX, INT64_MIN, INT64_C(1) << 32 };
-    EVERY_DECODER(method) {
+    EVERY_DECODER (method) {
         char words[16];
         snprintf(words, sizeof words, "trim|%d", round_tokens(method, before_trim.round));
         harness_case("%s: trims that cannot be", method_name(method));
@@ -169,7 +169,10 @@ static void trims(void) {
 
 /* -- slots --------------------------------------------------------------------------------------------------------- */
 
-struct place { int32_t layer, head; uint32_t size; };
+struct place {
+    int32_t layer, head;
+    uint32_t size;
+};
 
 static kvsieve_status slots_of(decoder *d, step_call *call, const void *context) {
     const struct place *place = context;
@@ -187,7 +190,7 @@ static kvsieve_status slots_of(decoder *d, step_call *call, const void *context)
 static void slots_that_are_none(void) {
     static const int32_t outside[] = { -1, 1000, INT32_MAX, INT32_MIN };
     const uint32_t size = sizeof(kvsieve_slots);
-    EVERY_DECODER(method) {
+    EVERY_DECODER (method) {
         harness_case("%s: slots of no layer and no head", method_name(method));
         for (int k = 0; k < 4; ++k) {
             const struct place layer = { outside[k], 0, size }, head = { 1, outside[k], size };
@@ -201,7 +204,10 @@ static void slots_that_are_none(void) {
             refused_at(amid, method, 0, slots_of, &(struct place){ 0, 0, given }, KVSIEVE_ERR_PARAMETER, "slots.struct_size");
         for (uint32_t given = size; given < size + 20; ++given) {
             decoder *d = decoder_new(method, 0);
-            struct { kvsieve_slots slots; unsigned char behind[32]; } newer;
+            struct {
+                kvsieve_slots slots;
+                unsigned char behind[32];
+            } newer;
             memset(&newer, 0x5a, sizeof newer);
             newer.slots.struct_size = given;
             EXPECT_OK(kvsieve_plan_slots(d->plan, 3, 1, &newer.slots));

@@ -21,7 +21,8 @@ static sequence *continued(const kvsieve_plan *plan, const sequence *s) {
         c->queries[layer] = tensor_new(QUERY_HEADS, NEW, DIM, KVSIEVE_F32);
         memcpy(c->queries[layer].data, fresh->queries[layer].data, (size_t)(QUERY_HEADS * NEW * row));
         for (int i = 0; i < 2; ++i) {
-            const kvsieve_tensor *old = i ? &s->values[layer] : &s->keys[layer], *new = i ? &fresh->values[layer] : &fresh->keys[layer];
+            const kvsieve_tensor *old = i ? &s->values[layer] : &s->keys[layer],
+                                 *new = i ? &fresh->values[layer] : &fresh->keys[layer];
             kvsieve_tensor *to = i ? &c->values[layer] : &c->keys[layer];
             *to = tensor_new(HEADS, kept.longest + NEW, DIM, KVSIEVE_F32);
             memset(to->data, 0xff, (size_t)(HEADS * to->head_stride));
@@ -116,7 +117,7 @@ static kvsieve_status extend(kvsieve_plan *plan, sequence *s, const void *contex
 
 static void extend_by_counts_that_cannot_be(void) {
     static const int64_t one = 1;
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         harness_case("%s: tokens out of bounds", method_name(method));
         for (size_t i = 0; i < sizeof counts / sizeof *counts; ++i) {
             char words[48];
@@ -141,7 +142,7 @@ static kvsieve_status extend_a_decoder(decoder *d, step_call *call, const void *
 
 static void extend_a_plan_that_decodes(void) {
     static const int64_t few[] = { 1, 0, INT64_MAX };
-    EVERY_DECODER(method) {
+    EVERY_DECODER (method) {
         harness_case("%s: decodes", method_name(method));
         for (int k = 0; k < 3; ++k) {
             refused_at(first, method, 0, extend_a_decoder, &few[k], KVSIEVE_ERR_STATE, "decodes|step");
@@ -185,7 +186,7 @@ static kvsieve_status observe_layer(kvsieve_plan *plan, sequence *s, const void 
 
 static void calls_between_extend_and_finish(void) {
     static const int32_t outside[] = { -1, LAYERS, INT32_MAX, INT32_MIN };
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (int stage = BEFORE; stage <= AFTER_ALL; stage += 1 + slow()) {
             harness_case("%s: extended, %d layers observed again", method_name(method), stage);
             refused_amid(method, stage, set, NULL, KVSIEVE_ERR_STATE, "parameter");
@@ -207,7 +208,13 @@ static void calls_between_extend_and_finish(void) {
 /* -- what observe is given ----------------------------------------------------------------------------------------------- */
 
 /* Tensor 'q', 'k' or 'v' of that layer with other sizes, without memory of their own; or NULL, or a NaN in a row. */
-struct spoiled { int32_t layer; char which; int64_t heads, tokens; int32_t dim; int nan, null; };
+struct spoiled {
+    int32_t layer;
+    char which;
+    int64_t heads, tokens;
+    int32_t dim;
+    int nan, null;
+};
 
 static kvsieve_status observe_spoiled(kvsieve_plan *plan, sequence *s, const void *context) {
     const struct spoiled *spoiled = context;
@@ -228,7 +235,7 @@ static kvsieve_status observe_spoiled(kvsieve_plan *plan, sequence *s, const voi
 
 static void tensors_of_a_round(void) {
     static const char *const words[] = { "queries", "keys", "values" };
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (int32_t layer = 0; layer < LAYERS; layer += 1 + 2 * slow()) {
             harness_case("%s: tensors of layer %d", method_name(method), (int)layer);
             for (int i = 0; i < 3; ++i) {
@@ -236,7 +243,7 @@ static void tensors_of_a_round(void) {
                 const enum reading reading = reads(method, layer, which);
                 const int64_t fewer = which == 'q' ? NEW - fewest_queries(method, NEW) + 1 : 1; /* than are taken */
                 const struct spoiled sizes[] = {
-                    { layer, which, 0, -fewer, 0, 0, 0 }, { layer, which, 0, 1, 0, 0, 0 }, { layer, which, 0, NEW, 0, 0, 0 },
+                    { layer, which, 0, -fewer, 0, 0, 0 }, { layer, which, 0, 1, 0, 0, 0 },  { layer, which, 0, NEW, 0, 0, 0 },
                     { layer, which, 0, TOKENS, 0, 0, 0 }, { layer, which, -1, 0, 0, 0, 0 },
                 };
                 const struct spoiled narrow = { layer, which, 0, 0, -1, 0, 0 }, nan = { layer, which, 0, 0, 0, 1, 0 };
@@ -256,7 +263,7 @@ static void tensors_of_a_round(void) {
 /* -- reset ----------------------------------------------------------------------------------------------------------------- */
 
 static void reset_in_a_round(void) {
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (int stage = BEFORE; stage <= FINISHED; ++stage) {
             sequence *other = sequence_new(TOKENS, KVSIEVE_F32, 2), *s = sequence_new(TOKENS, KVSIEVE_F32, 1), *c;
             kvsieve_plan *plan = prompted(method, other);

@@ -91,7 +91,7 @@ static int less_and_less_room(void) {
     kvsieve_plan *plan;
     uint64_t expected;
     int refused = 0, whole = 0;
-    mallopt(M_ARENA_MAX, 1); /* the room of another thread's arena would help out */
+    mallopt(M_ARENA_MAX, 1);            /* the room of another thread's arena would help out */
     mallopt(M_MMAP_THRESHOLD, 1 << 16); /* and so would big blocks that the heap held back */
     make_tensors();
     plan = plan_for_many();
@@ -172,18 +172,18 @@ static int first_call_without_room(void) {
 enum { LONG = 1100, BIG = 1024, DRAFT = 4 };
 
 /* Makes a call that may be refused; a refused one again, with room. */
-#define WITH_ROOM(room, refused, call)                                                 \
-    do {                                                                               \
-        kvsieve_status status_;                                                        \
-        limit_room(room);                                                              \
-        status_ = (call);                                                              \
-        limit_room(-1);                                                                \
-        if (status_ == KVSIEVE_ERR_MEMORY) ++*(refused), status_ = (call);             \
-        if (status_ != KVSIEVE_OK) {                                                   \
+#define WITH_ROOM(room, refused, call)                                                  \
+    do {                                                                                \
+        kvsieve_status status_;                                                         \
+        limit_room(room);                                                               \
+        status_ = (call);                                                               \
+        limit_room(-1);                                                                 \
+        if (status_ == KVSIEVE_ERR_MEMORY) ++*(refused), status_ = (call);              \
+        if (status_ != KVSIEVE_OK) {                                                    \
             printf("%s: \"%s\"\n", kvsieve_status_name(status_), kvsieve_last_error()); \
-            fflush(stdout);                                                            \
-            _exit(__LINE__ & 255);                                                     \
-        }                                                                              \
+            fflush(stdout);                                                             \
+            _exit(__LINE__ & 255);                                                      \
+        }                                                                               \
     } while (0)
 
 /* Prompt, a token, which is taken back after the draft that follows was refused, the draft again, of which two are taken
@@ -200,8 +200,7 @@ static uint64_t decoded(int64_t room, int *refused) {
     if (settle(plan, method, BIG) != KVSIEVE_OK) _exit(93);
     if (kvsieve_plan_set(plan, KVSIEVE_DECODING, 1) != KVSIEVE_OK) _exit(94);
     if (kvsieve_plan_set(plan, KVSIEVE_THREADS, threads) != KVSIEVE_OK) _exit(95);
-    for (int32_t layer = 0; layer < 2; ++layer)
-        WITH_ROOM(room, refused, kvsieve_plan_observe(plan, layer, &prompt, &keys, &keys));
+    for (int32_t layer = 0; layer < 2; ++layer) WITH_ROOM(room, refused, kvsieve_plan_observe(plan, layer, &prompt, &keys, &keys));
     WITH_ROOM(room, refused, kvsieve_plan_finish(plan));
     for (int round = 0; round < 3; ++round) {
         steps.tokens = counts[round];
@@ -268,7 +267,7 @@ static void in_a_child(const char *name, int (*function)(void)) {
 }
 
 int main(void) {
-    EVERY_METHOD(each) {
+    EVERY_METHOD (each) {
         method = each;
         threads = 1;
         in_a_child("the first call without room", first_call_without_room); /* before this process made any */
@@ -277,7 +276,7 @@ int main(void) {
         threads = 4;
         in_a_child("less and less room", less_and_less_room);
     }
-    EVERY_DECODER(each)
+    EVERY_DECODER (each)
         for (threads = 1; threads <= 4; threads += 3) {
             method = each;
             in_a_child("decoding with less and less room", decoding_with_less_and_less_room);

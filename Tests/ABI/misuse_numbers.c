@@ -7,7 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct poison { char which; int32_t layer, head, token, d; float value; };
+struct poison {
+    char which;
+    int32_t layer, head, token, d;
+    float value;
+};
 
 static kvsieve_tensor *tensor_of(sequence *s, const struct poison *p) {
     return p->which == 'q' ? &s->queries[p->layer] : p->which == 'k' ? &s->keys[p->layer] : &s->values[p->layer];
@@ -30,7 +34,7 @@ static const char *const poison_names[] = { "NaN", "infinity", "-infinity" };
 
 static void in_what_is_read(void) {
     static const int32_t key_tokens[] = { 0, 3, 40, TOKENS - WINDOW - 1, TOKENS - WINDOW, TOKENS - 2, TOKENS - 1 };
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (int i = 0; i < 3; ++i) {
             const int32_t query_rows[] = { (int32_t)(TOKENS - fewest_queries(method, TOKENS)), TOKENS - 1 };
             for (int r = 0; r < 2 && reads(method, 0, 'q') == READ; ++r) { /* the first that is read, and the last */
@@ -41,8 +45,8 @@ static void in_what_is_read(void) {
             for (size_t t = 0; t < sizeof key_tokens / sizeof *key_tokens; ++t)
                 for (int32_t d = 0; d < DIM && reads(method, 0, 'k') == READ; d += 5) {
                     const struct poison p = { 'k', t % 2 ? 2 : 0, d % 2, key_tokens[t], d, poisons[i] };
-                    harness_case("%s: %s in keys, token %d, element %d", method_name(method), poison_names[i],
-                                 (int)p.token, (int)d);
+                    harness_case("%s: %s in keys, token %d, element %d", method_name(method), poison_names[i], (int)p.token,
+                                 (int)d);
                     expect_refused(method, p.layer, observe_poisoned, &p, KVSIEVE_ERR_NONFINITE, "keys");
                 }
         }
@@ -78,14 +82,14 @@ static void in_values_that_taskkv_reads(void) {
 /* The sentence says which layer, so that a user of 32 layers finds the faulty one. */
 static void the_sentence_has_the_layer(void) {
     const struct poison p = { 'k', 2, 1, 17, 0, NAN };
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         if (reads(method, p.layer, 'k') == READ)
             expect_refused(method, p.layer, observe_poisoned, &p, KVSIEVE_ERR_NONFINITE, "layer 2");
 }
 
 static void in_half_precision(void) {
     static const int32_t dtypes[] = { KVSIEVE_F16, KVSIEVE_BF16 };
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (int type = 0; type < 2; ++type)
             for (int i = 0; i < 3; ++i) {
                 sequence *s = sequence_new(TOKENS, dtypes[type], 1);
@@ -103,7 +107,7 @@ static void in_half_precision(void) {
 
 /* Tensors that a layer does not need, and query rows before the last W. */
 static void nothing_is_wrong_where_nothing_is_read(void) {
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1), *clean = sequence_new(TOKENS, KVSIEVE_F32, 1);
         kvsieve_plan *plan = plan_new(method), *other = plan_new(method);
         for (int32_t layer = 0; layer < LAYERS; ++layer) {

@@ -37,7 +37,7 @@ static kvsieve_status gather(kvsieve_plan *plan, sequence *s, const void *contex
 
 static void layers_out_of_order(void) {
     static const int32_t outside[] = { -1, LAYERS, INT32_MAX, INT32_MIN };
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (int stage = BEFORE; stage <= FINISHED; ++stage) {
             harness_case("%s: wrong layers at stage %d", method_name(method), stage);
             for (int32_t layer = 0; layer < LAYERS; ++layer) {
@@ -60,9 +60,8 @@ static void layers_out_of_order(void) {
 }
 
 static void finish_before_the_last_layer_or_twice(void) {
-    EVERY_METHOD(method) {
-        for (int stage = BEFORE; stage < LAYERS; ++stage)
-            expect_refused(method, stage, finish, NULL, KVSIEVE_ERR_STATE, "layers");
+    EVERY_METHOD (method) {
+        for (int stage = BEFORE; stage < LAYERS; ++stage) expect_refused(method, stage, finish, NULL, KVSIEVE_ERR_STATE, "layers");
         expect_refused(method, FINISHED, finish, NULL, KVSIEVE_ERR_STATE, "finished");
     }
 }
@@ -82,7 +81,7 @@ static uint64_t parameters_hash(const kvsieve_plan *plan, int32_t method) {
 
 /* reset() at any time, and the next sequence is as if it were the first. */
 static void reset_forgets_the_sequence_and_nothing_else(void) {
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (int stage = BEFORE; stage <= FINISHED; ++stage) {
             sequence *first = sequence_new(TOKENS - 20, KVSIEVE_F32, 2), *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
             kvsieve_plan *plan = plan_new(method);
@@ -162,7 +161,9 @@ static void structs_of_an_older_and_a_newer_caller(void) {
 /* -- targets ------------------------------------------------------------------------------------------------------- */
 
 /* The target lies in the source's own memory, `shift` bytes on. */
-struct overlap { int64_t shift, heads, tokens, head_stride, token_stride; };
+struct overlap {
+    int64_t shift, heads, tokens, head_stride, token_stride;
+};
 
 static kvsieve_status gather_overlapping(kvsieve_plan *plan, sequence *s, const void *context) {
     const struct overlap *o = context;
@@ -178,15 +179,15 @@ static kvsieve_status gather_overlapping(kvsieve_plan *plan, sequence *s, const 
 static void target_overlapping_source(void) {
     const int64_t row = DIM * 4, head = row * TOKENS;
     const struct overlap overlaps[] = {
-        { row, HEADS, TOKENS - 1, head, row },          /* one row on */
-        { 4, HEADS, TOKENS - 1, head, row },            /* one element on */
-        { 0, HEADS, TOKENS - 8, head - row * 8, row },  /* same start, other head stride */
-        { 0, 1, HEADS * TOKENS, head, row },            /* packed over the source */
-        { 0, HEADS, TOKENS / 2, head, row * 2 },        /* same start, other token stride */
-        { head, 1, TOKENS, head, row },                 /* the source's second head */
+        { row, HEADS, TOKENS - 1, head, row },         /* one row on */
+        { 4, HEADS, TOKENS - 1, head, row },           /* one element on */
+        { 0, HEADS, TOKENS - 8, head - row * 8, row }, /* same start, other head stride */
+        { 0, 1, HEADS * TOKENS, head, row },           /* packed over the source */
+        { 0, HEADS, TOKENS / 2, head, row * 2 },       /* same start, other token stride */
+        { head, 1, TOKENS, head, row },                /* the source's second head */
         { row * 90, 1, TOKENS, head, row },
     };
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (size_t i = 0; i < sizeof overlaps / sizeof *overlaps; ++i) {
             sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
             kvsieve_plan *plan = plan_new(method);
@@ -201,7 +202,9 @@ static void target_overlapping_source(void) {
         }
 }
 
-struct room { int64_t heads, missing; };
+struct room {
+    int64_t heads, missing;
+};
 
 static kvsieve_status gather_small(kvsieve_plan *plan, sequence *s, const void *context) {
     const struct room *room = context;
@@ -215,7 +218,7 @@ static kvsieve_status gather_small(kvsieve_plan *plan, sequence *s, const void *
 
 static void target_without_room(void) {
     static const struct room packed = { 1, 1 }, padded = { HEADS, 1 }, more_heads = { HEADS + 1, 0 };
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         expect_refused(method, FINISHED, gather_small, &packed, KVSIEVE_ERR_SHAPE, "target.tokens");
         expect_refused(method, FINISHED, gather_small, &padded, KVSIEVE_ERR_SHAPE, "target.tokens");
         expect_refused(method, FINISHED, gather_small, &more_heads, KVSIEVE_ERR_SHAPE, "target.heads");

@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct setting { int32_t parameter; double value; };
+struct setting {
+    int32_t parameter;
+    double value;
+};
 
 static kvsieve_status set(kvsieve_plan *plan, sequence *s, const void *context) {
     const struct setting *setting = context;
@@ -34,12 +37,19 @@ static kvsieve_status get(kvsieve_plan *plan, sequence *s, const void *context) 
 }
 
 static void values_out_of_bounds(void) {
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         kvsieve_parameter_info info = { 0 };
         info.struct_size = sizeof info;
         for (int32_t i = 0; kvsieve_parameter_at(method, i, &info) == KVSIEVE_OK; ++i) {
-            const double bad[] = { info.lowest - 1, nextafter(info.lowest, -INFINITY), info.highest + 1,
-                                   nextafter(info.highest, INFINITY), NAN, INFINITY, -INFINITY, 1e300, -1e300 };
+            const double bad[] = { info.lowest - 1,
+                                   nextafter(info.lowest, -INFINITY),
+                                   info.highest + 1,
+                                   nextafter(info.highest, INFINITY),
+                                   NAN,
+                                   INFINITY,
+                                   -INFINITY,
+                                   1e300,
+                                   -1e300 };
             harness_case("%s: %s out of bounds, NaN, infinite", method_name(method), info.name);
             for (size_t b = 0; b < sizeof bad / sizeof *bad; ++b) {
                 struct setting setting = { info.id, bad[b] };
@@ -73,7 +83,7 @@ static void the_sentence_names_name_value_and_bounds(void) {
 
 /* Shared parameters are tried once. */
 static int is_first_with(int32_t method, int32_t parameter) {
-    EVERY_METHOD(before) {
+    EVERY_METHOD (before) {
         if (before == method) break;
         if (method_has(before, parameter)) return 0;
     }
@@ -82,7 +92,7 @@ static int is_first_with(int32_t method, int32_t parameter) {
 
 static void parameters_of_no_or_another_method(void) {
     static const int32_t unknown[] = { 0, -1, 1, 99, 199, 999, INT32_MAX, INT32_MIN };
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         harness_case("%s: unknown parameters", method_name(method));
         for (size_t i = 0; i < sizeof unknown / sizeof *unknown; ++i) {
             struct setting setting = { unknown[i], 1 };
@@ -92,7 +102,7 @@ static void parameters_of_no_or_another_method(void) {
             expect_refused(method, 1, get, &setting, KVSIEVE_ERR_PARAMETER, word);
         }
         harness_case("%s: parameters of other methods", method_name(method));
-        EVERY_METHOD(other) {
+        EVERY_METHOD (other) {
             kvsieve_parameter_info info = { 0 };
             info.struct_size = sizeof info;
             for (int32_t i = 0; kvsieve_parameter_at(other, i, &info) == KVSIEVE_OK; ++i) {
@@ -155,7 +165,9 @@ static void reserved_fields_of_a_model(void) {
 
 /* After a refused observe the plan is as before: parameters can be set. `change` is tried, must be refused with `status`,
  * and undone by `undo`; the rest of the sequence goes as if nothing had happened. */
-struct change { struct setting change[2], undo[2]; };
+struct change {
+    struct setting change[2], undo[2];
+};
 
 static kvsieve_status observe_changed(kvsieve_plan *plan, sequence *s, const void *context) {
     const struct change *c = context;
@@ -191,7 +203,7 @@ static void budgets_below_what_must_be_kept(void) {
 
 /* What the sentence proposes is accepted, and what is a little less is refused. (Every method, tiny prompts: tiny.c.) */
 static void the_smallest_that_the_sentence_names_will_do(void) {
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
         kvsieve_plan *plan = plan_new(method);
         const char *going_by = parameter_named(method, "budget").initial > 0 ? "budget" : "ratio";

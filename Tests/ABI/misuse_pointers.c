@@ -47,7 +47,7 @@ static void functions_with_a_null_plan(void) {
     memset(&kept, 0x5a, sizeof kept);
     kept.struct_size = sizeof kept;
     before = kept;
-#define REFUSES_NULL_PLAN(call) \
+#define REFUSES_NULL_PLAN(call)                                                                            \
     if (EXPECT_STATUS(call, KVSIEVE_ERR_NULL)) EXPECT(error_names("plan"), "\"%s\"", kvsieve_last_error())
     REFUSES_NULL_PLAN(kvsieve_plan_set(NULL, KVSIEVE_BUDGET, 10));
     REFUSES_NULL_PLAN(kvsieve_plan_get(NULL, KVSIEVE_BUDGET, &value));
@@ -122,7 +122,10 @@ static kvsieve_status kept_null(kvsieve_plan *plan, sequence *s, const void *con
 }
 
 /* context: 'q', 'k' or 'v' is NULL; upper case: its data is. Of layer 1, or 0. */
-struct missing { int32_t layer; char which; };
+struct missing {
+    int32_t layer;
+    char which;
+};
 
 static kvsieve_status observe_missing(kvsieve_plan *plan, sequence *s, const void *context) {
     const struct missing *missing = context;
@@ -150,7 +153,7 @@ static kvsieve_status gather_missing(kvsieve_plan *plan, sequence *s, const void
 }
 
 static void pointers_of_a_plan(void) {
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         const char *name = method_name(method);
         for (int stage = BEFORE; stage <= FINISHED; stage += 2 + (stage == 2)) {
             harness_case("%s: get and needs with NULL, stage %d", name, stage);
@@ -178,7 +181,7 @@ static void pointers_of_a_plan(void) {
 
 /* A tensor that a layer does not need may be anything, even NULL or nonsense; and where its shape alone is looked at, its data. */
 static void tensors_not_needed_are_not_looked_at(void) {
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
         uint64_t whole = reference_hash(method, s);
         for (int nonsense = 0; nonsense < 2; ++nonsense) {

@@ -8,11 +8,16 @@
 #include <string.h>
 
 enum field { HEADS_FIELD, TOKENS_FIELD, DIM_FIELD, HEAD_STRIDE, TOKEN_STRIDE, DTYPE, RESERVED0, RESERVED1, SHIFT };
-static const char *const field_names[] = { "heads", "tokens", "dim", "head_stride", "token_stride", "dtype", "reserved",
-                                           "reserved", "data" };
+static const char *const field_names[] = { "heads", "tokens",   "dim",      "head_stride", "token_stride",
+                                           "dtype", "reserved", "reserved", "data" };
 
 /* `which`: q k v of observe, s t of gather. SHIFT moves data by that many bytes; a value of dtype F16 is for that. */
-struct fault { char which; enum field field; int64_t value; int32_t layer; };
+struct fault {
+    char which;
+    enum field field;
+    int64_t value;
+    int32_t layer;
+};
 
 static void break_tensor(kvsieve_tensor *t, const struct fault *fault) {
     switch (fault->field) {
@@ -66,36 +71,56 @@ static void expect_fault(int32_t method, struct fault fault, kvsieve_status stat
     int gather = fault.which == 's' || fault.which == 't';
     snprintf(words, sizeof words, "%s|%s", name, field_names[fault.field]);
     if (fault.field <= DTYPE) snprintf(words + strlen(words), 32, "|%lld", (long long)fault.value);
-    if (gather)
-        expect_refused(method, FINISHED, gather_broken, &fault, status, words);
-    else
-        expect_refused(method, fault.layer, observe_broken, &fault, status, words);
+    if (gather) expect_refused(method, FINISHED, gather_broken, &fault, status, words);
+    else expect_refused(method, fault.layer, observe_broken, &fault, status, words);
 }
 
 static void fields_that_cannot_be(void) {
     const int64_t row = DIM * 4;
-    const struct { enum field field; int64_t value; kvsieve_status status; } faults[] = {
-        { HEADS_FIELD, 0, KVSIEVE_ERR_SHAPE },          { HEADS_FIELD, -1, KVSIEVE_ERR_SHAPE },
-        { HEADS_FIELD, INT64_MIN, KVSIEVE_ERR_SHAPE },  { HEADS_FIELD, INT64_MAX, KVSIEVE_ERR_SHAPE },
-        { TOKENS_FIELD, 0, KVSIEVE_ERR_SHAPE },         { TOKENS_FIELD, -5, KVSIEVE_ERR_SHAPE },
-        { TOKENS_FIELD, INT64_MIN, KVSIEVE_ERR_SHAPE }, { TOKENS_FIELD, INT64_MAX, KVSIEVE_ERR_SHAPE },
-        { TOKENS_FIELD, 16777217, KVSIEVE_ERR_SHAPE },  { DIM_FIELD, 0, KVSIEVE_ERR_SHAPE },
-        { DIM_FIELD, -16, KVSIEVE_ERR_SHAPE },          { DIM_FIELD, INT32_MIN, KVSIEVE_ERR_SHAPE },
-        { DIM_FIELD, INT32_MAX, KVSIEVE_ERR_SHAPE },    { DIM_FIELD, 65537, KVSIEVE_ERR_SHAPE },
-        { HEAD_STRIDE, 0, KVSIEVE_ERR_LAYOUT },         { HEAD_STRIDE, -row, KVSIEVE_ERR_LAYOUT },
-        { HEAD_STRIDE, row - 4, KVSIEVE_ERR_LAYOUT },   { HEAD_STRIDE, INT64_MIN, KVSIEVE_ERR_LAYOUT },
-        { HEAD_STRIDE, INT64_MAX, KVSIEVE_ERR_LAYOUT }, { HEAD_STRIDE, INT64_MAX - 3, KVSIEVE_ERR_LAYOUT },
+    const struct {
+        enum field field;
+        int64_t value;
+        kvsieve_status status;
+    } faults[] = {
+        { HEADS_FIELD, 0, KVSIEVE_ERR_SHAPE },
+        { HEADS_FIELD, -1, KVSIEVE_ERR_SHAPE },
+        { HEADS_FIELD, INT64_MIN, KVSIEVE_ERR_SHAPE },
+        { HEADS_FIELD, INT64_MAX, KVSIEVE_ERR_SHAPE },
+        { TOKENS_FIELD, 0, KVSIEVE_ERR_SHAPE },
+        { TOKENS_FIELD, -5, KVSIEVE_ERR_SHAPE },
+        { TOKENS_FIELD, INT64_MIN, KVSIEVE_ERR_SHAPE },
+        { TOKENS_FIELD, INT64_MAX, KVSIEVE_ERR_SHAPE },
+        { TOKENS_FIELD, 16777217, KVSIEVE_ERR_SHAPE },
+        { DIM_FIELD, 0, KVSIEVE_ERR_SHAPE },
+        { DIM_FIELD, -16, KVSIEVE_ERR_SHAPE },
+        { DIM_FIELD, INT32_MIN, KVSIEVE_ERR_SHAPE },
+        { DIM_FIELD, INT32_MAX, KVSIEVE_ERR_SHAPE },
+        { DIM_FIELD, 65537, KVSIEVE_ERR_SHAPE },
+        { HEAD_STRIDE, 0, KVSIEVE_ERR_LAYOUT },
+        { HEAD_STRIDE, -row, KVSIEVE_ERR_LAYOUT },
+        { HEAD_STRIDE, row - 4, KVSIEVE_ERR_LAYOUT },
+        { HEAD_STRIDE, INT64_MIN, KVSIEVE_ERR_LAYOUT },
+        { HEAD_STRIDE, INT64_MAX, KVSIEVE_ERR_LAYOUT },
+        { HEAD_STRIDE, INT64_MAX - 3, KVSIEVE_ERR_LAYOUT },
         { HEAD_STRIDE, row * TOKENS + 2, KVSIEVE_ERR_LAYOUT },
-        { TOKEN_STRIDE, 0, KVSIEVE_ERR_LAYOUT },        { TOKEN_STRIDE, -row, KVSIEVE_ERR_LAYOUT },
-        { TOKEN_STRIDE, row - 4, KVSIEVE_ERR_LAYOUT },  { TOKEN_STRIDE, row + 1, KVSIEVE_ERR_LAYOUT },
-        { TOKEN_STRIDE, INT64_MIN, KVSIEVE_ERR_LAYOUT }, { TOKEN_STRIDE, INT64_MAX, KVSIEVE_ERR_LAYOUT },
-        { TOKEN_STRIDE, INT64_MAX - 3, KVSIEVE_ERR_LAYOUT }, { TOKEN_STRIDE, INT64_C(1) << 61, KVSIEVE_ERR_LAYOUT },
-        { DTYPE, 3, KVSIEVE_ERR_DTYPE },                { DTYPE, -1, KVSIEVE_ERR_DTYPE },
-        { DTYPE, INT32_MAX, KVSIEVE_ERR_DTYPE },        { DTYPE, INT32_MIN, KVSIEVE_ERR_DTYPE },
-        { RESERVED0, 1, KVSIEVE_ERR_LAYOUT },           { RESERVED1, INT64_MIN, KVSIEVE_ERR_LAYOUT },
-        { SHIFT, 1, KVSIEVE_ERR_LAYOUT },               { SHIFT, 2, KVSIEVE_ERR_LAYOUT },
+        { TOKEN_STRIDE, 0, KVSIEVE_ERR_LAYOUT },
+        { TOKEN_STRIDE, -row, KVSIEVE_ERR_LAYOUT },
+        { TOKEN_STRIDE, row - 4, KVSIEVE_ERR_LAYOUT },
+        { TOKEN_STRIDE, row + 1, KVSIEVE_ERR_LAYOUT },
+        { TOKEN_STRIDE, INT64_MIN, KVSIEVE_ERR_LAYOUT },
+        { TOKEN_STRIDE, INT64_MAX, KVSIEVE_ERR_LAYOUT },
+        { TOKEN_STRIDE, INT64_MAX - 3, KVSIEVE_ERR_LAYOUT },
+        { TOKEN_STRIDE, INT64_C(1) << 61, KVSIEVE_ERR_LAYOUT },
+        { DTYPE, 3, KVSIEVE_ERR_DTYPE },
+        { DTYPE, -1, KVSIEVE_ERR_DTYPE },
+        { DTYPE, INT32_MAX, KVSIEVE_ERR_DTYPE },
+        { DTYPE, INT32_MIN, KVSIEVE_ERR_DTYPE },
+        { RESERVED0, 1, KVSIEVE_ERR_LAYOUT },
+        { RESERVED1, INT64_MIN, KVSIEVE_ERR_LAYOUT },
+        { SHIFT, 1, KVSIEVE_ERR_LAYOUT },
+        { SHIFT, 2, KVSIEVE_ERR_LAYOUT },
     };
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (const char *which = "qkvst"; *which; ++which)
             for (size_t i = 0; i < sizeof faults / sizeof *faults; ++i) {
                 struct fault fault = { *which, faults[i].field, faults[i].value, 0 };
@@ -111,13 +136,14 @@ static void fields_that_cannot_be(void) {
 }
 
 static void tensors_that_disagree_with_the_model(void) {
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (const char *which = "qkv"; *which; ++which) {
             const struct fault fewer = { *which, HEADS_FIELD, 1, 0 }, narrower = { *which, DIM_FIELD, DIM / 2, 2 };
             if (!seen(method, *which, HEADS_FIELD)) continue;
             harness_case("%s: '%c' with 1 head, with half the head_dim", method_name(method), *which);
             expect_fault(method, fewer, KVSIEVE_ERR_SHAPE);
-            if (*which != 'v' && seen(method, *which, DIM_FIELD)) expect_fault(method, narrower, KVSIEVE_ERR_SHAPE); /* values may have any dim */
+            if (*which != 'v' && seen(method, *which, DIM_FIELD))
+                expect_fault(method, narrower, KVSIEVE_ERR_SHAPE); /* values may have any dim */
         }
     harness_case("");
 }
@@ -132,7 +158,7 @@ static kvsieve_status observe_rows(kvsieve_plan *plan, sequence *s, const void *
 
 /* Fewer than the method reads, and more than there are tokens. */
 static void query_rows_that_cannot_be(void) {
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         const int64_t fewest = fewest_queries(method, TOKENS), rows[] = { 1, fewest / 2, fewest - 1, TOKENS + 1, 2 * TOKENS };
         if (fewest == 0) continue;
         for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
@@ -144,7 +170,7 @@ static void query_rows_that_cannot_be(void) {
         }
     }
     harness_case("");
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         sequence *s = sequence_new(5, KVSIEVE_F32, 1), *longer = sequence_new(TOKENS, KVSIEVE_F32, 1);
         kvsieve_plan *plan = plan_new(method);
         const int looked_at = reads(method, 0, 'q') == READ;
@@ -162,7 +188,7 @@ static void query_rows_that_cannot_be(void) {
 }
 
 static void another_t(void) {
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         const struct fault later = { 'k', TOKENS_FIELD, TOKENS - 1, 2 }, values = { 'v', TOKENS_FIELD, TOKENS - 1, 0 };
         harness_case("%s: one token less in layer 2", method_name(method));
         EXPECT(reads(method, 2, 'k') != UNREAD, "nobody would see it");
@@ -181,10 +207,8 @@ static void rows_over_each_other(void) {
         for (const char *which = "kst"; *which; ++which) {
             const struct fault fault = { *which, HEAD_STRIDE, steps[i], 0 };
             harness_case("'%c' with heads %lld bytes apart and tokens %lld", *which, (long long)steps[i], (long long)row);
-            if (*which == 'k')
-                expect_refused(KVSIEVE_DYNAMICKV, 0, observe_broken, &fault, KVSIEVE_ERR_LAYOUT, "keys|head_stride");
-            else
-                expect_refused(KVSIEVE_DYNAMICKV, FINISHED, gather_broken, &fault, KVSIEVE_ERR_LAYOUT, "over each other");
+            if (*which == 'k') expect_refused(KVSIEVE_DYNAMICKV, 0, observe_broken, &fault, KVSIEVE_ERR_LAYOUT, "keys|head_stride");
+            else expect_refused(KVSIEVE_DYNAMICKV, FINISHED, gather_broken, &fault, KVSIEVE_ERR_LAYOUT, "over each other");
         }
     harness_case("");
 }

@@ -55,8 +55,7 @@ static kvsieve_plan *plan_of(const kvsieve_method_info *info, int threads, int v
     parameter.struct_size = sizeof parameter;
     if (variant == 2 && parameter_named(info->id, "budget").initial > 0 && method_has(info->id, KVSIEVE_RATIO))
         EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_RATIO, 0.5));
-    else if (variant == 2 && method_has(info->id, KVSIEVE_BUDGET))
-        EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_BUDGET, 64));
+    else if (variant == 2 && method_has(info->id, KVSIEVE_BUDGET)) EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_BUDGET, 64));
     for (int32_t i = 0; variant == 1 && i < info->parameters; ++i) {
         EXPECT_OK(kvsieve_parameter_at(info->id, i, &parameter));
         if (parameter.integral && parameter.lowest == 0 && parameter.highest == 1)
@@ -101,8 +100,9 @@ static int sequences(int threads, int64_t tokens, int variant, int decodes) {
             if (round == 0 && (layer == 0 || decodes)) /* what a layer that decodes remembers is its own */
                 wrong += !EXPECT(inside[layer] > 0, "nothing is counted");
             else if (round > 0 || layer != scored)
-                wrong += !EXPECT(inside[layer] == 0, "%s%s, variant %d, %d threads, %d tokens: %lu calls of malloc in layer %d of sequence %d",
-                                 method.name, decodes ? " that decodes" : "", variant, threads, (int)tokens, inside[layer], (int)layer, round);
+                wrong += !EXPECT(
+                    inside[layer] == 0, "%s%s, variant %d, %d threads, %d tokens: %lu calls of malloc in layer %d of sequence %d",
+                    method.name, decodes ? " that decodes" : "", variant, threads, (int)tokens, inside[layer], (int)layer, round);
         }
         wrong += !EXPECT_OK(kvsieve_plan_reset(plan));
     }

@@ -7,7 +7,10 @@
 #include <string.h>
 
 /* Copies: a guest may be unloaded. */
-static struct { int32_t id, parameters, decodes; char name[32]; } methods[MOST_METHODS];
+static struct {
+    int32_t id, parameters, decodes;
+    char name[32];
+} methods[MOST_METHODS];
 static int count;
 
 static void ask(void) {
@@ -83,7 +86,10 @@ kvsieve_parameter_info parameter_named(int32_t method, const char *name) { retur
 int method_has(int32_t method, int32_t parameter) { return find(method, NULL, parameter).id != 0; }
 
 kvsieve_status settle(kvsieve_plan *plan, int32_t method, int32_t budget) {
-    static const struct { const char *name; double value; } settings[] = {
+    static const struct {
+        const char *name;
+        double value;
+    } settings[] = {
         { "window", WINDOW }, { "sinks", 4 },  { "recent", 16 }, { "tokens", 8 },
         { "size", 4 },        { "shared", 2 }, { "every", 2 },   { "cap", 1.5 },
     };

@@ -28,13 +28,14 @@ static unsigned long round_of(decoder *d, int tokens, int rejected) {
 static void steps_call_malloc_not_once(void) {
     unsigned long counted = 0;
     for (int threads = 1; threads <= 3; ++threads)
-        EVERY_WAY(method, by_logits) {
+        EVERY_WAY (method, by_logits) {
             decoder *d = decoder_on(threads, method, by_logits);
             const int most = most_tokens(method), several = most < 3 ? most : 3;
             unsigned long inside = 0;
             counted += round_of(d, several, several - 1);
             round_of(d, 1, 0);
-            for (int round = 0; round < 500; ++round) inside += round % 10 == 0 ? round_of(d, several, several - 1) : round_of(d, 1, 0);
+            for (int round = 0; round < 500; ++round)
+                inside += round % 10 == 0 ? round_of(d, several, several - 1) : round_of(d, 1, 0);
             EXPECT(inside == 0, "%s%s, %d threads: %lu calls of malloc in 500 tokens", method_name(method),
                    by_logits ? ", logits" : "", threads, inside);
             decoder_free(d);

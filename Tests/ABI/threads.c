@@ -56,7 +56,7 @@ static void different_plans_are_independent(void) {
     for (int i = 0; i < CREW; ++i) {
         jobs[i].number = i;
         jobs[i].s = sequence_new(TOKENS + i, KVSIEVE_F32 + i % 3, (uint64_t)i + 1);
-        EVERY_METHOD(method) jobs[i].of_method[method_index(method)] = reference_hash(method, jobs[i].s);
+        EVERY_METHOD (method) jobs[i].of_method[method_index(method)] = reference_hash(method, jobs[i].s);
     }
     run_crew(whole_sequences, jobs);
     for (int i = 0; i < CREW; ++i) {
@@ -83,7 +83,7 @@ static void *const_functions(void *argument) {
 }
 
 static void const_functions_run_beside_each_other(void) {
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
         kvsieve_plan *plan = plan_new(method);
         struct job jobs[CREW];
@@ -143,7 +143,7 @@ static int threads_of_this_process(void) {
 /* Long enough that work is shared. */
 static void threads_change_nothing_but_the_time(void) {
     const int32_t lengths[] = { TOKENS, 3000, 9000 };
-    EVERY_METHOD(method)
+    EVERY_METHOD (method)
         for (int i = 0; i < (slow() ? 2 : 3); ++i) {
             sequence *s = sequence_new(lengths[i], KVSIEVE_F32 + i % 2, 5);
             const uint64_t expected = reference_hash(method, s);
@@ -155,12 +155,13 @@ static void threads_change_nothing_but_the_time(void) {
                 EXPECT(threads_of_this_process() - before < threads, "%d threads more for KVSIEVE_THREADS %d",
                        threads_of_this_process() - before, threads);
                 EXPECT_OK(kvsieve_plan_finish(plan));
-                EXPECT(plan_hash(plan, s, 1) == expected, "%s, %d tokens, %d threads", method_name(method),
-                       (int)lengths[i], threads);
+                EXPECT(plan_hash(plan, s, 1) == expected, "%s, %d tokens, %d threads", method_name(method), (int)lengths[i],
+                       threads);
                 kvsieve_plan_destroy(plan);
             }
             for (int wait = 0; wait < 100 && threads_of_this_process() != before; ++wait) usleep(1000);
-            EXPECT(threads_of_this_process() == before, "threads outlive their plan: %d, were %d", threads_of_this_process(), before);
+            EXPECT(threads_of_this_process() == before, "threads outlive their plan: %d, were %d", threads_of_this_process(),
+                   before);
             sequence_free(s);
         }
 }
@@ -173,7 +174,7 @@ static void *next_layer(void *argument) {
 }
 
 static void a_plan_may_go_from_thread_to_thread(void) {
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
         kvsieve_plan *plan = plan_new(method);
         EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_THREADS, 2));

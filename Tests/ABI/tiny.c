@@ -12,10 +12,16 @@ enum kind { NEW_PLAN, FIXTURE, LEAST, KINDS };
 static const char *const kinds[] = { "a new plan", "the fixture", "the least" };
 
 /* By ratio if it is more than 0, else by budget. */
-struct tiny { int32_t method, tokens, budget; double ratio; enum kind kind; int decodes; };
+struct tiny {
+    int32_t method, tokens, budget;
+    double ratio;
+    enum kind kind;
+    int decodes;
+};
 
 static int is_size(int32_t parameter) {
-    return parameter == KVSIEVE_BUDGET || parameter == KVSIEVE_RATIO || parameter == KVSIEVE_THREADS || parameter == KVSIEVE_DECODING;
+    return parameter == KVSIEVE_BUDGET || parameter == KVSIEVE_RATIO || parameter == KVSIEVE_THREADS
+           || parameter == KVSIEVE_DECODING;
 }
 
 /* NULL if the method does not go by that. */
@@ -119,7 +125,7 @@ static int in_its_process(void) { return every_prompt_and_budget() > 0; }
 
 /* In a process of its own, so that an abort is a failure of one method; under valgrind in this one, which it watches. */
 int main(void) {
-    EVERY_METHOD(each) {
+    EVERY_METHOD (each) {
         char output[4096];
         method = each;
         harness_case("%s: tiny prompts, tiny budgets", method_name(method));

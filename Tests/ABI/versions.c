@@ -89,7 +89,7 @@ static void expect_kept_of_old(const kvsieve_plan *plan, int32_t layer) {
 
 static void kept_of_a_caller_without_rows(void) {
     kvsieve_tensor queries = tensor_new(QUERY_HEADS, TOKENS, DIM, KVSIEVE_F32);
-    EVERY_METHOD(method) {
+    EVERY_METHOD (method) {
         kvsieve_plan *plan = plan_new(method);
         kvsieve_tensor keys = tensor_new(HEADS, TOKENS + 2 * WINDOW, DIM, KVSIEVE_F32);
         int64_t rows[LAYERS] = { TOKENS, TOKENS, TOKENS, TOKENS };

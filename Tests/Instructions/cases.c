@@ -64,8 +64,7 @@ static void run(int32_t method, int32_t layers, int64_t tokens, int32_t dtype, i
     for (int round = 0; round < 2; round++) {
         keys.tokens = values.tokens = round ? tokens : WARM_UP;
         if (round) CALLGRIND_TOGGLE_COLLECT;
-        for (int32_t layer = 0; layer < layers; layer++)
-            check(kvsieve_plan_observe(plan, layer, &queries, &keys, &values));
+        for (int32_t layer = 0; layer < layers; layer++) check(kvsieve_plan_observe(plan, layer, &queries, &keys, &values));
         check(kvsieve_plan_finish(plan));
         for (int32_t layer = 0; layer < layers; layer++) {
             check(kvsieve_plan_gather(plan, layer, &keys, &target));

@@ -15,8 +15,7 @@
 namespace {
 
 void check(kvsieve_status status) {
-    if (status != KVSIEVE_OK)
-        throw std::runtime_error(std::string(kvsieve_status_name(status)) + ": " + kvsieve_last_error());
+    if (status != KVSIEVE_OK) throw std::runtime_error(std::string(kvsieve_status_name(status)) + ": " + kvsieve_last_error());
 }
 
 // One sequence on its way through one method.
@@ -89,8 +88,7 @@ struct Cache {
     void compact(const kvsieve_kept &kept) {
         for (std::size_t head = 0; head < positions.size(); ++head) {
             auto &held = positions[head];
-            std::vector<std::int32_t> wanted(kept.positions + kept.offsets[head],
-                                             kept.positions + kept.offsets[head + 1]);
+            std::vector<std::int32_t> wanted(kept.positions + kept.offsets[head], kept.positions + kept.offsets[head + 1]);
             if (!std::includes(held.begin(), held.end(), wanted.begin(), wanted.end()))
                 throw std::logic_error("a position is kept that was given up earlier");
             std::size_t from = 0;
@@ -123,8 +121,7 @@ bool prefill(std::int32_t method, std::int32_t parameter, double value) {
         const std::int32_t needs = plan.needs(layer);
         plan.observe(layer, needs & KVSIEVE_NEEDS_QUERIES ? &q : nullptr, needs & KVSIEVE_NEEDS_KEYS ? &k : nullptr,
                      needs & KVSIEVE_NEEDS_VALUES ? &v : nullptr);
-        for (std::int32_t held = 0; held <= layer; ++held)
-            caches[static_cast<std::size_t>(held)].compact(plan.kept(held));
+        for (std::int32_t held = 0; held <= layer; ++held) caches[static_cast<std::size_t>(held)].compact(plan.kept(held));
     }
     plan.finish();
 
@@ -138,8 +135,8 @@ bool prefill(std::int32_t method, std::int32_t parameter, double value) {
         plan.gather(layer, tensor(whole[static_cast<std::size_t>(layer)], heads), tensor(packed, 1));
         for (std::size_t head = 0; head < cache.positions.size(); ++head)
             same = same
-                   && std::equal(packed.begin() + kept.offsets[head] * dim,
-                                 packed.begin() + kept.offsets[head + 1] * dim, cache.row(head, 0));
+                   && std::equal(packed.begin() + kept.offsets[head] * dim, packed.begin() + kept.offsets[head + 1] * dim,
+                                 cache.row(head, 0));
         rows += kept.total;
     }
     std::printf("method %d: %d of %d rows kept; %s\n", static_cast<int>(method), static_cast<int>(rows),

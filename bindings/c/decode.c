@@ -17,9 +17,7 @@ struct engine {
     uint64_t seed;
 };
 
-static float *row(const struct engine *e, float *data, int64_t head, int64_t slot) {
-    return data + (head * e->room + slot) * DIM;
-}
+static float *row(const struct engine *e, float *data, int64_t head, int64_t slot) { return data + (head * e->room + slot) * DIM; }
 
 static void fail(const char *what, int64_t found, int64_t expected) {
     fprintf(stderr, "%s: %d, expected %d\n", what, (int)found, (int)expected);
@@ -96,10 +94,8 @@ static void move_rows(struct engine *e, int32_t layer, const int32_t *evict, int
             int32_t slot = evict[head * count + i];
             if (slot < 0) continue;
             if (slot >= BUDGET) fail("slot", slot, BUDGET - 1);
-            memcpy(row(e, e->keys[layer], head, slot), row(e, e->keys[layer], head, e->living + i),
-                   sizeof(float) * DIM);
-            memcpy(row(e, e->values[layer], head, slot), row(e, e->values[layer], head, e->living + i),
-                   sizeof(float) * DIM);
+            memcpy(row(e, e->keys[layer], head, slot), row(e, e->keys[layer], head, e->living + i), sizeof(float) * DIM);
+            memcpy(row(e, e->values[layer], head, slot), row(e, e->values[layer], head, e->living + i), sizeof(float) * DIM);
             ++e->moved;
         }
 }
@@ -116,8 +112,7 @@ static void check(const struct engine *e) {
             if (slots.tokens != e->tokens) fail("tokens seen", slots.tokens, e->tokens);
             for (int64_t slot = 0; slot < slots.length; ++slot) {
                 float tag = *row(e, e->values[layer], head, slot);
-                if (tag != (float)slots.positions[slot])
-                    fail("position in a slot", (int64_t)tag, slots.positions[slot]);
+                if (tag != (float)slots.positions[slot]) fail("position in a slot", (int64_t)tag, slots.positions[slot]);
                 recent += slots.positions[slot] >= e->tokens - e->recent;
             }
             if (recent != e->recent) fail("recent tokens in the cache", recent, e->recent);

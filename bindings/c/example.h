@@ -52,8 +52,7 @@ static inline void example_fill(float *data, int64_t count, uint64_t *seed) {
 }
 
 /* Makes head `head` of `keys` answer the window: token `position` gets a key along the last query of its group. */
-static inline void example_plant(const kvsieve_tensor *keys, int64_t head, int64_t position,
-                                 const kvsieve_tensor *queries) {
+static inline void example_plant(const kvsieve_tensor *keys, int64_t head, int64_t position, const kvsieve_tensor *queries) {
     int64_t group = queries->heads / keys->heads;
     const float *query = (const float *)(const void *)((const char *)queries->data + head * group * queries->head_stride
                                                        + (queries->tokens - 1) * queries->token_stride);

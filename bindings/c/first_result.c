@@ -37,8 +37,8 @@ int main(void) {
             int found = 0;
             for (int64_t i = first; i < end; ++i)
                 for (int p = 0; p < 3; ++p) found += kept.positions[i] == planted[p];
-            printf("layer %d head %d: %d of %d tokens, %d of the 3 looked at; first", (int)layer, head,
-                   (int)(end - first), (int)kept.tokens, found);
+            printf("layer %d head %d: %d of %d tokens, %d of the 3 looked at; first", (int)layer, head, (int)(end - first),
+                   (int)kept.tokens, found);
             for (int64_t i = first; i < end && i < first + 6; ++i) printf(" %d", (int)kept.positions[i]);
             printf(" ... last %d\n", (int)kept.positions[end - 1]);
             missing += 3 - found;

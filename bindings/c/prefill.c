@@ -104,8 +104,8 @@ static int prefill(int32_t method, int32_t parameter, double value, float *memor
             for (int32_t t = 0; t < TOKENS; ++t) cache->positions[head][t] = t;
         }
         CHECK(kvsieve_plan_needs(plan, layer, &needs));
-        CHECK(kvsieve_plan_observe(plan, layer, needs & KVSIEVE_NEEDS_QUERIES ? &q : NULL,
-                                   needs & KVSIEVE_NEEDS_KEYS ? &k : NULL, needs & KVSIEVE_NEEDS_VALUES ? &v : NULL));
+        CHECK(kvsieve_plan_observe(plan, layer, needs & KVSIEVE_NEEDS_QUERIES ? &q : NULL, needs & KVSIEVE_NEEDS_KEYS ? &k : NULL,
+                                   needs & KVSIEVE_NEEDS_VALUES ? &v : NULL));
         read += needs != 0;
         if (rows + HEADS * TOKENS > most) most = rows + HEADS * TOKENS;
         rows = compact_all(plan, caches, layer + 1);
@@ -118,8 +118,8 @@ static int prefill(int32_t method, int32_t parameter, double value, float *memor
         wrong += compare(plan, layer, &caches[layer], whole, caches[layer].keys);
         wrong += compare(plan, layer, &caches[layer], whole + size, caches[layer].values);
     }
-    printf("method %d: %d of %d layers read; of %d rows at most %d held at once, %d in the end; %s\n", (int)method,
-           read, (int)LAYERS, LAYERS * HEADS * TOKENS, (int)most, (int)rows, wrong ? "MISMATCH" : "same as gathered");
+    printf("method %d: %d of %d layers read; of %d rows at most %d held at once, %d in the end; %s\n", (int)method, read,
+           (int)LAYERS, LAYERS * HEADS * TOKENS, (int)most, (int)rows, wrong ? "MISMATCH" : "same as gathered");
     kvsieve_plan_destroy(plan);
     free(queries);
     return wrong;

@@ -74,9 +74,8 @@ static inline support_lanes support_dot_pairs(support_lanes sum, support_lanes a
 #endif
 
 /** logit_columns of bfloat16 pairs: see LogitColumns.swift. */
-typedef int32_t (*support_pair_columns)(const float *queries, int64_t vectors, const float *keys, int64_t stride,
-                                        int64_t columns, int64_t pairs, const float *factors, float *out,
-                                        int64_t out_stride, float *maxima);
+typedef int32_t (*support_pair_columns)(const float *queries, int64_t vectors, const float *keys, int64_t stride, int64_t columns,
+                                        int64_t pairs, const float *factors, float *out, int64_t out_stride, float *maxima);
 
 /** The loops over floats, compiled once for each instruction set. No pointer aliases another unless said. */
 typedef struct support_kernels {
@@ -89,21 +88,18 @@ typedef struct support_kernels {
                              int64_t depth, float *out, int64_t out_stride, float *maxima);
     support_pair_columns _Nullable pair_columns; /* NULL where the processor has no product of bfloat16 */
     int32_t (*column_maxima)(const float *tile, int64_t columns, int64_t vectors, int64_t stride, float *maxima);
-    void (*tile_exponentials)(float *tile, int64_t columns, int64_t vectors, int64_t stride, const float *maxima,
-                              float *sums);
+    void (*tile_exponentials)(float *tile, int64_t columns, int64_t vectors, int64_t stride, const float *maxima, float *sums);
     void (*weighted_columns)(const float *tile, int64_t columns, int64_t vectors, int64_t stride, const float *weights,
                              float *sums);
-    void (*row_dots)(const float *rows, int64_t count, const float *keys, int64_t stride, int64_t columns,
-                     int64_t depth, float *out, int64_t out_stride);
+    void (*row_dots)(const float *rows, int64_t count, const float *keys, int64_t stride, int64_t columns, int64_t depth,
+                     float *out, int64_t out_stride);
     float (*row_maximum)(const float *row, int64_t count);
-    float (*row_exponentials)(const float *row, int64_t count, float maximum, float factor,
-                              float *out); /* out may be row */
+    float (*row_exponentials)(const float *row, int64_t count, float maximum, float factor, float *out); /* out may be row */
     void (*candidate_minima)(const float *totals, const float *_Nullable weights, int64_t count, float *minima);
     void (*roll_row)(const float *newest, const float *_Nullable suffix, int64_t count, float *prefix, float *row,
                      const float *_Nullable weights, float *totals);
     void (*run_row)(const float *newest, const double *sums, int64_t count, double *totals, float *rounded);
-    void (*weighted_rows)(const float *rows, int64_t count, int64_t stride, const float *weights, int64_t width,
-                          float *out);
+    void (*weighted_rows)(const float *rows, int64_t count, int64_t stride, const float *weights, int64_t width, float *out);
     void (*add_scaled)(const float *row, float weight, int64_t count, float *sum);
     void (*pool_mean)(const float *source, int64_t count, int64_t kernel, float *target);
     void (*pool_max)(const float *source, int64_t count, int64_t kernel, float *target);

@@ -23,7 +23,7 @@ CODES = {"float32": (2, 32), "float16": (2, 16), "bfloat16": (4, 16), "int32": (
 _exported: dict[int, tuple[Legacy, Any]] = {}  # what a capsule's manager_ctx would keep alive
 
 
-@_Destructor
+@_Destructor  # type: ignore[untyped-decorator]
 def _destructor(capsule: int) -> None:
     """A capsule still called "dltensor" was not consumed: its destructor is to call the deleter."""
     producer, _ = _exported.pop(capsule)
@@ -63,7 +63,8 @@ class Versioned(Legacy):
 
     def __init__(self, array: np.ndarray, flags: int = 0, major: int = 1, **more: Any) -> None:
         super().__init__(array, **more)
-        self.flags, self.major, self.asked = flags, major, {}
+        self.flags, self.major = flags, major
+        self.asked: dict[str, Any] = {}
 
     def __dlpack__(self, **asked: Any) -> Any:
         self.asked = asked

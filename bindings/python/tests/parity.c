@@ -5,7 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TRY(call) do { if ((call) != KVSIEVE_OK) { fprintf(stderr, "%s\n", kvsieve_last_error()); return 1; } } while (0)
+#define TRY(call)                                          \
+    do {                                                   \
+        if ((call) != KVSIEVE_OK) {                        \
+            fprintf(stderr, "%s\n", kvsieve_last_error()); \
+            return 1;                                      \
+        }                                                  \
+    } while (0)
 
 static float noise(uint64_t stream, uint64_t index) {
     uint64_t z = (index + 1 + (stream << 32)) * 0x9E3779B97F4A7C15u;
@@ -16,7 +22,10 @@ static float noise(uint64_t stream, uint64_t index) {
 }
 
 /* Head-major (layers, heads, tokens, dim); layers of it by layer(). */
-typedef struct { float *data; int64_t heads, tokens, dim; } cache;
+typedef struct {
+    float *data;
+    int64_t heads, tokens, dim;
+} cache;
 
 static cache filled(uint64_t stream, int64_t layers, int64_t heads, int64_t tokens, int64_t dim) {
     cache made = { malloc((size_t)(layers * heads * tokens * dim) * sizeof(float)), heads, tokens, dim };

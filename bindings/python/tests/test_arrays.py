@@ -113,7 +113,14 @@ def test_dlpack_byte_offset_is_added() -> None:
 def test_same_choice_by_every_layout() -> None:
     """One cache as numpy head-major, token-major and DLPack: the positions are the same."""
     cache, chosen = Cache(), []
-    for wrap in (np.asarray, lambda a: a.transpose(1, 0, 2).copy().transpose(1, 0, 2), Legacy, Versioned, memoryview):
+    wraps: tuple[Any, ...] = (
+        np.asarray,
+        lambda a: a.transpose(1, 0, 2).copy().transpose(1, 0, 2),
+        Legacy,
+        Versioned,
+        memoryview,
+    )
+    for wrap in wraps:
         with fresh() as plan:
             for layer in range(LAYERS):
                 plan.observe(layer, *map(wrap, cache.layer(layer)))
@@ -124,7 +131,8 @@ def test_same_choice_by_every_layout() -> None:
 
 def test_same_choice_by_bfloat16_of_either_kind_and_float32_of_the_same_numbers() -> None:
     cache, chosen = Cache(), []
-    for wrap in (np.asarray, lambda a: a.astype(np.float32), Legacy, Versioned):
+    wraps: tuple[Any, ...] = (np.asarray, lambda a: a.astype(np.float32), Legacy, Versioned)
+    for wrap in wraps:
         with fresh() as plan:
             for layer in range(LAYERS):
                 plan.observe(layer, *(wrap(array.astype(ml_dtypes.bfloat16)) for array in cache.layer(layer)))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import kvsieve
 import numpy as np
 import pytest
+
+import kvsieve
 
 
 @pytest.mark.parametrize("spread", [1.0, 1e38, 3e38])

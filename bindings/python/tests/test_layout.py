@@ -57,7 +57,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_structure(structure: type[ctypes.Structure], measured: dict[str, str]) -> None:
     name = structure.__name__
     assert measured[name] == str(ctypes.sizeof(structure))
-    for field, ctype in structure._fields_:
+    for field, ctype, *_ in structure._fields_:
         place = getattr(structure, field)
         assert measured[f"{name}.{field}"] == f"{place.offset} {place.size} {FIELD_TYPES[ctype]}", f"{name}.{field}"
 
@@ -75,7 +75,7 @@ def test_structure_has_every_field_of_the_header(structure: type[ctypes.Structur
     body = re.search(rf"typedef struct {name} {{(.*?)}} {name};", header, re.DOTALL)
     assert body is not None
     declared = re.findall(r"(\w+)(?:\[\d+\])?\s*[;,]", body.group(1))
-    assert declared == [field for field, _ in structure._fields_]
+    assert declared == [field for field, *_ in structure._fields_]
 
 
 def test_constants(measured: dict[str, str]) -> None:

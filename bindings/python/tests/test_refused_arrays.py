@@ -65,7 +65,7 @@ def test_exporter_that_refuses() -> None:
 
 
 def test_exporter_that_refuses_dlpack_but_has_a_buffer() -> None:
-    class Both(bytearray, Refusing):  # type: ignore[misc]
+    class Both(bytearray, Refusing):
         pass
 
     with pytest.raises(TypeError, match="keys has dtype uint8"):  # the buffer was taken
