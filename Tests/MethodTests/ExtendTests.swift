@@ -64,7 +64,7 @@ private let rounds = [3, 30, 1, 70]
             #expect(poor.kept == rich.kept)
         }
         print("\(method.name), \(threads) threads: \(refused) allocations refused")
-        #expect(refused >= (method.readsTensors ? 8 : 6))
+        #expect(refused >= 6)
     }
 
     @Test(arguments: AnyMethod.all, [2, 4]) func threadsChangeNothing(_ method: AnyMethod, _ threads: Int) throws {

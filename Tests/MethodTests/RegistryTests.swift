@@ -1,3 +1,4 @@
+import Foundation
 import KVSieveMethods
 import Testing
 
@@ -30,32 +31,25 @@ import Testing
         #expect(Set(names.values).count == names.count)
     }
 
-    /// Pinned: these numbers are in callers' binaries.
-    @Test func idsArePinned() {
-        let methods = Dictionary(uniqueKeysWithValues: Registry.rows.map { ("\($0.name)", $0.id) })
-        #expect(
-            methods == [
-                "ahakv": 1, "taskkv": 2, "windowkv": 3, "dynamickv": 4, "h2o": 5, "snapkv": 6, "pyramidkv": 7,
-                "adakv": 8,
-                "streamingllm": 9, "tova": 10, "keydiff": 11, "random": 12,
-            ])
-        var parameters: [String: Int32] = [:]
+    /// Pinned in Tests/ABI/layout.txt, which the C tests compare with the header: these numbers are in callers' binaries.
+    @Test func idsArePinned() throws {
+        let layout = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("ABI/layout.txt")
+        var pinned: [String: Int32] = [:]
+        for line in try String(contentsOf: layout, encoding: .utf8).split(separator: "\n") {
+            let words = line.split(separator: " ")
+            if words.count == 3, words[0] == "value" { pinned["\(words[1])"] = Int32(words[2]) }
+        }
+        #expect(pinned["KVSIEVE_AHAKV"] == 1 && pinned["KVSIEVE_BUDGET"] == 100)
         for row in Registry.rows {
+            let method = "KVSIEVE_\(row.name)".uppercased()
+            #expect(pinned[method] == row.id, "\(method): a line for it in Tests/ABI/layout.txt")
             for parameter in row.parameters {
-                let owner = parameter.id < 200 ? "" : "\(row.name) "
-                parameters["\(owner)\(parameter.name)"] = parameter.id
+                let owner = parameter.id < 200 ? "KVSIEVE" : method
+                let constant = "\(owner)_\(parameter.name)".uppercased()
+                #expect(pinned[constant] == parameter.id, "\(constant): a line for it in Tests/ABI/layout.txt")
             }
         }
-        #expect(
-            parameters == [
-                "budget": 100, "ratio": 101, "window": 102, "pool_kernel": 103, "pool": 104, "threads": 105,
-                "decoding": 106, "ahakv gain_floor": 200, "ahakv sinks": 201, "ahakv score_kernel": 202,
-                "taskkv beta": 300, "taskkv top": 301, "taskkv sinks": 302, "taskkv recent": 303, "taskkv tokens": 304,
-                "windowkv task": 400, "windowkv size": 401, "windowkv shared": 402, "windowkv pyramid": 403,
-                "windowkv charge": 404, "dynamickv cap": 500, "dynamickv every": 501, "dynamickv normal": 502,
-                "h2o recent_ratio": 600, "pyramidkv beta": 800, "adakv floor": 900, "streamingllm sinks": 1000,
-                "keydiff recent": 1200, "random seed": 1300, "random recent": 1301,
-            ])
     }
 
     @Test(arguments: AnyMethod.all) func everyParameterHoldsItsBounds(_ method: AnyMethod) throws {
