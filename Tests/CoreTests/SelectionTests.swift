@@ -10,9 +10,9 @@ private func expected(_ frame: Frame, _ scores: [Float], _ units: Int) -> [Int] 
     let least = frame.sinks + frame.recent > 0 ? 0 : 1
     let best = stableOrder(scores).prefix(min(max(units, least), frame.units))
     let middle = best.flatMap { unit in
-        (0..<frame.unit).map { frame.sinks + unit * frame.unit + $0 }.filter { $0 < frame.tokens - frame.recent }
+        (0..<frame.unit).map { frame.sinks + unit * frame.unit + $0 }.filter { $0 < frame.rows - frame.recent }
     }
-    return (Array(0..<frame.sinks) + middle + Array(frame.tokens - frame.recent..<frame.tokens)).sorted()
+    return (Array(0..<frame.sinks) + middle + Array(frame.rows - frame.recent..<frame.rows)).sorted()
 }
 
 private func positions(_ selection: Selection) -> [[Int]] { (0..<selection.heads).map { selection.copy($0) } }

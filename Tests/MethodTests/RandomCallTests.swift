@@ -85,7 +85,7 @@ private struct RandomCaller {
     private mutating func gather() throws {
         let layer = random.below(shape.layers)
         let kept = try plan.kept(layer: layer)
-        let source = tensor(2, near(kept.frame.tokens, wrong: one(in: 6)), 5)
+        let source = tensor(2, near(kept.frame.rows, wrong: one(in: 6)), 5)
         let packed = one(in: 2)
         let least = packed ? kept.total : kept.longest
         let target = Tensor(

@@ -38,9 +38,9 @@ public enum Gather {
             throw KVSieveError(
                 .shape, "source.heads is \(source.heads); expected \(selection.heads), the model's kv_heads")
         }
-        guard source.tokens == selection.frame.tokens else {
+        guard source.tokens == selection.frame.rows else {
             throw KVSieveError(
-                .shape, "source.tokens is \(source.tokens); expected \(selection.frame.tokens), the tokens observed")
+                .shape, "source.tokens is \(source.tokens); expected \(selection.frame.rows), the tokens observed")
         }
         guard source.type == target.type else {
             throw KVSieveError(

@@ -101,7 +101,7 @@ final class DecodingLayer: @unchecked Sendable {
     func step(
         _ input: StepInput, first: Int, _ work: Workspace, evict: UnsafeMutablePointer<Int32>
     ) throws(KVSieveError) {
-        let tokens = input.tokens
+        let tokens = input.new
         try input.reserve(work)
         prefetch(input)
         let checked = try CheckedLogits(input, work)
@@ -151,7 +151,7 @@ final class DecodingLayer: @unchecked Sendable {
     /// One choice's tokens, one after another.
     func step(_ index: Int, _ step: StepChoices, _ worker: WorkerBuffers) throws(KVSieveError) {
         let (slots, input) = (all[index], step.input)
-        let (tokens, rows) = (input.tokens, input.shape.queryHeads / choices)
+        let (tokens, rows) = (input.new, input.shape.queryHeads / choices)
         let length = input.rows + 1
         // None where no row is read: nothing is reserved for them.
         let logits = evidence.readsRows ? try input.logits(fromQueryHead: index * rows, step.workspace) : nil

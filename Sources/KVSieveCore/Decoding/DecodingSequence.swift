@@ -3,22 +3,22 @@
 final class DecodingSequence {
     private let layers: [DecodingLayer]
     /// Tokens seen: the next one's position.
-    private(set) var tokens: Int
+    private(set) var seen: Int
     /// The layer whose turn it is, and how many tokens this round has.
     private var next = 0
     private var round = 0
     /// Tokens of the last round that can be taken back.
     private var undoable = 0
 
-    init(_ layers: [DecodingLayer], tokens: Int) {
+    init(_ layers: [DecodingLayer], seen: Int) {
         self.layers = layers
-        self.tokens = tokens
+        self.seen = seen
     }
 
     func layer(_ index: Int) -> DecodingLayer { layers[index] }
 
     /// Has layer `index` taken the tokens of a round that others have not?
-    func seen(_ index: Int) -> Int { tokens + (index < next ? round : 0) }
+    func seen(byLayer index: Int) -> Int { seen + (index < next ? round : 0) }
 
     func step(_ input: StepInput, _ work: Workspace, evict: UnsafeMutablePointer<Int32>) throws(KVSieveError) {
         guard input.layer == next else {
@@ -26,31 +26,31 @@ final class DecodingSequence {
                 .state, "layer \(input.layer) took a step out of turn; the next is layer \(next) of \(layers.count)")
         }
         let layer = layers[next]
-        guard next == 0 || input.tokens == round else {
+        guard next == 0 || input.new == round else {
             throw KVSieveError(
-                .shape, "layer \(next) was given \(input.tokens) new tokens; expected \(round), as in the layers before"
+                .shape, "layer \(next) was given \(input.new) new tokens; expected \(round), as in the layers before"
             )
         }
-        guard input.tokens <= layer.rule.recent else {
+        guard input.new <= layer.rule.recent else {
             throw KVSieveError(
                 .shape,
-                "\(input.tokens) new tokens in one step; expected at most \(layer.rule.recent), the recent tokens that never"
+                "\(input.new) new tokens in one step; expected at most \(layer.rule.recent), the recent tokens that never"
                     + " leave")
         }
-        guard input.rows == layer.living + input.tokens else {
+        guard input.rows == layer.living + input.new else {
             throw KVSieveError(
                 .shape,
-                "keys, values and logits have \(input.rows) rows; expected \(layer.living) slots and \(input.tokens) new"
+                "keys, values and logits have \(input.rows) rows; expected \(layer.living) slots and \(input.new) new"
                     + " tokens")
         }
-        guard tokens + input.tokens <= Int(Int32.max) else {
+        guard seen + input.new <= Int(Int32.max) else {
             throw KVSieveError(.shape, "the sequence would have more than 2^31 - 1 tokens")
         }
-        try layer.step(input, first: tokens, work, evict: evict)
-        round = input.tokens
+        try layer.step(input, first: seen, work, evict: evict)
+        round = input.new
         next += 1
         if next == layers.count {
-            tokens += round
+            seen += round
             undoable = round
             next = 0
         }
@@ -65,8 +65,8 @@ final class DecodingSequence {
                 .shape, "\(count) tokens to trim; expected 0 ... \(undoable), what the last step brought")
         }
         if count == 0 { return }
-        for layer in layers { try layer.undo(count, last: tokens - 1) }
-        tokens -= count
+        for layer in layers { try layer.undo(count, last: seen - 1) }
+        seen -= count
         undoable -= count
     }
 }

@@ -18,7 +18,7 @@ public struct StepInput: Sendable {
     /// (H, n, Dv); the rows of the new tokens are read.
     let values: TensorView?
     /// m.
-    let tokens: Int
+    let new: Int
     /// n.
     let rows: Int
 
@@ -85,7 +85,7 @@ public struct StepInput: Sendable {
         self.layer = layer
         self.source = source
         self.values = values
-        self.tokens = tokens
+        self.new = tokens
         self.rows = rows
     }
 
@@ -94,28 +94,28 @@ public struct StepInput: Sendable {
 
     func reserve(_ work: Workspace) throws(KVSieveError) {
         if case .length = source { return }
-        try work.stepLogits.reserve(shape.queryHeads * tokens * rows)
+        try work.stepLogits.reserve(shape.queryHeads * new * rows)
         for worker in work.workers {
             try worker.keyTile.reserve(Self.tile * shape.headDim)
             try worker.oneRow.reserve(values?.dim ?? 0)
-            try worker.packedQueries.reserve(shape.group * tokens * shape.headDim)
+            try worker.packedQueries.reserve(shape.group * new * shape.headDim)
         }
     }
 
     /// Makes the logits of key/value head `head`; those that are there as float32 stay where the caller has them.
     func make(_ head: Int, _ work: Workspace, _ worker: WorkerBuffers) throws(KVSieveError) {
-        let count = shape.group * tokens
+        let count = shape.group * new
         switch source {
         case .length: return
         case .logits(let tensor):
             if tensor.type == .float32 { return }
-            let out = try work.stepLogits.reserve(shape.queryHeads * tokens * rows) + head * count * rows
+            let out = try work.stepLogits.reserve(shape.queryHeads * new * rows) + head * count * rows
             for row in 0..<count {
-                let source = tensor.row(head * shape.group + row / tokens, row % tokens)
+                let source = tensor.row(head * shape.group + row / new, row % new)
                 tensor.type.widen(source, out + row * rows, rows)
             }
         case .product(let queries, let keys):
-            let out = try work.stepLogits.reserve(shape.queryHeads * tokens * rows) + head * count * rows
+            let out = try work.stepLogits.reserve(shape.queryHeads * new * rows) + head * count * rows
             try multiply(queries, keys, head, worker, out)
         }
     }
@@ -124,22 +124,22 @@ public struct StepInput: Sendable {
     func logits(fromQueryHead first: Int, _ work: Workspace) throws(KVSieveError) -> LogitRows {
         if case .logits(let tensor) = source, tensor.type == .float32 {
             return LogitRows(
-                start: tensor.row(first, 0), tokens: tokens, headStride: tensor.headStride,
+                start: tensor.row(first, 0), tokens: new, headStride: tensor.headStride,
                 rowStride: tensor.tokenStride)
         }
-        let out = try work.stepLogits.reserve(shape.queryHeads * tokens * rows) + first * tokens * rows
-        return LogitRows(start: out, tokens: tokens, headStride: tokens * rows * 4, rowStride: rows * 4)
+        let out = try work.stepLogits.reserve(shape.queryHeads * new * rows) + first * new * rows
+        return LogitRows(start: out, tokens: new, headStride: new * rows * 4, rowStride: rows * 4)
     }
 
     private func multiply(
         _ queries: TensorView, _ keys: TensorView, _ head: Int, _ worker: WorkerBuffers,
         _ out: UnsafeMutablePointer<Float>
     ) throws(KVSieveError) {
-        let (dim, count) = (shape.headDim, shape.group * tokens)
+        let (dim, count) = (shape.headDim, shape.group * new)
         let packed = try worker.packedQueries.reserve(count * dim)
         for row in 0..<count {
             let target = packed + row * dim
-            queries.type.widen(queries.row(head * shape.group + row / tokens, row % tokens), target, dim)
+            queries.type.widen(queries.row(head * shape.group + row / new, row % new), target, dim)
             for d in 0..<dim { target[d] *= shape.scale }
         }
         let tile = try worker.keyTile.reserve(Self.tile * dim)
@@ -163,14 +163,14 @@ public struct StepInput: Sendable {
     /// Asks for the values of new token i.
     func prefetch(_ head: Int, _ i: Int) {
         guard let values else { return }
-        prefetchLines(values.row(head, rows - tokens + i), bytes: values.dim * values.type.size)
+        prefetchLines(values.row(head, rows - new + i), bytes: values.dim * values.type.size)
     }
 
     /// Squared norm of new token i's values.
     func norm(_ head: Int, _ i: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> Float {
         guard let values else { throw KVSieveError(.null, "values are NULL, but the method reads them") }
         let row = try worker.oneRow.reserve(values.dim)
-        values.type.widen(values.row(head, rows - tokens + i), row, values.dim)
+        values.type.widen(values.row(head, rows - new + i), row, values.dim)
         return kernels.squared_norm(row, Int64(values.dim))
     }
 }

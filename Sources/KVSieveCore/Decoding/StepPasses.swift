@@ -13,19 +13,19 @@ struct CheckHeads: ParallelWork {
         let group = input.shape.group
         let logits = try input.logits(fromQueryHead: head * group, workspace)
         let maxima = checked.maxima(fromQueryHead: head * group)
-        for row in 0..<(group * input.tokens) {
-            let visible = living + row % input.tokens + 1
+        for row in 0..<(group * input.new) {
+            let visible = living + row % input.new + 1
             maxima[row] = kernels.row_maximum(logits[row], Int64(visible))
             guard maxima[row].isFinite else {
                 throw KVSieveError(
                     .nonfinite,
-                    "logits of layer \(input.layer), kv head \(head), new token \(row % input.tokens) have NaN or infinity"
+                    "logits of layer \(input.layer), kv head \(head), new token \(row % input.new) have NaN or infinity"
                 )
             }
         }
         guard let kernel = rule.valueKernel else { return }
         let norms = checked.norms(head)
-        for i in 0..<input.tokens {
+        for i in 0..<input.new {
             norms[i] = try input.norm(head, i, worker)
             guard (norms[i] * Float(kernel)).isFinite else {
                 throw KVSieveError(
@@ -45,7 +45,7 @@ struct CheckedLogits: @unchecked Sendable {
     private let tokens: Int
 
     init(_ input: StepInput, _ work: Workspace) throws(KVSieveError) {
-        (queryHeads, tokens) = (input.shape.queryHeads, input.tokens)
+        (queryHeads, tokens) = (input.shape.queryHeads, input.new)
         start = try work.checkedLogits.reserve((queryHeads + input.shape.heads) * tokens)
     }
 

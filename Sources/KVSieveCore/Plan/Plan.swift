@@ -195,7 +195,7 @@ public final class Plan {
         forget(before: shape.layers)
         phase =
             decodingPool.layers.isEmpty
-            ? .finished : .decoding(DecodingSequence(decodingPool.layers, tokens: length.seen))
+            ? .finished : .decoding(DecodingSequence(decodingPool.layers, seen: length.seen))
     }
 
     /// The sequence goes on: `tokens` new ones stand behind the rows that each layer kept. Every layer is observed again.

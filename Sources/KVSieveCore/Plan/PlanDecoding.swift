@@ -28,7 +28,7 @@ extension Plan {
         }
         switch phase {
         case .prefill: throw KVSieveError(.state, "slots of layer \(layer) were asked for before finish")
-        case .decoding(let decoding): return (decoding.layer(layer).positions(head), decoding.seen(layer))
+        case .decoding(let decoding): return (decoding.layer(layer).positions(head), decoding.seen(byLayer: layer))
         case .finished: break
         }
         let kept = try kept(layer: layer)

@@ -24,14 +24,14 @@ struct HeadChoice: ParallelWork, @unchecked Sendable {
             }
         }
         if count == frame.units {
-            put(0..<frame.tokens)
+            put(0..<frame.rows)
         } else {
             // The best units stand at the end of the head's room: each is read before a row is written over it.
             let best = out + (frame.sinks + count * frame.unit + frame.recent - count)
             try chooseUnits(head, frame, worker, best)
             put(0..<frame.sinks)
             for j in 0..<count { put(frame.positions(ofUnit: Int(best[j]))) }
-            put((frame.tokens - frame.recent)..<frame.tokens)
+            put((frame.rows - frame.recent)..<frame.rows)
         }
         lengths[head] = Int64(written)
     }

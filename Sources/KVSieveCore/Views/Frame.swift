@@ -26,8 +26,8 @@ public struct Frame: Sendable, Equatable {
     public static func whole(_ length: CacheLength) -> Frame { Frame(length, sinks: length.longest, recent: 0) }
 
     /// Rows of the longest head.
-    public var tokens: Int { length.longest }
-    public var candidates: Range<Int> { sinks..<(tokens - recent) }
+    public var rows: Int { length.longest }
+    public var candidates: Range<Int> { sinks..<(rows - recent) }
     public var units: Int { (candidates.count + unit - 1) / unit }
     /// Units that fit in the budget beside the protected rows.
     public var unitsInBudget: Int { max(0, budget - sinks - recent) / unit }
@@ -35,7 +35,7 @@ public struct Frame: Sendable, Equatable {
     /// The frame of one head: heads that have kept more have more candidates.
     func of(_ head: Int) -> Frame {
         let own = length.of(head)
-        return own.longest == tokens ? self : Frame(own, sinks: sinks, recent: recent, unit: unit, budget: budget)
+        return own.longest == rows ? self : Frame(own, sinks: sinks, recent: recent, unit: unit, budget: budget)
     }
 
     /// Rows of the unit `index`, 0 ..< units.
