@@ -98,6 +98,7 @@ PARTS: dict[str, Part] = {
         "the programs of abi under valgrind: no wrong read or write, nothing lost",
         f"env KVSIEVE_ABI=valgrind {ABI}",
         needs=LIBRARY,
+        limit=4500,  # on two cores that other parts share
     ),
     "sanitizer": Part(
         "all Swift tests again, under AddressSanitizer",
