@@ -6,7 +6,7 @@ PEERS = .venv-peers
 PREFIX ?= /usr/local
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
-.PHONY: build demo check test bench bench-peers header counts format install clean setup linters
+.PHONY: build demo check test bench bench-peers header golden counts format install clean setup linters
 
 build: setup
 	@swift build -c release --product kvsieve
@@ -29,6 +29,9 @@ header: setup
 	@swift build --target KVSieveABI
 	@swift run --quiet kvsieve-header .build/debug/KVSieveABI.build/include/KVSieveABI-Swift.h \
 		Sources/CKVSieve/include/kvsieve.h.in .
+
+golden: build
+	@PYTHONPATH=bindings/python/src $(PYTHON) Tests/Golden/make_golden.py
 
 counts: build
 	@$(PYTHON) Tests/Instructions/check.py --record

@@ -272,7 +272,7 @@ enum {
                                            [1 | whole 0..1024] */
     KVSIEVE_TASKKV_SINKS       = 302, /**< first tokens that every head keeps [16 | whole 0..4096] */
     KVSIEVE_TASKKV_RECENT      = 303, /**< last tokens that every head keeps [256 | whole 0..2^20] */
-    KVSIEVE_TASKKV_TOKENS      = 304, /**< t, tokens that make a head's semantic vector
+    KVSIEVE_TASKKV_SEMANTIC    = 304, /**< t, tokens that make a head's semantic vector
                                            [256 | whole 1..2^20] */
 
     KVSIEVE_WINDOWKV_TASK      = 400, /**< 0 localization (find a passage), 1 aggregation (use them all)

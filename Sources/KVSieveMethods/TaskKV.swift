@@ -18,8 +18,8 @@ struct TaskKV: Method {
         302, "sinks", 16, 0...4096, .whole, "first tokens that every head keeps")
     static let recent = Parameter(
         303, "recent", 256, 0...1_048_576, .whole, "last tokens that every head keeps")
-    static let tokens = Parameter(
-        304, "tokens", 256, 1...1_048_576, .whole,
+    static let semantic = Parameter(
+        304, "semantic", 256, 1...1_048_576, .whole,
         "t, tokens that make a head's semantic vector")
     static let row = MethodRow(
         id: 2, name: "taskkv", summary: "far heads keep everything, others sinks, recent and middle tokens",
@@ -27,7 +27,7 @@ struct TaskKV: Method {
         paper: "arXiv 2501.15113",
         parameters: [
             Shared.budget.initially(0), Shared.ratio.initially(0.5), Shared.window, Shared.poolKernel, Shared.threads,
-            beta, top, sinks, recent, tokens,
+            beta, top, sinks, recent, semantic,
         ])
 
     private let budget: Budget
@@ -47,7 +47,7 @@ struct TaskKV: Method {
         top = settings.int(Self.top)
         sinks = settings.int(Self.sinks)
         recent = settings.int(Self.recent)
-        best = settings.int(Self.tokens)
+        best = settings.int(Self.semantic)
         layers = shape.layers
         heads = shape.heads
     }

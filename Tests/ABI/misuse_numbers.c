@@ -64,13 +64,13 @@ static void in_values_of_a_method_that_reads_them(void) {
     harness_case("");
 }
 
-/* Task-KV reads the values of the `tokens` best columns of a head; here: of all. */
+/* Task-KV reads the values of the `semantic` best columns of a head; here: of all. */
 static void in_values_that_taskkv_reads(void) {
     for (int i = 0; i < 3; ++i) {
         sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
         kvsieve_plan *plan = plan_new(KVSIEVE_TASKKV);
         const struct poison p = { 'v', 0, 1, 50, 3, poisons[i] };
-        EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_TASKKV_TOKENS, TOKENS));
+        EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_TASKKV_SEMANTIC, TOKENS));
         if (EXPECT_STATUS(observe_poisoned(plan, s, &p), KVSIEVE_ERR_NONFINITE))
             EXPECT(error_names("values"), "\"%s\"", kvsieve_last_error());
         EXPECT_OK(observe(plan, 0, s));

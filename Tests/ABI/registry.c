@@ -90,7 +90,7 @@ kvsieve_status settle(kvsieve_plan *plan, int32_t method, int32_t budget) {
         const char *name;
         double value;
     } settings[] = {
-        { "window", WINDOW }, { "sinks", 4 },  { "recent", 16 }, { "tokens", 8 },
+        { "window", WINDOW }, { "sinks", 4 },  { "recent", 16 }, { "semantic", 8 },
         { "size", 4 },        { "shared", 2 }, { "every", 2 },   { "cap", 1.5 },
     };
     /* Both may be there: the one that a new plan goes by is not 0. */

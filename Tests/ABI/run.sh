@@ -31,7 +31,7 @@ wanted() { [ "$only" = "  " ] || [[ "$only" == *" $1 "* ]]; }
 
 # Runs a command and adds up its last line. A command that counts nothing, or fails with no failed test, is one failure.
 count() { # name, command
-    local name=$1 output status last
+    local name=$1 output status last start=$SECONDS
     shift
     wanted "${name%% *}" || return 0
     case ${KVSIEVE_ABI:-}/$name in plain/*valgrind*) return 0 ;; valgrind/*valgrind*) ;; valgrind/*) return 0 ;; esac
@@ -46,7 +46,7 @@ count() { # name, command
     fi
     if [ $status != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
     if [ "$bad" != 0 ]; then head -c 6000 -q "$work/log" - <<<"$output"; fi
-    printf '%-34s %s passed, %s failed\n' "$name" "$good" "$bad"
+    printf '%-40s %5s passed, %s failed, %s s\n' "$name" "$good" "$bad" $((SECONDS - start))
     passed=$((passed + good)) failed=$((failed + bad))
 }
 

@@ -110,7 +110,7 @@ private func check(_ attention: Attention, perQueryHead: Bool = false) throws {
         let tiles = try AttentionTiles(
             WindowAttention(input.view, Workspace(threads: 1)), layout,
             sumRows: perQueryHead ? parts.group : 1,
-            tokens: parts.tokens)
+            cacheRows: parts.tokens)
         #expect(tiles.partRows < layout.padded, "the case has become too small")
         try check(parts, perQueryHead: perQueryHead)
     }
@@ -119,7 +119,7 @@ private func check(_ attention: Attention, perQueryHead: Bool = false) throws {
         let input = try beyond.make()
         let layout = RowLayout(group: 1, window: beyond.window, padEachHead: false)
         let tiles = try AttentionTiles(
-            WindowAttention(input.view, Workspace(threads: 1)), layout, sumRows: 1, tokens: beyond.tokens)
+            WindowAttention(input.view, Workspace(threads: 1)), layout, sumRows: 1, cacheRows: beyond.tokens)
         #expect(tiles.held < tiles.count, "the case has become too small")
         try check(beyond)
     }

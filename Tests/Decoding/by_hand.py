@@ -40,7 +40,7 @@ def prompt(a: Replay, q: F64, k: F64, v: F64) -> list[list[int]]:
     return a.prefill(np.pad(q, ((0, 0), (k.shape[1] - q.shape[1], 0), (0, 0))), k, v)
 
 
-def aha_by_hand_plain() -> None:
+def ahakv_by_hand_plain() -> None:
     """T=5, C=4, r=1, kappa=1, D=1, s=1. Queries ln2/g_i make every weight 2^k."""
     a = replay("ahakv", budget=4)
     # i=5 > C: factor g5, q = ln2/g5 -> weights 2^k = 4 1 2 8 2 over 17. nu = V^2 = 1 9 1 1 1.
@@ -60,7 +60,7 @@ def aha_by_hand_plain() -> None:
     assert a.step(row(0), row(9), row(1)) == [[6]] and a.gaps[-1] == [0.0]
 
 
-def aha_by_hand_pool() -> None:
+def ahakv_by_hand_pool() -> None:
     """r=2, kappa=3, G=2: group mean, a flat row at i=C, norms pooled over the evicted too."""
     a = replay("ahakv", 2, budget=4, window=2, pool_kernel=3)
     # Row 3 (i=4=C): gain 0, flat, 1/4 = 65/260 on 0..3 whatever its query (7 here).
@@ -83,7 +83,7 @@ def aha_by_hand_pool() -> None:
     near(a.gaps[-1], [1 / 3])
 
 
-def aha_by_hand_pooled_scores() -> None:
+def ahakv_by_hand_pooled_scores() -> None:
     """A12: S is pooled over the slots whose positions are near; C=4, r=1, values 1, T=4 (whole)."""
     # t=4, i=5, weights 4 1 1 2 4 over 12. Mean of 3, times 36: 5 6 4 7 of 0 1 2 3 (the newest, 4, counts for 3): 2 leaves.
     #   Maximum, times 12: 4 4 2 4: 2 leaves.
@@ -103,7 +103,7 @@ def aha_by_hand_pooled_scores() -> None:
     assert a.step(row(0, 0), row(0, 0), row(1, 1)) == [[3, 4]] and a.gaps == [[0.0], [0.0]]
 
 
-def aha_by_hand_sinks_floor_short() -> None:
+def ahakv_by_hand_sinks_floor_short() -> None:
     # Sinks: the plain case with sinks=2 (0, 1 safe): candidates 2 3 with 2 8, C-r-sinks = 1 -> 2 goes;
     # t=5: candidates 3 4 with 8 2 -> 4; t=6: 3 5 with 1/8 1 -> 3; gaps 3/4, 7/8.
     a = replay("ahakv", budget=4, sinks=2)
@@ -225,10 +225,10 @@ def prompt_ties_by_hand() -> None:
 
 
 CASES = (
-    aha_by_hand_plain,
-    aha_by_hand_pool,
-    aha_by_hand_pooled_scores,
-    aha_by_hand_sinks_floor_short,
+    ahakv_by_hand_plain,
+    ahakv_by_hand_pool,
+    ahakv_by_hand_pooled_scores,
+    ahakv_by_hand_sinks_floor_short,
     h2o_by_hand,
     streamingllm_by_hand,
     tova_by_hand,

@@ -116,7 +116,7 @@ def taskkv_by_hand() -> None:
     b = [[[1, 1, 2, 9, 1, 3, 4, 5, 20]] * 3]
     v = [[[1.0] * 9 for _ in range(3)]]
     v[0][2][0], v[0][0][8] = 5, 9
-    given: dict[str, float] = {"ratio": 0.67, "beta": 0.34, "top": 0, "sinks": 0, "recent": 1, "tokens": 1}
+    given: dict[str, float] = {"ratio": 0.67, "beta": 0.34, "top": 0, "sinks": 0, "recent": 1, "semantic": 1}
     first, second = play("taskkv", 6, a, b, v, **given)
     same(first, [[[0, 2, 5], [0, 2, 5], [0, 1, 2, 3, 4, 5]]])
     same(second, [[[0, 2, 5, 6, 7, 8], [5, 6, 7, 8], [3, 6, 7, 8]]])
@@ -127,7 +127,7 @@ def taskkv_least_by_hand() -> None:
     # Four heads, one token, whole as it is the window. N 2, ratio 0.125: B 1, less than a row for each of four.
     a: Numbers = [[[1, 1]] * 4]
     b: Numbers = [[[5, 1], [1, 5], [5, 1], [1, 1]]]
-    given: dict[str, float] = {"ratio": 0.125, "beta": 0.25, "top": 0, "sinks": 0, "recent": 0, "tokens": 1}
+    given: dict[str, float] = {"ratio": 0.125, "beta": 0.25, "top": 0, "sinks": 0, "recent": 0, "semantic": 1}
     same(play("taskkv", 1, a, b, **given), ([[[0]] * 4], [[[0], [1], [0], [0]]]))
     # By budget: a row a head, B 4; f = 1 would take 2 rows: f = 0.
     same(play("taskkv", 1, a, b, **{**given, "budget": 1, "ratio": 1})[1], [[[0], [1], [0], [0]]])

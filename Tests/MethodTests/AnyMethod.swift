@@ -37,7 +37,7 @@ struct AnyMethod: Sendable, CustomTestStringConvertible {
     /// Parameters that make the method choose among `tokens` tokens with a small window, by the names that parameters have.
     func tight(tokens: Int, ratio: Double = 0.4, _ wishes: [String: Double] = [:]) -> [String: Double] {
         var all: [String: Double] = [
-            "window": 8, "shared": 2, "pyramid": 4, "size": 5, "recent": 16, "sinks": 4, "every": 2, "tokens": 24,
+            "window": 8, "shared": 2, "pyramid": 4, "size": 5, "recent": 16, "sinks": 4, "every": 2, "semantic": 24,
         ]
         all[goesByRatio ? "ratio" : "budget"] = goesByRatio ? ratio : Double(tokens / 5)
         return fitting(all.merging(wishes) { $1 })

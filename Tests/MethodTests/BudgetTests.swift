@@ -100,7 +100,7 @@ private struct Refusal {
     /// Prompts of 1 ... 9 tokens, budgets of 1 ... 3, whatever else: nothing is protected that need not be.
     @Test(arguments: AnyMethod.all) func noHeadEndsEmpty(_ method: AnyMethod) throws {
         var random = SplitMix(Self.seed)
-        let least: [String: Double] = ["window": 1, "pool_kernel": 1, "sinks": 0, "recent": 0, "tokens": 1]
+        let least: [String: Double] = ["window": 1, "pool_kernel": 1, "sinks": 0, "recent": 0, "semantic": 1]
         for tokens in 1...9 {
             for budget in 1...3 {
                 for draw in 0..<4 {
@@ -124,7 +124,7 @@ private struct Refusal {
         _ method: AnyMethod, _ ratio: Double
     ) throws {
         let least: [String: Double] = [
-            "window": 1, "pool_kernel": 1, "sinks": 0, "recent": 0, "tokens": 1, "beta": method.goesByRatio ? 0 : 1,
+            "window": 1, "pool_kernel": 1, "sinks": 0, "recent": 0, "semantic": 1, "beta": method.goesByRatio ? 0 : 1,
             "top": 0, "budget": ratio > 0 && method.goesByRatio ? 0 : 1, "ratio": ratio,
         ]
         var sequence = try ExtendedSequence(method, least, total: 100)

@@ -71,7 +71,7 @@ extension ExtendTests {
     @Test func E3_theShareIsOfTokensSeen() throws {
         var sequence = try ExtendedSequence(
             "taskkv", prompt: 8, [[[1, 4, 3, 1, 2, 1, 1, 1]]], [[[9, 6, 5, 9, 4, 9, 9, 1, 3, 2, 1, 1]]],
-            ["ratio": 0.5, "beta": 0, "top": 0, "sinks": 0, "recent": 1, "tokens": 1])
+            ["ratio": 0.5, "beta": 0, "top": 0, "sinks": 0, "recent": 1, "semantic": 1])
         #expect(sequence.kept == [[[1, 2, 4, 7]]])
         #expect(try sequence.go(4) == [[[1, 2, 4, 8, 9, 11]]])
     }
@@ -80,7 +80,7 @@ extension ExtendTests {
     @Test func E3_aCacheOfFewRowsIsNotShort() throws {
         var sequence = try ExtendedSequence(
             "taskkv", prompt: 8, [[[1, 4, 3, 1, 2, 1, 1, 1]]], [[[9, 1, 3, 9, 4, 9, 9, 2, 1]]],
-            ["ratio": 0.5, "beta": 0, "top": 0, "sinks": 0, "recent": 1, "tokens": 1, "window": 6])
+            ["ratio": 0.5, "beta": 0, "top": 0, "sinks": 0, "recent": 1, "semantic": 1, "window": 6])
         #expect(sequence.kept == [[[1, 2, 4, 7]]])
         #expect(try sequence.go(1) == [[[2, 4, 7, 8]]])
     }
@@ -151,7 +151,7 @@ extension ExtendTests {
         var sequence = try ExtendedSequence(
             "taskkv", prompt: 6, [[first, first, first]], [Array(repeating: [1, 1, 2, 9, 1, 3, 4, 5, 20], count: 3)],
             values: [values],
-            ["ratio": 0.67, "beta": 0.34, "top": 0, "sinks": 0, "recent": 1, "tokens": 1])
+            ["ratio": 0.67, "beta": 0.34, "top": 0, "sinks": 0, "recent": 1, "semantic": 1])
         #expect(sequence.kept == [[[0, 2, 5], [0, 2, 5], [0, 1, 2, 3, 4, 5]]])
         #expect(try sequence.go(3) == [[[0, 2, 5, 6, 7, 8], [5, 6, 7, 8], [3, 6, 7, 8]]])
     }
@@ -179,7 +179,7 @@ extension ExtendTests {
     /// Ratio 1/2, one first and two last tokens, W 1. N 3 is short; N 4 has B 2, too little for the three: a prompt is refused, a
     /// sequence keeps them. N 7: B 3, these alone. N 9: B 4, and the best of the others, 6.
     @Test func E8_aSequenceThatOutgrowsItsBudgetKeepsTheProtected() throws {
-        let settings: [String: Double] = ["ratio": 0.5, "beta": 0, "top": 0, "sinks": 1, "recent": 2, "tokens": 1]
+        let settings: [String: Double] = ["ratio": 0.5, "beta": 0, "top": 0, "sinks": 1, "recent": 2, "semantic": 1]
         let weights = [[[Double]]](repeating: [[1, 1, 1, 9, 1, 1, 5, 1, 1]], count: 2)
         #expect(throws: KVSieveError.self) { try ExtendedSequence("taskkv", prompt: 4, weights, weights, settings) }
         var sequence = try ExtendedSequence("taskkv", prompt: 3, weights, weights, settings)

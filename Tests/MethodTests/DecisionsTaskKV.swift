@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct DecisionsTaskKV {
     private let plain: [String: Double] = [
-        "pool_kernel": 1, "sinks": 2, "recent": 4, "tokens": 1, "beta": 0, "top": 0,
+        "pool_kernel": 1, "sinks": 2, "recent": 4, "semantic": 1, "beta": 0, "top": 0,
     ]
 
     private func handmade(

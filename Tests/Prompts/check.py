@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
+import Decoding.by_hand
+import Extending.by_hand
 import kvsieve
 import trials
 from engine.rows import DTYPES, LAYOUTS
@@ -49,6 +51,19 @@ def task(case: trials.Case) -> trials.Outcome:
     return rounds.count, rounds.run()
 
 
+def every_method_is_worked_by_hand() -> None:
+    """A method needs a case that begins with its name: of a prompt or a longer sequence, and of decoding if it decodes."""
+    prompts, decoding = (
+        {name.partition("_")[0] for name in (case.__name__ for case in cases)}
+        for cases in ((*CASES, *Extending.by_hand.CASES), Decoding.by_hand.CASES)
+    )
+    lacking = [method.name for method in kvsieve.methods() if method.name not in prompts]
+    lacking += [
+        f"{method.name} (decoding)" for method in kvsieve.methods() if method.decodes and method.name not in decoding
+    ]
+    assert not lacking, f"no case worked by hand: {', '.join(lacking)}"
+
+
 def main() -> int:
     methods = [method.name for method in kvsieve.methods()]
     cases = [
@@ -59,7 +74,7 @@ def main() -> int:
             *((method, TINY, tokens) for tokens in range(1, 10)),
         ]
     ]
-    return trials.run(task, cases, before=trials.by_hand(CASES))
+    return trials.run(task, cases, before=trials.by_hand((every_method_is_worked_by_hand, *CASES)))
 
 
 if __name__ == "__main__":

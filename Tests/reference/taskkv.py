@@ -12,7 +12,7 @@ from reference.ranking import F64, Gaps
 from reference.shares import OverBudget, Parameters, exact, share
 
 DEFAULTS: Parameters = dict(
-    budget=0, ratio=0.5, window=32, pool_kernel=7, beta=0.25, top=1, sinks=16, recent=256, tokens=256
+    budget=0, ratio=0.5, window=32, pool_kernel=7, beta=0.25, top=1, sinks=16, recent=256, semantic=256
 )
 
 
@@ -56,7 +56,7 @@ def full_heads(far: F64, count: int, gaps: Gaps) -> set[int]:
 
 
 def semantic(r: Round, head: Head, mean: F64) -> F64:
-    chosen = r.gaps.best(mean, int(r.p["tokens"]))
+    chosen = r.gaps.best(mean, int(r.p["semantic"]))
     vector: F64 = mean[chosen] @ head.values[chosen]
     return vector
 
@@ -104,7 +104,7 @@ def choose(r: Round) -> Kept:
 def draw(rng: np.random.Generator, tokens: int) -> Parameters:
     window, sinks, recent = drawing.window(rng, tokens), drawing.few(rng, tokens), drawing.few(rng, tokens, most=9)
     own = dict(window=window, sinks=sinks, recent=recent, pool_kernel=int(drawing.pick(rng, 1, 3, 7)))
-    own.update(tokens=int(rng.integers(1, tokens)) if tokens > 1 else 1, top=int(rng.integers(0, 3)))
+    own.update(semantic=int(rng.integers(1, tokens)) if tokens > 1 else 1, top=int(rng.integers(0, 3)))
     beta = drawing.pick(rng, 0, 0.25, 0.35, 0.5, 0.6, 1)
     drawn = drawing.budget(rng, tokens, sinks + recent)
     if drawn["ratio"] > 0:

@@ -158,7 +158,7 @@ struct AttentionPart: @unchecked Sendable {
     /// Causality inside the last W columns: row i does not see j > T - W + i. Most tiles have none of them.
     private func mask(_ columns: Range<Int>, _ out: UnsafeMutablePointer<Float>, _ highest: UnsafeMutablePointer<Float>)
     {
-        let first = tiles.tokens - attention.rows
+        let first = tiles.cacheRows - attention.rows
         guard columns.upperBound > first + 1 else { return }
         for r in 0..<rows.count {
             guard let source = tiles.layout.source(rows.lowerBound + r) else { continue }
@@ -205,7 +205,7 @@ struct AttentionPart: @unchecked Sendable {
             kernels.weighted_columns(
                 source + r, Int64(columns.count), Int64(run / lanes), Int64(rows.count),
                 weights + r,
-                target + (perHead ? queryHead * tiles.tokens : 0) + columns.lowerBound)
+                target + (perHead ? queryHead * tiles.cacheRows : 0) + columns.lowerBound)
             r += run
         }
     }

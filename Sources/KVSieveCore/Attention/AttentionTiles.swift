@@ -1,4 +1,4 @@
-// One key/value head of WindowAttention: rows in parts, tokens in tiles. See there for what is computed, and why so.
+// One key/value head of WindowAttention: query rows in parts, cache rows in tiles. See there for what is computed, and why so.
 //
 // Memory, all of it in the workspace: packed queries (part rows, D) and a factor a row; logits of the tiles held (columns, part rows); maxima,
 // sums and weights (tiles, part rows); a worker: a tile of widened keys (tile, D), a tile of logits that are not held.
@@ -12,8 +12,8 @@ struct AttentionTiles: Sendable {
     /// Rows of column sums.
     let sumRows: Int
     let dim: Int
-    /// T, rows of the head's cache.
-    let tokens: Int
+    /// n, rows of the head's cache.
+    let cacheRows: Int
     /// Keys of a tile, a multiple of six (of BLAS's whole rows where that makes the product), and tiles of the sequence: an even number of them where that can be, which two threads
     /// share.
     let tile: Int
@@ -23,20 +23,20 @@ struct AttentionTiles: Sendable {
     /// Tiles whose logits are kept from the first reading to the second.
     let held: Int
 
-    init(_ attention: WindowAttention, _ layout: RowLayout, sumRows: Int, tokens: Int) {
+    init(_ attention: WindowAttention, _ layout: RowLayout, sumRows: Int, cacheRows: Int) {
         let lanes = Int(kernels.lanes)
         self.attention = attention
         self.layout = layout
         self.sumRows = sumRows
         dim = attention.layer.shape.headDim
         usesPairs = kernels.pair_columns != nil && attention.queries.type == .bfloat16 && attention.keys.holdsPairs
-        self.tokens = tokens
-        let fewest = (tokens + Self.longestTile - 1) / Self.longestTile
+        self.cacheRows = cacheRows
+        let fewest = (cacheRows + Self.longestTile - 1) / Self.longestTile
         let even = fewest > 1 ? (fewest + 1) / 2 * 2 : 1
         let unit = Self.usesBLAS ? MatrixProduct.wholeRows : 6
-        tile = min(Self.longestTile, (tokens + unit * even - 1) / (unit * even) * unit)
-        count = (tokens + tile - 1) / tile
-        let most = max(0, Workspace.mostFloats - sumRows * tokens - attention.tableFloats)
+        tile = min(Self.longestTile, (cacheRows + unit * even - 1) / (unit * even) * unit)
+        count = (cacheRows + tile - 1) / tile
+        let most = max(0, Workspace.mostFloats - sumRows * cacheRows - attention.tableFloats)
         let fitting = most / (count * tile) / lanes * lanes
         partRows = max(lanes, min(layout.padded, fitting))
         held = min(count, most / (partRows * tile))
@@ -68,14 +68,14 @@ struct AttentionTiles: Sendable {
     }
 
     func columns(_ index: Int) -> Range<Int> {
-        index * tile..<min((index + 1) * tile, tokens)
+        index * tile..<min((index + 1) * tile, cacheRows)
     }
 
     /// May each thread have heads of its own, which meet once, instead of tiles of one head, which meet twice a head? Only where
     /// the logits of all of them are held at once, so that heads are divided into tiles and parts as they are with one thread.
     func headsGoSideBySide(_ work: Workspace) -> Bool {
         let heads = attention.layer.shape.heads
-        let floats = work.threads * count * tile * partRows + heads * sumRows * tokens + attention.tableFloats
+        let floats = work.threads * count * tile * partRows + heads * sumRows * cacheRows + attention.tableFloats
         return work.threads > 1 && heads % work.threads == 0 && attention.layer.length.isEven && held == count
             && partRows == layout.padded && floats <= Workspace.mostFloats
     }

@@ -58,7 +58,7 @@ struct WindowAttention: @unchecked Sendable {
         guard let start = table.start else { return false }
         let layout = RowLayout(group: layer.shape.group, window: rows, padEachHead: false)
         try work.softmaxRows.reserve(2 * layer.shape.queryHeads * rows)
-        let whole = AttentionTiles(self, layout, sumRows: 1, tokens: layer.length.longest)
+        let whole = AttentionTiles(self, layout, sumRows: 1, cacheRows: layer.length.longest)
         let sideBySide = sideBySide && whole.headsGoSideBySide(work)
         if sideBySide {
             try whole.reserve(work, sideBySide: true)
@@ -67,7 +67,7 @@ struct WindowAttention: @unchecked Sendable {
                 WholeHeads(tiles: whole, workspace: work, sums: PointerBox(start), stride: table.stride))
         } else {
             for head in 0..<layer.shape.heads {
-                let tiles = AttentionTiles(self, layout, sumRows: 1, tokens: layer.length.rows(head))
+                let tiles = AttentionTiles(self, layout, sumRows: 1, cacheRows: layer.length.rows(head))
                 try tiles.reserve(work)
                 try tiles.addColumns(head, work, start + head * table.stride)
             }
@@ -83,7 +83,7 @@ struct WindowAttention: @unchecked Sendable {
         let shape = layer.shape
         let layout = RowLayout(group: shape.group, window: rows, padEachHead: true)
         try work.softmaxRows.reserve(2 * shape.queryHeads * rows)
-        let whole = AttentionTiles(self, layout, sumRows: shape.group, tokens: layer.length.longest)
+        let whole = AttentionTiles(self, layout, sumRows: shape.group, cacheRows: layer.length.longest)
         let sums = work.queryHeadColumns
         if whole.headsGoSideBySide(work) {
             try sums.reserve(rows: shape.queryHeads, width: layer.length.longest)
@@ -96,9 +96,9 @@ struct WindowAttention: @unchecked Sendable {
                     tiles: whole, workspace: work, sums: PointerBox(start), stride: shape.group * sums.stride))
         } else {
             for head in 0..<shape.heads {
-                let tiles = AttentionTiles(self, layout, sumRows: shape.group, tokens: layer.length.rows(head))
+                let tiles = AttentionTiles(self, layout, sumRows: shape.group, cacheRows: layer.length.rows(head))
                 try tiles.reserve(work)
-                try sums.reserve(rows: shape.group, width: tiles.tokens)
+                try sums.reserve(rows: shape.group, width: tiles.cacheRows)
                 sums.clear()
                 if let start = sums.start { try tiles.addColumns(head, work, start) }
                 try body(head, group(head, firstRow: 0, work))

@@ -26,7 +26,7 @@ import kvsieve
 
 LAYERS, QUERY_HEADS, KV_HEADS, TOKENS, DIM, WINDOW = 4, 4, 2, 200, 16, 8
 MODEL = kvsieve.Model(LAYERS, QUERY_HEADS, KV_HEADS, DIM)
-SMALL = {"window": WINDOW, "sinks": 4, "recent": 16, "tokens": 32, "size": 8, "shared": 2}
+SMALL = {"window": WINDOW, "sinks": 4, "recent": 16, "semantic": 32, "size": 8, "shared": 2}
 
 
 def parameters(method: kvsieve.MethodInfo) -> dict[str, float]:

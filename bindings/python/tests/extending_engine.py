@@ -24,7 +24,7 @@ SETTINGS = {
     "top": 1,
     "sinks": 1,
     "recent": 5,
-    "tokens": 16,
+    "semantic": 16,
     "every": 3,
     "cap": 1.5,
 }

@@ -1,4 +1,4 @@
-// Six keys against a block of query rows, for LogitColumns: sums that stay in registers, and the keys that come next.
+// A block of logits, six keys against some query rows, for LogitColumns: sums that stay in registers, and the keys that come next.
 
 import CSupport
 
