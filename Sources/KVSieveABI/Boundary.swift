@@ -6,6 +6,7 @@ import KVSieveCore
 
 /// Runs a call. On failure its sentence becomes this thread's last error.
 func boundary(_ body: () throws(KVSieveError) -> Void) -> kvsieve_status {
+    makeGlobals()
     do throws(KVSieveError) {
         try body()
         return kvsieve_status(KVSIEVE_OK)

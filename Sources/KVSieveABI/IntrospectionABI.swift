@@ -4,7 +4,10 @@ import KVSieveCore
 import KVSieveMethods
 
 @_cdecl("kvsieve_method_count")
-public func kvsieve_method_count() -> Int32 { Int32(truncatingIfNeeded: Registry.rows.count) }
+public func kvsieve_method_count() -> Int32 {
+    makeGlobals()
+    return Int32(truncatingIfNeeded: Registry.rows.count)
+}
 
 @_cdecl("kvsieve_method_at")
 public func kvsieve_method_at(_ index: Int32, _ info: UnsafeMutablePointer<kvsieve_method_info>?) -> kvsieve_status {

@@ -9,9 +9,12 @@ public func kvsieve_version() -> Int32 {
 }
 
 @_cdecl("kvsieve_build_info")
-public func kvsieve_build_info() -> UnsafePointer<CChar>? { UnsafePointer(buildInfo) }
+public func kvsieve_build_info() -> UnsafePointer<CChar>? {
+    makeGlobals()
+    return UnsafePointer(buildInfo)
+}
 
-private nonisolated(unsafe) let buildInfo: UnsafeMutablePointer<CChar> = {
+nonisolated(unsafe) let buildInfo: UnsafeMutablePointer<CChar> = {
     #if compiler(>=6.3)
     let compiler = "Swift 6.3 or later"
     #elseif compiler(>=6.1)

@@ -88,7 +88,7 @@ if wanted layout; then
     done
 fi
 programs="versions contract contract_lengths tiny misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
-    misuse_decoding misuse_decoding_order misuse_extending misuse_memory threads"
+    misuse_decoding misuse_decoding_order misuse_extending misuse_memory threads forks"
 for name in $programs; do
     # Both compilers must accept it; the one that is run is gcc's.
     # shellcheck disable=SC2086

@@ -48,6 +48,9 @@ void support_lock(support_mutex *mutex);
 void support_unlock(support_mutex *mutex);
 void support_lock_destroy(support_mutex *mutex);
 
+/** The first call of the process runs `first`, the others wait until it is done. Always the same function. */
+void support_once(void (*first)(void));
+
 /* -- pool.c: threads of one plan --------------------------------------------------------------------------------- */
 
 typedef struct support_pool support_pool;
