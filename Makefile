@@ -26,8 +26,8 @@ bench: setup
 	@.build/release/kvsieve-bench $(BENCH)
 
 header: setup
-	@swift build --target KVSieveABI
-	@swift run --quiet kvsieve-header .build/debug/KVSieveABI.build/include/KVSieveABI-Swift.h \
+	@swift build -c release --target KVSieveABI
+	@swift run -c release --quiet kvsieve-header .build/release/KVSieveABI.build/include/KVSieveABI-Swift.h \
 		Sources/CKVSieve/include/kvsieve.h.in .
 
 golden: build
@@ -55,7 +55,7 @@ install: build
 	@$(MAKE) -C bindings/c install PREFIX=$(PREFIX) LIB=$(dir $(LIBRARY))
 
 clean:
-	@rm -rf .build .build-asan .venv $(PEERS) bindings/c/build
+	@rm -rf .build .build-tests .build-asan .venv $(PEERS) bindings/c/build
 
 setup:
 	@sh .ci/setup numpy pytest ml_dtypes

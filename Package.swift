@@ -16,7 +16,7 @@ let openBLAS =
 /// Kernels are optimised in debug builds too: without optimisation Swift's SIMD is 200 times slower.
 func kernels(_ name: String, _ defines: [String] = [], _ flags: [String] = []) -> Target {
     .target(
-        name: name, dependencies: ["CSupport"], exclude: ["README.md"],
+        name: name, dependencies: ["CSupport"], exclude: ["LOG.md", "README.md"],
         swiftSettings: defines.map { .define($0) } + [.unsafeFlags(["-O"] + flags.flatMap { ["-Xcc", $0] })])
 }
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # kvsieve-header: writes what is committed, says what is stale, and refuses what it does not understand.
-#     generator.sh ROOT          (after `swift build`: .build/debug has the tool and the compiler's header)
+#     generator.sh ROOT          (after a release build of both: .build/release has the tool and the compiler's header)
 set -u
 root=$1
-tool=$root/.build/debug/kvsieve-header
-compiled=$root/.build/debug/KVSieveABI.build/include/KVSieveABI-Swift.h
+tool=$root/.build/release/kvsieve-header
+compiled=$root/.build/release/KVSieveABI.build/include/KVSieveABI-Swift.h
 template=$root/Sources/CKVSieve/include/kvsieve.h.in
 methods=Sources/KVSieveMethods
 work=$(mktemp -d)

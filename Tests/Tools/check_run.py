@@ -48,7 +48,7 @@ def tests_the_list_has_a_line_a_part() -> None:
 
 def tests_a_step_stands_once_before_the_first_part_that_needs_it() -> None:
     names = [job.name for job in run.jobs(["sources", "python", "quickstart", "swift"])]
-    assert names == ["sources", "library", "python", "quickstart", "debug", "swift"]
+    assert names == ["sources", "library", "python", "quickstart", "tests", "swift"]
 
 
 def tests_instructions_that_are_not_there_are_not_counted() -> None:
