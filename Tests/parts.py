@@ -109,7 +109,11 @@ PARTS: dict[str, Part] = {
         needs=("address",),
     ),
     "decoding": Part("who leaves at each token with the references", "python Tests/Decoding/check.py", needs=LIBRARY),
-    "abi": Part("what C and C++ see, with the header's sentences", f"env KVSIEVE_ABI=plain {ABI}", needs=("library", "generator")),
+    "abi": Part(
+        "what C and C++ see, with the header's sentences",
+        f"env KVSIEVE_ABI=plain {ABI}",
+        needs=("library", "generator"),
+    ),
     "instructions": Part(
         "instructions of three sequences under callgrind with counts.json, within 3 %",
         "python Tests/Instructions/check.py",

@@ -123,5 +123,5 @@ func withSubnormalsFlushed<Result>(_ body: () throws -> Result) rethrows -> Resu
     return try body()
 }
 
-/// A subnormal times one, in the processor's current mode.
-@inline(never) func subnormalTimes(_ one: Float) -> Float { Float(bitPattern: 0x0000_0400) * one }
+/// A subnormal times one, in the processor's current mode: the optimiser may neither compute it nor move it.
+@inline(never) @_optimize(none) func subnormalTimes(_ one: Float) -> Float { Float(bitPattern: 0x0000_0400) * one }
