@@ -89,8 +89,7 @@ private func wrong(_ half: Half, _ source: [UInt16], _ floats: [Float]) -> [UInt
     }
 
     /// bfloat16 has subnormals that are subnormal floats: moved, not computed with.
-    @Test(arguments: Table.all) private func brainFloatsAreMovedUnderFlushToZero(_ table: Table)
-    {
+    @Test(arguments: Table.all) private func brainFloatsAreMovedUnderFlushToZero(_ table: Table) {
         let source = AtEnd(patterns)
         let target = Guarded(patterns.count)
         withSubnormalsFlushed {
