@@ -66,7 +66,7 @@ STEPS: dict[str, Step] = {
     ),
     "address": Step(
         "the Swift tests under AddressSanitizer",
-        "swift build --build-tests --scratch-path .build-asan --sanitize=address",
+        "swift build --build-tests -c release -Xswiftc -enable-testing --scratch-path .build-asan --sanitize=address",
     ),
 }
 
@@ -101,11 +101,11 @@ PARTS: dict[str, Part] = {
         "the programs of abi under valgrind: no wrong read or write, nothing lost",
         f"env KVSIEVE_ABI=valgrind {ABI}",
         needs=LIBRARY,
-        limit=4500,  # on two cores that other parts share
+        limit=3600,  # on two cores that other parts share
     ),
     "sanitizer": Part(
         "all Swift tests again, under AddressSanitizer",
-        f".build-asan/debug/{SWIFT_TESTS} --skip ObjectTests {NOT_EVERY_METHOD_S_MEMORY}",
+        f".build-asan/release/{SWIFT_TESTS} --skip ObjectTests {NOT_EVERY_METHOD_S_MEMORY}",
         needs=("address",),
     ),
     "decoding": Part("who leaves at each token with the references", "python Tests/Decoding/check.py", needs=LIBRARY),

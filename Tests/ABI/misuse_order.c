@@ -37,8 +37,10 @@ static kvsieve_status gather(kvsieve_plan *plan, sequence *s, const void *contex
 
 static void layers_out_of_order(void) {
     static const int32_t outside[] = { -1, LAYERS, INT32_MAX, INT32_MIN };
+    int number = 0;
     EVERY_METHOD (method)
         for (int stage = BEFORE; stage <= FINISHED; ++stage) {
+            if (left_out(number++)) continue;
             harness_case("%s: wrong layers at stage %d", method_name(method), stage);
             for (int32_t layer = 0; layer < LAYERS; ++layer) {
                 char word[24];
