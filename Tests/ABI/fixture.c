@@ -222,7 +222,10 @@ uint64_t reference_hash(int32_t method, const sequence *s) {
 
 /* What a plan decides that nobody disturbs; computed once a method. */
 static uint64_t undisturbed_hash(int32_t method, const sequence *s) {
-    static struct { int known; uint64_t hash; } results[MOST_METHODS];
+    static struct {
+        int known;
+        uint64_t hash;
+    } results[MOST_METHODS];
     const int index = method_index(method);
     if (!results[index].known) results[index].hash = reference_hash(method, s), results[index].known = 1;
     return results[index].hash;
