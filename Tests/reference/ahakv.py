@@ -10,7 +10,7 @@ from math import log, sqrt
 import numpy as np
 
 from reference import drawing
-from reference.caches import Kept, Round, pool
+from reference.caches import Head, Kept, Round, pool
 from reference.decoding import Replay
 from reference.ranking import F64, I64
 from reference.shares import OverBudget, Parameters, holding
@@ -34,20 +34,16 @@ def gain(seen: int, budget: int, least: float) -> float:
 
 def choose(r: Round) -> Kept:
     budget, recent, sinks = r.budget(protected(r.p)), int(r.p["window"]), int(r.p["sinks"])
-    kept: Kept = []
-    for layer, heads in enumerate(r.layers):
-        if r.longest(layer) <= budget:
-            kept.append(r.everything(layer))
-            continue
-        kept.append([])
-        for head in heads:
-            rows = min(recent, head.queries.shape[1])
-            gains = [gain(r.seen - rows + i + 1, budget, r.p["gain_floor"]) for i in range(rows)]  # A3, E3
-            sums = head.columns(r.scale, recent, gains)[sinks : head.n - recent]
-            sums = pool(sums, int(r.p["score_kernel"]), r.p["pool"] == 1)  # A12
-            norms = pool((head.values**2).sum(axis=1), int(r.p["pool_kernel"]))  # A6; E6: of the rows that are there
-            kept[-1].append(r.keep(norms[sinks : head.n - recent] * sums, budget - recent - sinks, head.n, sinks))
-    return kept
+
+    def rows(head: Head) -> list[int]:
+        last = min(recent, head.queries.shape[1])
+        gains = [gain(r.seen - last + i + 1, budget, r.p["gain_floor"]) for i in range(last)]  # A3, E3
+        sums = head.columns(r.scale, recent, gains)[sinks : head.n - recent]
+        sums = pool(sums, int(r.p["score_kernel"]), r.p["pool"] == 1)  # A12
+        norms = pool((head.values**2).sum(axis=1), int(r.p["pool_kernel"]))  # A6; E6: of the rows that are there
+        return r.keep(norms[sinks : head.n - recent] * sums, budget - recent - sinks, head.n, sinks)
+
+    return r.by_head(budget, rows)
 
 
 def draw(rng: np.random.Generator, tokens: int) -> Parameters:

@@ -5,6 +5,7 @@ Letters: H key/value heads, G query heads of each, n rows of a head's cache, m n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +82,13 @@ class Round(NamedTuple):
 
     def everything(self, layer: int) -> list[list[int]]:
         return [list(range(head.n)) for head in self.layers[layer]]
+
+    def by_head(self, budget: int, rows: Callable[[Head], list[int]]) -> Kept:
+        """`rows` of each head by itself. If no head of a layer has more rows than the budget, the layer keeps everything."""
+        return [
+            self.everything(layer) if self.longest(layer) <= budget else [rows(head) for head in heads]
+            for layer, heads in enumerate(self.layers)
+        ]
 
     def longest(self, layer: int) -> int:
         return max(head.n for head in self.layers[layer])

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 from reference import drawing
-from reference.caches import Kept, Round
+from reference.caches import Head, Kept, Round
 from reference.decoding import Replay
 from reference.ranking import F64
 from reference.shares import OverBudget, Parameters, budget_of, share
@@ -30,16 +30,12 @@ def protected(p: Parameters) -> int:
 def choose(r: Round) -> Kept:
     budget = r.budget(protected(r.p))
     recent = recent_of(r.p, budget)
-    kept: Kept = []
-    for layer, heads in enumerate(r.layers):
-        if r.longest(layer) <= budget:
-            kept.append(r.everything(layer))
-            continue
-        kept.append([])
-        for head in heads:
-            sums = head.columns(r.scale, sys.maxsize)  # H2; E2: rows of all new tokens, of no others
-            kept[-1].append(r.keep(sums[: head.n - recent], budget - recent, head.n))
-    return kept
+
+    def rows(head: Head) -> list[int]:
+        sums = head.columns(r.scale, sys.maxsize)  # H2; E2: rows of all new tokens, of no others
+        return r.keep(sums[: head.n - recent], budget - recent, head.n)
+
+    return r.by_head(budget, rows)
 
 
 def draw(rng: np.random.Generator, tokens: int) -> Parameters:

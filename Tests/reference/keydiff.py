@@ -33,15 +33,9 @@ def protected(p: Parameters) -> int:
 def choose(r: Round) -> Kept:
     recent = int(r.p["recent"])
     budget = r.budget(protected(r.p))
-    kept: Kept = []
-    for layer, heads in enumerate(r.layers):
-        if r.longest(layer) <= budget:
-            kept.append(r.everything(layer))
-        else:
-            kept.append(
-                [r.keep(difference(head.keys)[: head.n - recent], budget - recent, head.n, size=1) for head in heads]
-            )
-    return kept
+    return r.by_head(
+        budget, lambda head: r.keep(difference(head.keys)[: head.n - recent], budget - recent, head.n, size=1)
+    )
 
 
 def draw(rng: np.random.Generator, tokens: int) -> Parameters:

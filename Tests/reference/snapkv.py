@@ -17,13 +17,7 @@ def protected(p: Parameters) -> int:
 
 def choose(r: Round) -> Kept:
     budget = r.budget(protected(r.p))
-    kept: Kept = []
-    for layer, heads in enumerate(r.layers):
-        if r.longest(layer) <= budget:
-            kept.append(r.everything(layer))
-        else:
-            kept.append([r.keep(r.pooled(head), budget - r.window, head.n) for head in heads])
-    return kept
+    return r.by_head(budget, lambda head: r.keep(r.pooled(head), budget - r.window, head.n))
 
 
 def draw(rng: np.random.Generator, tokens: int) -> Parameters:

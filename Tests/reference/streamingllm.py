@@ -14,20 +14,14 @@ DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, sinks=4)
 
 
 def protected(p: Parameters) -> int:
-    """The sinks, and a token behind them."""
+    """The sinks, and the newest token."""
     return int(p["sinks"]) + 1
 
 
 def choose(r: Round) -> Kept:
     sinks = int(r.p["sinks"])
     budget = r.budget(protected(r.p))
-    kept: Kept = []
-    for layer, heads in enumerate(r.layers):
-        if r.longest(layer) <= budget:
-            kept.append(r.everything(layer))
-        else:
-            kept.append([[*range(sinks), *range(head.n - (budget - sinks), head.n)] for head in heads])
-    return kept
+    return r.by_head(budget, lambda head: [*range(sinks), *range(head.n - (budget - sinks), head.n)])
 
 
 def draw(rng: np.random.Generator, tokens: int) -> Parameters:

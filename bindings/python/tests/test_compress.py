@@ -60,15 +60,27 @@ def test_quickstart_prints_what_each_layer_kept(method: kvsieve.MethodInfo) -> N
 
 
 def test_the_lines_of_the_readme_run() -> None:
+    """Each block marked python, one after the other, on the arrays that it takes from an engine."""
     readme = (Path(__file__).parents[1] / "README.md").read_text()
-    lines = readme.split("```python\n")[1].split("```")[0]
+    blocks = [text.split("```")[0] for text in readme.split("```python\n")[1:]]
     scope: dict[str, Any] = {
-        "queries": [noise(1, 32, 8, 128)] * 32,
+        "queries": [noise(1, 32, 32, 128)] * 32,
         "keys": [noise(2, 8, 1100, 128)] * 32,
         "values": [noise(3, 8, 1100, 128)] * 32,
+        "new_queries": [noise(4, 32, 10, 128)] * 32,
+        "new_keys": [noise(5, 8, 10, 128)] * 32,
+        "new_values": [noise(6, 8, 10, 128)] * 32,
+        "new_tokens": [[(noise(7, 32, 128), noise(8, 8, 128), noise(9, 8, 128))] * 32] * 2,
     }
-    exec(lines, scope)  # noqa: S102
+    for block in blocks:
+        exec(block, scope)  # noqa: S102
+    assert len(blocks) == 3
     assert scope["small"].shape == (scope["kept"].total, 128)
+    came = np.concatenate([scope["keys"][0][0], *[token[0][1][:1] for token in scope["new_tokens"]]])
+    assert {1100, 1101} <= set(scope["where"].tolist())
+    assert np.array_equal(scope["cache"][0, 0, 0, :256], came[scope["where"]])
+    assert scope["again"].counts.tolist() == [256] * 8 and scope["again"].tokens == 1110
+    assert scope["smaller"].shape == (8 * 256, 128)
     words = kvsieve.compress(
         "windowkv", [noise(1, 32, 16, 128)] * 8, *[scope["keys"][:8]] * 2, budget=512, task="localization"
     )
