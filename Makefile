@@ -6,11 +6,16 @@ PEERS = .venv-peers
 PREFIX ?= /usr/local
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
-.PHONY: build demo check test bench bench-peers header golden counts format install clean setup linters
+.PHONY: build help demo check test bench bench-peers header golden counts format install clean setup linters
 
 build: setup
 	@swift build -c release --product kvsieve
+	@ln -sf libkvsieve.so $(LIBRARY).0
 	@echo "$(LIBRARY)"
+
+help:
+	@echo "make build | demo | check | test | bench | bench-peers | install PREFIX=... | clean      (README.md)"
+	@echo "make format | header | golden | counts | setup | linters                              (CONTRIBUTING.md)"
 
 demo: build
 	@PYTHONPATH=bindings/python/src $(PYTHON) bindings/python/examples/recall/demo.py

@@ -3,7 +3,7 @@
     run.py              all of them: `make test`
     run.py --check      those of `make check`
     run.py PART ...     these
-    run.py --list       what there is
+    run.py --list       what there is: name, "check" if it is in make check, what is compared, what it needs
 
 As many parts run at once as there are cores. A part's whole output is in .build/test-logs/PART.log; the terminal shows a
 line when it starts, a line when it ended and, if it failed, why. A part that the processor cannot run is not counted.
@@ -80,7 +80,7 @@ def listing() -> str:
             f"{name:12} {'check' if part.check else '':5} {part.what}"
             + (f" [needs {', '.join(needs)}]" if needs else "")
         )
-    return "\n".join(lines)
+    return "\n".join([f"{'part':12} {'in':5} compares", *lines])
 
 
 @dataclass
@@ -166,6 +166,9 @@ def jobs(names: list[str]) -> list[Job]:
 
 def main(arguments: list[str]) -> int:
     begin = time.monotonic()
+    if arguments in (["--help"], ["-h"]):
+        print(__doc__)
+        return 0
     if arguments == ["--list"]:
         print(listing())
         return 0

@@ -58,6 +58,8 @@
  * Heads     A head never ends empty: each keeps at least one token.
  * Short     If a prompt is no longer than what the method may keep, or than the
  *           window (T <= W), it is kept whole and in order. Nothing is scored.
+ *           The same holds if it is no longer than the sinks and recent tokens
+ *           that are kept for certain: by ratio, and of taskkv also by budget.
  * Environ   One variable is read, once: KVSIEVE_ISA. Its values base, v3 (AVX2) and
  *           v4 (AVX-512) hold the library to that instruction set on x86-64.
  * Reserved  `reserved` fields must be 0. Structs that the library writes begin with
@@ -230,12 +232,16 @@ enum {
  *  KVSIEVE_BUDGET  C, the tokens that a head keeps. For most methods C is exact.
  *                  If a method divides the budget, C is the mean: over the heads of a layer (taskkv, adakv)
  *                  or over the layers (dynamickv, windowkv, pyramidkv).
- *                  windowkv with charge 0, and pyramidkv, may exceed the mean by their published rounding.
+ *                  windowkv with charge 0 keeps its window beside C, as published; with charge 1 it keeps at
+ *                  most C, and less than a window (of size tokens) fewer.
+ *                  By their published rounding windowkv with charge 0 and pyramidkv may exceed the mean, and
+ *                  adakv by at most half a token a head.
  *                  dynamickv as published may keep less: 10 to 11.8 % of a prompt if asked for 12 %.
  *  KVSIEVE_RATIO   A share of the tokens seen, in place of the budget: C = max(1, floor(ratio * tokens)).
  *                  If the ratio of a method is 0 by default, a ratio above 0 replaces the budget.
  *                  If the budget of a method is 0 by default, a budget above 0 replaces the ratio.
- *                  While a plan decodes, C is what it was at the end of the prompt. */
+ *                  While a plan decodes, C is what it was at the end of the prompt, or the sinks and recent
+ *                  tokens if they are more. */
 enum {
     KVSIEVE_BUDGET             = 100, /**< C, tokens that a head keeps; the mean over heads or layers where
                                            a method divides it
@@ -420,12 +426,13 @@ KVSIEVE_API kvsieve_status kvsieve_plan_finish(kvsieve_plan *plan);
  *  Call it after finish() and the gathers, and append the rows of `tokens` new tokens to each head. Observe
  *  every layer again, in order. finish() then brings the caches back to the budget. Parameters stay as they
  *  were set. A sequence may be extended as often as wanted.
- *  Pass one (H, n, D) tensor to observe(): n is the longest head, kvsieve_kept.longest + `tokens`. The rows
+ *  Pass one (H, n, D) tensor to observe(): n is the layer's longest head, kvsieve_kept.longest + `tokens`
+ *  (read it before this call: a layer has no kept rows again until it was observed). The rows
  *  of a head are those it kept, ascending, then its new ones. Rows past a shorter head's length are ignored.
  *  The scored cache is the sequence: pooling, windows of tokens and protected tokens count its rows.
  *  KVSIEVE_RATIO and ahakv's gain count all tokens seen. Tokens that were dropped stay dropped.
- *  If the share of the tokens seen cannot hold taskkv's first and last tokens, these alone are kept. (For a
- *  prompt this is an error.)
+ *  If the share of the tokens seen cannot hold the sinks and recent tokens that are kept for certain, these
+ *  alone are kept. (For a prompt this is an error.)
  *  kvsieve_kept has absolute positions as before; kvsieve_kept.rows has their rows in the observed cache.
  *  Shapes  plan    finished; if KVSIEVE_DECODING is 1, use kvsieve_plan_step() instead
  *          tokens  1 or more; a head has at most 2^24 rows, and a sequence fewer than 2^31 tokens

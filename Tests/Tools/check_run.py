@@ -41,7 +41,8 @@ def tests_an_unknown_part_is_a_sentence() -> None:
 
 
 def tests_the_list_has_a_line_a_part() -> None:
-    lines = runner("--list").stdout.splitlines()
+    heading, *lines = runner("--list").stdout.splitlines()
+    assert heading.split() == ["part", "in", "compares"]
     assert [line.split()[0] for line in lines] == list(PARTS)
     assert all(part.what in line for part, line in zip(PARTS.values(), lines, strict=True))
 

@@ -153,14 +153,14 @@ class Plan:
         return result
 
     def extend(self, tokens: int) -> None:
-        """The sequence goes on, after finish and the gathers: `tokens` new tokens stand behind the rows that are kept.
+        """The sequence goes on, after finish and the gathers: `tokens` new rows follow the kept rows of each head.
 
         Every layer is observed again and finish brings the caches back to the budget; as often as wanted. With m =
-        `tokens` and n = kept(layer).longest + m, arrays are then
+        `tokens` and n = kept(layer).longest + m, read before this call, arrays are then
         queries  (Hq, R, D)    of the last R new tokens; R at least min(W, m), m for "all_queries"
-        keys     (H, n, D)     of head h first the rows it kept, then its m new ones; what lies behind is not read
+        keys     (H, n, D)     of head h first the rows it kept, then its m new ones; rows past these are not read
         values   (H, n, any)   likewise, and so are the sources of gather
-        Positions go on from kept(layer).tokens and stay absolute; Kept.rows tells where in these arrays they stood.
+        Positions go on from kept(layer).tokens and stay absolute; Kept.rows has their rows in these arrays.
         A plan made with decoding=1 takes new tokens by step instead.
         """
         with self._use() as handle:
