@@ -1,11 +1,11 @@
-/* What the OpenBLAS inside the library asks of its surroundings, answered here (ld --wrap; Package.swift).
+/* Calls of the OpenBLAS inside the library to its surroundings, answered here (ld --wrap; Package.swift).
  *
- * Threads and environment: asked once when the library is loaded. One thread means that it starts none of its own. Of the
- * host's environment KVSIEVE_* is read and nothing else.
+ * Threads and environment: asked once when the library is loaded. With one thread OpenBLAS starts none of its own. Of the host's
+ * environment only KVSIEVE_* is read.
  * Kernels: those for processors with FMA do not sum equal columns alike (MatrixProduct.swift). If OpenBLAS makes the products of
  * such a processor, because KVSIEVE_ISA asks for the base, it does so with Nehalem's.
- * Memory: its own allocator maps a buffer for every thread that calls, keeps it, tries again for ever when there is none to
- * be had, and ends the process when there are too many. Instead a call works in the buffer that its caller brought. */
+ * Memory: the allocator of OpenBLAS maps a buffer for every thread that calls, and keeps it. Without memory it tries again for
+ * ever; with too many buffers it ends the process. Instead, a call works in the buffer that its caller has given. */
 #include "csupport.h"
 
 #include <string.h>

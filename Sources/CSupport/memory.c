@@ -1,4 +1,4 @@
-/* malloc, aligned for the widest vectors; and addresses that become memory where they are written to. */
+/* malloc, aligned for the widest vectors; and addresses whose pages become memory when they are written to. */
 #define _DEFAULT_SOURCE
 #include "csupport.h"
 

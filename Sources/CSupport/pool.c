@@ -1,5 +1,5 @@
 /* A few threads that belong to one plan: they wait on a condition, the caller takes part, nothing is shared between plans.
- * An item has a worker that it goes to, the same in every run, whose cache may still have it; who is done helps the others.
+ * In every run an item has the same worker, whose cache may still hold its data. A worker that is done helps the others.
  * Threads block every signal, so that the host's handlers never run on them. A forked child has none of the threads; it
  * works through the items alone. */
 #include "csupport.h"

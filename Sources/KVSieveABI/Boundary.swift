@@ -50,7 +50,7 @@ func required<Pointee>(
     return pointer
 }
 
-/// Marks the memory of a living plan.
+/// Marks the memory of a plan that was not destroyed.
 private let planMagic: UInt64 = 0x6b76_7369_6576_6531
 
 /// Hands a plan out; the handle owns it until close().
@@ -99,7 +99,7 @@ func fill<Info>(
 }
 
 extension StaticString {
-    /// The text for C; it lives as long as the process.
+    /// The text for C, valid as long as the process.
     var cString: UnsafePointer<CChar>? {
         hasPointerRepresentation ? UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self) : nil
     }

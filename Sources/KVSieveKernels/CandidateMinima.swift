@@ -1,4 +1,4 @@
-// Who might leave, so that few slots are looked at one by one: the least score in each block of 32 slots.
+// The least score in each block of 32 slots: only blocks that may hold the slot to free are then searched slot by slot.
 //
 //     minima[b] = min over the slots j of block b of totals[j] * weights[j]; those of NaN do not count
 //

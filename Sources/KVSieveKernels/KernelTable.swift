@@ -1,4 +1,4 @@
-// The seam: the functions of this compile as a C table. Core/Numerics/Kernels.swift picks one table per process.
+// The functions of this compile as a C table. Core/Numerics/Kernels.swift picks one table per process.
 import CSupport
 
 #if BFLOAT16

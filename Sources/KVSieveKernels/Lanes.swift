@@ -1,8 +1,8 @@
 // The vector type of this compile and the few operations on it that Swift's own spelling makes slow.
 //
-// This folder is compiled three times on x86-64 (baseline, AVX2+FMA+F16C, AVX-512: see Package.swift) and must stay free
-// of arrays, sorting and other generics of the standard library: their specialisations are weak symbols, and the linker
-// would keep one of the three for everybody.
+// This folder is compiled four times on x86-64 (baseline, AVX2+FMA+F16C, AVX-512, AVX512-BF16: see Package.swift). It must not use
+// arrays, sorting or other generics of the standard library: their specialisations are weak symbols, and the linker would keep one
+// of the four for all.
 
 #if SIMD_512
 typealias Lanes = SIMD16<Float>
@@ -41,7 +41,7 @@ typealias LaneWords = SIMD4<UInt32>
     #endif
 }
 
-/// The same of one number: fused where the lanes' is, so that what is left over behind the vectors rounds as they do.
+/// The same of one number: fused if the lanes' is, so that the numbers after the last whole vector are rounded alike.
 @inline(__always) func multiplyAdd(_ a: Float, _ b: Float, _ c: Float) -> Float {
     #if SIMD_256 || SIMD_512 || arch(arm64)
     return c.addingProduct(a, b)
@@ -50,7 +50,7 @@ typealias LaneWords = SIMD4<UInt32>
     #endif
 }
 
-/// The greater lane by lane; a NaN in `b` is passed over.
+/// The greater lane by lane; a NaN in `b` is ignored.
 @inline(__always) func greater(_ a: Lanes, _ b: Lanes) -> Lanes { a.replacing(with: b, where: b .> a) }
 
 /// Sum over the lanes, halves first: one fixed order.

@@ -1,4 +1,4 @@
-// A block of logits, six keys against some query rows, for LogitColumns: sums that stay in registers, and the keys that come next.
+// A block of logits, six keys against some query rows, for LogitColumns: the sums in registers, and the prefetch of later keys.
 
 import CSupport
 
@@ -93,12 +93,12 @@ private func add(_ q: Lanes, _ keys: UnsafePointer<Float>, _ stride: Int, _ pair
     v.f = accumulate(q, Lanes(repeating: keys[5 &* stride]), v.f, pairs)
 }
 
-/// The keys that come next, asked for while sixteen numbers of these are multiplied: a line of each of the six that follow (all
-/// lines at once would fill the processor's queue of misses and stop it), and of one of the six behind those a first line.
-/// Token-major keys lie a page or more apart, and six pages looked up at once keep the loop waiting as well: this way each is
-/// known before its lines are asked for. They may lie behind the last key: asking never faults.
+/// Prefetches later keys while sixteen numbers of these are multiplied: a line of each of the next six (all lines at once would
+/// fill the processor's queue of misses and stop it), and a first line of one of the six after those. Token-major keys are a page
+/// or more apart, and six pages looked up at once would stop the loop as well: this way each page is known before its lines are
+/// prefetched. The addresses may be past the last key: a prefetch never faults.
 private struct KeysAhead {
-    /// Floats to the key six later; 0: they were asked for already.
+    /// Floats to the key six later; 0: no prefetch, the keys were prefetched already.
     private let distance: Int
     private let stride: Int
     private var page: UnsafePointer<Float>
@@ -124,7 +124,7 @@ private struct KeysAhead {
     }
 }
 
-/// Up to blockVectors vectors of query rows that stand side by side in `queries`, and where their logits go.
+/// Up to blockVectors vectors of query rows, side by side in `queries`, and the place of their logits.
 private struct RowBlock {
     let queries: UnsafePointer<Float>
     let vectors: Int
@@ -208,8 +208,8 @@ private struct RowBlock {
     }
 }
 
-/// Six columns of one block of `count` vectors of rows, which stand side by side in `queries`.
-/// - Parameter ahead: floats to the keys to be asked for; 0: none.
+/// Six columns of one block of `count` vectors of rows, side by side in `queries`.
+/// - Parameter ahead: floats to the keys to prefetch; 0: none.
 @inline(__always)
 func sixColumns(
     _ queries: UnsafePointer<Float>, _ count: Int, _ keys: UnsafePointer<Float>, _ stride: Int, _ depth: Int,

@@ -1,12 +1,12 @@
-// A row of scores joins the sums over the rows before it: each number of memory is read once and written once.
+// Adds a row of scores to the sums over the rows before it: each number of memory is read once and written once.
 
 import CSupport
 
-/// For sums over the last rows (see Core/Decoding/RollingScores), j < count:
+/// For sums over the last rows (see Core/Decoding/RowBlocks), j < count:
 ///
 ///     prefix[j] += newest[j];  totals[j] = prefix[j] + suffix[j];  row[j] = newest[j]
 ///
-/// Without suffix the totals are the prefix. `weights` (count) are asked for: they are what is read next.
+/// Without suffix the totals are the prefix. `weights` (count) are prefetched: they are read next.
 @inline(__always)
 func rollRow(
     _ newest: UnsafePointer<Float>, _ suffix: UnsafePointer<Float>?, _ count: Int,

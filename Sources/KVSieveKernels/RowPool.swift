@@ -3,7 +3,7 @@
 //     mean   target[j] = (1/k) sum_{|d| <= half} source[j + d], zero outside: divided by k at the borders too
 //     max    target[j] = max_{|d| <= half} source[j + d], -inf outside
 //
-// source (n), target (n), no aliasing. Terms are added from the lowest position to the highest. A NaN is passed over by max.
+// source (n), target (n), no aliasing. Terms are added from the lowest position to the highest. max ignores a NaN.
 
 @inline(__always)
 func poolMean(_ source: UnsafePointer<Float>, _ count: Int, _ kernel: Int, _ target: UnsafeMutablePointer<Float>) {

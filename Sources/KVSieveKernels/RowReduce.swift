@@ -21,7 +21,7 @@ func weightedColumns(
     }
 }
 
-/// sum[d] += weight * row[d], d < count. Equal numbers give equal sums wherever they stand.
+/// sum[d] += weight * row[d], d < count. Equal numbers give equal sums at every index.
 @inline(__always)
 func addScaled(_ row: UnsafePointer<Float>, _ weight: Float, _ count: Int, _ sum: UnsafeMutablePointer<Float>) {
     let weights = Lanes(repeating: weight)
@@ -37,7 +37,7 @@ func addScaled(_ row: UnsafePointer<Float>, _ weight: Float, _ count: Int, _ sum
 }
 
 /// out[j] = sum_r weights[r] * rows[r, j], r < count, j < width; rows are `stride` floats apart. Equal columns give equal sums
-/// wherever they stand.
+/// at every index.
 @inline(__always)
 func weightedRows(
     _ rows: UnsafePointer<Float>, _ count: Int, _ stride: Int, _ weights: UnsafePointer<Float>, _ width: Int,
@@ -68,7 +68,7 @@ func weightedRows(
     }
 }
 
-/// Sum of row[d]^2, d < count. NaN and infinity come through.
+/// Sum of row[d]^2, d < count. NaN and infinity are not lost.
 @inline(__always)
 func squaredNorm(_ row: UnsafePointer<Float>, _ count: Int) -> Float {
     var sums = Lanes(repeating: 0)

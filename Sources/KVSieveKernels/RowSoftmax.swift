@@ -41,7 +41,7 @@ func rowExponentials(
     }
     var rest: Float = 0
     while j < count {
-        // A vector of one number, so that every number has the same exponential wherever it stands.
+        // A vector of one number: equal numbers have equal exponentials at every index.
         let e = exponential(greater(lowest, Lanes(repeating: row[j]) - reference) * factors)[0]
         out[j] = e
         rest += e

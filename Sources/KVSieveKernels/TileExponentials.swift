@@ -14,7 +14,7 @@
 /// exp lane by lane for x <= 0; -inf gives 0.
 @inline(__always) func exponential(_ x: Lanes) -> Lanes {
     let inside = greater(Lanes(repeating: smallestArgument), x)
-    // Adding 1.5 * 2^23 rounds to a whole number, which then stands in the low bits.
+    // Adding 1.5 * 2^23 rounds to a whole number, which is then in the low bits.
     let magic = Lanes(repeating: 12_582_912)
     let shifted = multiplyAdd(inside, Lanes(repeating: 1.442_695_04), magic)
     let k = shifted - magic

@@ -1,4 +1,4 @@
-// 16-bit floats to 32-bit, exactly. source (n), target (n). NaN and infinity stay what they are.
+// 16-bit floats to 32-bit, exactly. source (n), target (n). NaN and infinity are kept.
 
 /// bfloat16 is the upper half of a float.
 @inline(__always)

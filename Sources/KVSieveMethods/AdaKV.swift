@@ -4,7 +4,7 @@
 //     c_h      places of head h among the best H base of all scores of the layer, base = C - W
 //     keep     head h the last W and the best round(c_h (1 - phi) + floor(base phi)), halves to even
 //
-// Heads come to have caches of different lengths.
+// Heads may have caches of different lengths.
 import KVSieveCore
 
 struct AdaKV: Method {

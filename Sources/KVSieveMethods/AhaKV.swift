@@ -6,7 +6,7 @@
 //     score    (gamma_j / max gamma) * S_j
 //     keep     the last r (and the first `sinks`, A9), and the best C - r - sinks of the others, per head
 //
-// Prefill; at every decoding step one slot leaves. Decisions A1 ... A12: README.md.
+// Prefill; every decoding step frees one slot. Decisions A1 ... A12: README.md.
 import KVSieveCore
 
 struct AhaKV: Method {
@@ -28,7 +28,7 @@ struct AhaKV: Method {
         ])
 
     private let budget: Budget
-    /// r, the recent tokens that never leave.
+    /// r, the recent tokens that are never evicted.
     private let window: Int
     private let kernel: Int
     private let pool: Pool

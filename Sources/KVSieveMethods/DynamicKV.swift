@@ -1,4 +1,4 @@
-// DynamicKV - layers compete for one budget while prefill goes on. Zhou et al. 2024, arXiv 2412.14838
+// DynamicKV - layers compete for one budget during prefill. Zhou et al. 2024, arXiv 2412.14838
 //
 //     base = C - W, P = T - W candidates
 //     score    A_l[h, j] = pool(s)[h, j], s the column sums of the last W rows, mean over the group        (H, P)

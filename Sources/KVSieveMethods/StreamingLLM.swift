@@ -2,7 +2,7 @@
 //
 //     keep     the first `sinks` and the most recent C - sinks; no tensor is read
 //
-// While decoding the oldest token outside the first leaves.
+// While decoding the oldest token outside the first ones is evicted.
 import KVSieveCore
 
 struct StreamingLLM: Method {

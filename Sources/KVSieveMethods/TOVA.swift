@@ -3,7 +3,7 @@
 //     score    the newest query's softmax over all tokens, mean over all query heads: one choice for the layer
 //     keep     the newest token and the best C - 1 of the others
 //
-// While decoding the slot with the lowest score of the newest row leaves, the same in every head.
+// While decoding the slot with the lowest score of the newest row is freed, the same in every head.
 import KVSieveCore
 
 struct TOVA: Method {

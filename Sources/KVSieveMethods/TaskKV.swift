@@ -74,7 +74,7 @@ struct TaskKV: Method {
         return try attention.candidates(layer.frame).pooled(.mean, kernel: kernel).marked(by: distances)  // T7
     }
 
-    /// f(l) before the budget is looked at (T3). As one quotient, exactly, so that whole numbers come out whole.
+    /// f(l) without regard to the budget (T3): one exact quotient, so that whole results are whole.
     static func fullHeads(layer: Int, layers: Int, heads: Int, beta: DecimalShare, top: Int) -> Int {
         let last = layers - 1
         let value =
@@ -127,7 +127,7 @@ struct ChosenHeads<Distances: RandomAccessCollection<Float>> where Distances.Ind
 
     func contains(_ head: Int) -> Bool { head == nearest || farther(than: head) < far }
 
-    /// How many heads come before this one when the farthest is first.
+    /// How many heads are before this one in the order of distance, the farthest first.
     private func farther(than head: Int) -> Int {
         distances.indices.count { other in
             distances[other] > distances[head] || distances[other] == distances[head] && other < head

@@ -1,4 +1,4 @@
-// What the library is held against: memcpy, and the products of its scores made by the BLAS alone.
+// What the library is compared with: memcpy, and the products of its scores by the BLAS alone.
 import KVSieveCore
 
 func copy(_ source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, _ bytes: Int) {

@@ -1,4 +1,4 @@
-// What the machine can do, for the numbers that follow to be read against.
+// What the machine can do: a scale for the numbers that follow.
 import KVSieveCore
 
 func machine(_ options: Options) throws {

@@ -34,7 +34,7 @@ extension ElementType {
     }
 }
 
-/// A run of numbers of one type, 64-byte aligned. Views do not own what they show: memory lives until its section ends.
+/// A run of numbers of one type, 64-byte aligned. Views do not own their memory: it is freed when its section ends.
 final class Memory {
     nonisolated(unsafe) private static var alive: [Memory] = []
     let start: UnsafeMutableRawPointer
@@ -70,7 +70,7 @@ final class Memory {
             tokenStride: layout == .headMajor ? row : heads * row, type: type)
     }
 
-    /// Reads a word of each line: what was in the caches before is no longer there, and nothing waits to be written.
+    /// Reads a word of each line, so that the caches hold nothing of what was there before, and no write is pending.
     func sweep() {
         var sum: UInt64 = 0
         for line in 0..<bytes / 64 { sum &+= start.load(fromByteOffset: line * 64, as: UInt64.self) }
@@ -78,5 +78,5 @@ final class Memory {
     }
 }
 
-/// Where results go that nobody wants, so that the work is not left out.
+/// Takes results that are not used, so that the compiler does not remove the work.
 nonisolated(unsafe) var sink: UInt64 = 0

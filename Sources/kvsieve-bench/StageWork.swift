@@ -1,5 +1,5 @@
-// The kernels of one layer's scores in the order and on the sizes of AttentionTiles, with the clock read between them. What
-// is left out: packing queries, masking the last tile, joining the tiles' maxima.
+// The kernels of one layer's scores in the order and on the sizes of AttentionTiles, with the clock read between them. Not
+// timed: packing queries, masking the last tile, joining the tiles' maxima.
 import CSupport
 import KVSieveCore
 

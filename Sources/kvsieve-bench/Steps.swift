@@ -14,7 +14,7 @@ private struct Cache {
     }
 }
 
-/// softmax(q K^T) V of one token: logits are left as (Hq, 1, n), as a step takes them.
+/// softmax(q K^T) V of one token. The logits are (Hq, 1, n), as a step takes them.
 private final class Attention {
     private let products: Products
     private let shape: ModelShape
@@ -61,7 +61,7 @@ private final class Attention {
     }
 }
 
-/// Who leaves by a sum of rows, by one that is pooled over neighbours (A12), and by the newest row.
+/// Steps by a sum of rows, by one that is pooled over neighbours (A12), and by the newest row.
 private let stepped: [(String, [String: Double])] = [
     ("ahakv", [:]), ("ahakv", ["score_kernel": 7]), ("ahakv", ["score_kernel": 15]), ("h2o", [:]), ("tova", [:]),
 ]

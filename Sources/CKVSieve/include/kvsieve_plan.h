@@ -1,4 +1,4 @@
-/* What is behind a kvsieve_plan: for KVSieveABI alone. */
+/* The struct of a kvsieve_plan: for KVSieveABI alone. */
 #ifndef KVSIEVE_PLAN_H
 #define KVSIEVE_PLAN_H
 #include "kvsieve.h.in"

@@ -9,7 +9,7 @@ struct AttentionPart: @unchecked Sendable {
     /// Scale times gain of each row.
     private let factors: UnsafeMutablePointer<Float>
     private let logits: UnsafeMutablePointer<Float>
-    /// (tiles, rows) each; behind the maxima a row of references.
+    /// (tiles, rows) each; after the maxima a row of references.
     private let maxima: UnsafeMutablePointer<Float>
     private let sums: UnsafeMutablePointer<Float>
     private let weights: UnsafeMutablePointer<Float>
@@ -35,7 +35,7 @@ struct AttentionPart: @unchecked Sendable {
     private var lanes: Int { Int(kernels.lanes) }
     private var vectors: Int { rows.count / lanes }
     /// Query rows as floats times scale and gain, in blocks (D, block * lanes) as logit_columns wants them; for BLAS one
-    /// block of all rows. For pair_columns two bfloat16 numbers stand where a float does, and scale and gain in `factors`.
+    /// block of all rows. For pair_columns two bfloat16 numbers take the place of a float, and scale and gain are in `factors`.
     func pack() {
         let words = tiles.words
         let block = tiles.usesBLAS ? vectors : Int(kernels.block)
@@ -132,7 +132,7 @@ struct AttentionPart: @unchecked Sendable {
             packed, Int64(vectors), keys, Int64(stride), Int64(columns), Int64(tiles.dim), out, width, highest) == 1
     }
 
-    /// Keys of a tile as floats (or as pairs): where they are, or widened; with zeros behind them where the product needs some.
+    /// Keys of a tile as floats (or as pairs): where they are, or widened; followed by zeros if the product needs some.
     private func keys(
         _ columns: Range<Int>, _ worker: WorkerBuffers
     ) throws(KVSieveError) -> (UnsafePointer<Float>, stride: Int) {

@@ -1,7 +1,8 @@
-// One key/value head of WindowAttention: query rows in parts, cache rows in tiles. See there for what is computed, and why so.
+// One key/value head of WindowAttention: query rows in parts, cache rows in tiles. WindowAttention says what is computed, and why.
 //
-// Memory, all of it in the workspace: packed queries (part rows, D) and a factor a row; logits of the tiles held (columns, part rows); maxima,
-// sums and weights (tiles, part rows); a worker: a tile of widened keys (tile, D), a tile of logits that are not held.
+// Memory, all of it in the workspace: packed queries (part rows, D) and a factor for each row; logits of the held tiles (columns,
+// part rows); maxima, sums and weights (tiles, part rows). For each worker: a tile of widened keys (tile, D), and a tile of logits
+// that are not held.
 
 struct AttentionTiles: Sendable {
     /// Most keys of a tile, a multiple of the six that the kernel takes together: (tile, G*W) logits stay in the second-level
@@ -14,8 +15,8 @@ struct AttentionTiles: Sendable {
     let dim: Int
     /// n, rows of the head's cache.
     let cacheRows: Int
-    /// Keys of a tile, a multiple of six (of BLAS's whole rows where that makes the product), and tiles of the sequence: an even number of them where that can be, which two threads
-    /// share.
+    /// Keys of a tile, a multiple of six (of BLAS's whole rows if BLAS makes the product), and tiles of the sequence: an even
+    /// number if possible, for two threads.
     let tile: Int
     let count: Int
     /// Rows of a part, a multiple of the lanes.
@@ -56,8 +57,8 @@ struct AttentionTiles: Sendable {
     /// Packed rows, a row to read into, and a factor a row.
     var packedFloats: Int { (partRows + 1) * words + partRows }
 
-    /// BLAS makes the product where the kernels were compiled without wide vectors: its own are chosen at run time. With
-    /// them logit_columns is as fast for many rows and faster for few (KVSieveKernels/README.md has the numbers).
+    /// BLAS makes the product if the kernels have no wide vectors: BLAS picks its kernels at run time. With wide vectors
+    /// logit_columns is as fast for many rows and faster for few (KVSieveKernels/README.md has the numbers).
     static var usesBLAS: Bool { kernels.lanes == 4 }
     var usesBLAS: Bool { Self.usesBLAS }
 
@@ -71,8 +72,8 @@ struct AttentionTiles: Sendable {
         index * tile..<min((index + 1) * tile, cacheRows)
     }
 
-    /// May each thread have heads of its own, which meet once, instead of tiles of one head, which meet twice a head? Only where
-    /// the logits of all of them are held at once, so that heads are divided into tiles and parts as they are with one thread.
+    /// May each thread have heads of its own, so that threads meet once? (With tiles of one head they meet twice a head.) Only
+    /// if the logits of these heads are held at once: heads are then divided into tiles and parts as with one thread.
     func headsGoSideBySide(_ work: Workspace) -> Bool {
         let heads = attention.layer.shape.heads
         let floats = work.threads * count * tile * partRows + heads * sumRows * cacheRows + attention.tableFloats
@@ -80,7 +81,7 @@ struct AttentionTiles: Sendable {
             && partRows == layout.padded && floats <= Workspace.mostFloats
     }
 
-    /// - Parameter sideBySide: as headsGoSideBySide() says. Memory of the other way is given back: both are too much.
+    /// - Parameter sideBySide: as headsGoSideBySide() says. The memory of the other way is freed: both are too much.
     func reserve(_ work: Workspace, sideBySide: Bool = false) throws(KVSieveError) {
         let others = work.workers.dropFirst()
         if sideBySide {

@@ -1,5 +1,5 @@
-// A layer while it is observed, as a method sees it: how many tokens there are, the frame, and the tables that can be made of
-// its tensors. LayerAttention, LayerValues and LayerKeys have the verbs that make one.
+// A layer while it is observed, as a method sees it: the number of tokens, the frame, and the tables that can be made of its
+// tensors. LayerAttention, LayerValues and LayerKeys have the verbs that make a table.
 
 public struct Layer: @unchecked Sendable {
     let view: LayerView
@@ -7,9 +7,9 @@ public struct Layer: @unchecked Sendable {
     let work: Workspace
     /// The memory of the layer's own scores, where its attention is written to.
     let scores: TableMemory
-    /// Where the rows of its cache come from; nil for a prompt's.
+    /// Positions of the rows of its cache; nil for a prompt.
     let origins: RowOrigins?
-    /// Will the sequence be decoded? What decoding begins with is then kept beside the scores.
+    /// Will the sequence be decoded? Then the numbers with which decoding begins are kept beside the scores.
     let decodes: Bool
 
     init(

@@ -19,8 +19,8 @@ extension Layer {
         work.holdsAllRowSums = true
     }
 
-    /// (Hq, columns of `each`): the column sums of each query head by itself, made smaller by `each` a group at a time, so
-    /// that those of all heads are never held at once.
+    /// (Hq, columns of `each`): the column sums of each query head by itself. `each` reduces one group at a time, so that the sums
+    /// of all heads are never held at once.
     /// - Parameter each: from (G, n), one key/value head's; called for the heads in order.
     public func attentionOfQueryHeads(
         _ each: (_ sums: HeadTable) throws(KVSieveError) -> HeadTable
@@ -58,7 +58,7 @@ extension Layer {
     /// Query rows that go together: with the group's heads some vectors of rows, few tokens beyond the diagonal.
     private static var block: Int { 64 }
 
-    /// The rows of all tokens in blocks: a block of rows is the last window of the sequence as it was when they had come.
+    /// The rows of all tokens in blocks: a block is the last window of a sequence that ends with the block.
     /// Cost: T^2/2 logits a query head.
     private func sumInBlocks(
         into memory: TableMemory, _ gain: (_ seen: Int) -> Double

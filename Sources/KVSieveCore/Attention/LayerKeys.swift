@@ -1,4 +1,4 @@
-// Tables made of a layer's keys (H, n, D) alone: for engines that cannot hand over queries.
+// Tables made of a layer's keys (H, n, D) alone: for engines that cannot pass queries.
 
 extension Layer {
     /// (H, n): the norm of each key.

@@ -5,7 +5,7 @@ struct SquaredNorms: ParallelWork {
     private let table: HeadTable
     private let layer: Int
 
-    /// - Parameter table: (H, n); each head's rows are read as far as its own row goes.
+    /// - Parameter table: (H, n); of each head as many rows are read as the table's row has columns.
     init(of tensor: TensorView, into table: HeadTable, layer: Int) {
         self.tensor = tensor
         self.table = table

@@ -4,14 +4,13 @@
 //     P[i, j]  = softmax_j z[i, j]                   over all T keys, in float32
 //     s[j]     = sum over the W rows (and over the G query heads of the group) of P[i, j]
 //
-// One product a key/value head: the group's G*W query rows against keys that are never repeated. T is walked in tiles
-// (AttentionTiles): a tile's logits become exp(z - m) while they are in cache, m being one reference for the whole row, the
-// largest logit of its first tile. So equal keys have equal numbers whatever tile they stand in. If a later logit is above that
-// by more than floats have room for, the row's true maximum becomes the reference and the tiles are read again. When a row's
-// last tile is done its sum is known, and columns are added up with 1 / sum as weights. So logits are written once and read
-// once, and T is split over the plan's threads within a head; short sequences give each thread heads of its own. At most
-// `mostFloats` floats are held: more rows than fit go in several passes over the keys, and when T is so long that one vector of
-// rows does not fit, the tiles beyond are computed a second time.
+// One product a key/value head: the group's G*W query rows against keys that are never repeated. T is divided into tiles
+// (AttentionTiles). While a tile's logits are in cache, they become exp(z - m); m is one reference for the whole row, the largest
+// logit of its first tile. So equal keys have equal numbers in every tile. If a later logit is too far above m for floats, the
+// row's true maximum becomes the reference, and the tiles are read again. After a row's last tile its sum is known, and columns
+// are added up with 1 / sum as weights. So logits are written once and read once. The plan's threads share the tiles of a head; in
+// short sequences each thread has heads of its own. At most `mostFloats` floats are held. If not all rows fit, there are several
+// passes over the keys. If one vector of rows does not fit, the tiles beyond are computed a second time.
 // Beside it in one run (AMD EPYC Zen 4, one thread, `make bench`), CPU ms per 1,000 tokens, float32 and bfloat16: this 3.08 and
 // 1.77 at T 32,768, 3.07 and 1.73 at 131,072; two plain passes (all logits first, then exponentials by the rows' own maxima)
 // 3.13 and 1.84, 3.18 and 1.82. Up to 16,384 tokens, where logits stay in the last-level cache, the two are the same within 1 %.
@@ -115,7 +114,7 @@ struct WindowAttention: @unchecked Sendable {
     }
 }
 
-/// Column sums of heads that are each one worker's.
+/// Column sums of heads, each on one worker.
 private struct WholeHeads: ParallelWork {
     let tiles: AttentionTiles
     let workspace: Workspace
@@ -128,8 +127,8 @@ private struct WholeHeads: ParallelWork {
     }
 }
 
-/// Where the group's query rows stand in the vectors of the kernels: one after another, or each query head from a vector of
-/// its own on. Rows beyond are padding: zeros that get no weight.
+/// The order of the group's query rows in the vectors of the kernels: one after another, or each query head from the start of a
+/// vector. Rows beyond are padding: zeros without weight.
 struct RowLayout: Sendable {
     let window: Int
     /// Rows from one query head to the next.

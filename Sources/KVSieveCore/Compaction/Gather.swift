@@ -3,7 +3,7 @@
 
 public enum Gather {
     /// - Parameter target: (1, >= total, D) packed, head after head; or (H, >= longest, D), a head a row; in place when it
-    ///   begins where the source does with the same strides. Rows past a head's count are left as they are.
+    ///   begins where the source does with the same strides. Rows past a head's count are not written.
     public static func rows(
         of source: TensorView, by selection: Selection, to target: TensorView
     ) throws(KVSieveError) {

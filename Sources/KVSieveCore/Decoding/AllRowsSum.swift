@@ -1,10 +1,9 @@
-// Evidence: sums of all score rows over a choice's slots (H2O). In double: after 100,000 rows a float no longer notices one of
-// 1e-3.
+// Evidence: sums of all score rows over a choice's slots (H2O), in double: after 100,000 rows a float sum does not change by 1e-3.
 
 import CSupport
 
 final class AllRowsSum: Evidence, @unchecked Sendable {
-    /// One row of sums a choice, and one number more: that of the token that comes.
+    /// A row of sums for each choice, and one number more for the new token.
     private let sums: UndoableRows<Double>
     private let choices: Int
 

@@ -1,25 +1,25 @@
-// What a method says of decoding: which tokens may leave, and by what evidence.
+// A method's rule of decoding: which tokens may be evicted, and by what evidence.
 
 public struct DecodeRule: Sendable {
     public enum Kind: Sendable, Equatable {
-        /// None: the oldest leaves.
+        /// None: the oldest token is evicted.
         case none
-        /// The score rows of the last r queries, over the living slots.
+        /// The score rows of the last r queries, over the slots in use.
         case lastRows(Int)
-        /// The score rows of all queries that ever came.
+        /// The score rows of all queries since the prompt began.
         case allRows
     }
 
     /// C, slots a head.
     let budget: Int
-    /// The last tokens, which never leave.
+    /// How many of the last tokens are never evicted.
     let recent: Int
-    /// The first tokens, which never leave.
+    /// How many of the first tokens are never evicted.
     let sinks: Int
     let evidence: Kind
     /// Do the heads of a layer make one choice, by the mean of their rows? Values are not read then.
     let together: Bool
-    /// How a slot's score is pooled over the living slots near its position; nil: not at all.
+    /// How a slot's score is pooled over the slots near its position; nil: not at all.
     let pooled: (pool: Pool, kernel: Int)?
     /// Kernel of the pooled squared value norms that scores are multiplied with; nil: no values are read.
     let valueKernel: Int?
@@ -42,7 +42,7 @@ public struct DecodeRule: Sendable {
         self.gain = gain
     }
 
-    /// Does a sequence by this rule need exactly the memory of the other?
+    /// Does a sequence under this rule need exactly the memory of one under the other?
     func suits(_ other: DecodeRule) -> Bool {
         other.budget == budget && other.recent == recent && other.evidence == evidence && other.together == together
             && other.pooled?.kernel == pooled?.kernel && other.valueKernel == valueKernel

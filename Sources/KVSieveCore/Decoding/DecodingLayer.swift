@@ -12,7 +12,7 @@ final class DecodingLayer: @unchecked Sendable {
     let choices: Int
     /// Slots that hold a token, the same in every head.
     private(set) var living = 0
-    /// Tokens of the last step that can be taken back, and living slots before each token of it came.
+    /// Tokens of the last step that can be taken back, and the slots in use before each of them.
     private var undoable = 0
     private var livingBefore: [Int] = []
     private let integers: Buffer<Int32>
@@ -38,7 +38,7 @@ final class DecodingLayer: @unchecked Sendable {
         try clear(rule)
     }
 
-    /// As new, for a rule that suits.
+    /// As new, for a rule that needs the same memory.
     func clear(_ rule: DecodeRule) throws(KVSieveError) {
         self.rule = rule
         let integers = try integers.reserve(choices * integersOfChoice)
@@ -69,7 +69,7 @@ final class DecodingLayer: @unchecked Sendable {
         UnsafeBufferPointer(start: all[choice(of: head)].positions, count: living)
     }
 
-    /// What the prompt says of the tokens that are kept.
+    /// Begins with what the prompt says of the kept tokens.
     func begin(_ prompt: PromptEvidence) throws(KVSieveError) {
         guard prompt.selection.longest <= width else {
             throw KVSieveError(
@@ -96,8 +96,8 @@ final class DecodingLayer: @unchecked Sendable {
         undoable = 0
     }
 
-    /// The tokens first ..< first + m arrive. On failure nothing has changed.
-    /// - Parameter evict: (H, m): the slot a token moves to, -1 when it stays.
+    /// Takes the tokens first ..< first + m. On failure nothing has changed.
+    /// - Parameter evict: (H, m): the slot that a token moves to, -1 if it does not move.
     func step(
         _ input: StepInput, first: Int, _ work: Workspace, evict: UnsafeMutablePointer<Int32>
     ) throws(KVSieveError) {
@@ -109,7 +109,7 @@ final class DecodingLayer: @unchecked Sendable {
             try work.forEach(
                 heads, CheckHeads(rule: rule, living: living, input: input, workspace: work, checked: checked))
         }
-        // What the last step wrote stays until nothing can fail: it may still be taken back.
+        // Nothing of the last step is overwritten while this one can fail: it may still be taken back.
         try entries.grow(choices * tokens)
         try evidence.prepare(tokens)
         for worker in work.workers {
@@ -132,8 +132,8 @@ final class DecodingLayer: @unchecked Sendable {
         undoable = tokens
     }
 
-    /// Sequences are many and layers too: by its next token a layer's numbers are back in memory. Rows are read so that the
-    /// processor foresees them; the short pieces of all heads are asked for here, together.
+    /// Between two tokens of a layer its numbers fall out of the caches. The processor foresees the reading of rows; the short
+    /// pieces of all heads are prefetched here, together.
     private func prefetch(_ input: StepInput) {
         for choice in 0..<choices {
             input.prefetch(choice, 0)
@@ -201,7 +201,7 @@ final class DecodingLayer: @unchecked Sendable {
         }
     }
 
-    /// The slot that leaves, of a full cache.
+    /// The slot to free in a full cache.
     /// - Parameter pooled: where totals are pooled, four rows.
     private func worst(
         _ index: Int, _ token: Int, _ totals: UnsafeMutablePointer<Float>, pooled: UnsafeMutablePointer<Float>,
@@ -219,7 +219,7 @@ final class DecodingLayer: @unchecked Sendable {
         return slots.worst(pooled, width, newest: newest, minima: minima) { Double(pooled[$0]) }
     }
 
-    /// The newest `count` tokens, of positions ... last, never came.
+    /// Takes the newest `count` tokens back; `last` is the position of the newest.
     func undo(_ count: Int, last: Int) throws(KVSieveError) {
         let tokens = livingBefore.count
         let entries = try entries.reserve(choices * tokens)

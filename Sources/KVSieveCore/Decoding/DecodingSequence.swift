@@ -4,7 +4,7 @@ final class DecodingSequence {
     private let layers: [DecodingLayer]
     /// Tokens seen: the next one's position.
     private(set) var seen: Int
-    /// The layer whose turn it is, and how many tokens this round has.
+    /// The next layer, and how many tokens this round has.
     private var next = 0
     private var round = 0
     /// Tokens of the last round that can be taken back.

@@ -1,9 +1,9 @@
 // One choice of a layer while its sequence is decoded - a key/value head, or all heads of a layer that go together: the
 // position in each slot, and the value norms of the tokens.
 //
-// A token of position t arrives behind the living slots; with more than C of them one leaves, and the new token takes over
-// its slot. Who leaves: of the slots that hold neither one of the last `recent` positions nor one of the first `sinks`, that
-// with the lowest score (times its pooled value norm); of equals the highest position. Without evidence: the oldest.
+// A new token is put in the first free slot. If all C are in use, one is freed for it: of the slots that hold neither one of the
+// last `recent` positions nor one of the first `sinks`, the one with the lowest score (times its pooled value norm); of equals
+// the highest position. Without evidence: the oldest.
 
 import CSupport
 
@@ -15,7 +15,7 @@ struct HeadSlots: @unchecked Sendable {
     let recentSlots: UnsafeMutablePointer<Int32>
     /// The slots by position, where scores are pooled.
     let order: SlotOrder?
-    /// (C): gamma, the pooled squared value norm; final once half a kernel of tokens has come after.
+    /// (C): gamma, the pooled squared value norm; final when half a kernel of later tokens is known.
     let gamma: UnsafeMutablePointer<Float>
     /// Squared norms of the last `kernel` positions, at position % kernel.
     let norms: UnsafeMutablePointer<Float>
@@ -29,7 +29,7 @@ struct HeadSlots: @unchecked Sendable {
         var oldNorm: Float = 0
     }
 
-    /// Asks for the short pieces that a step reads.
+    /// Prefetches the short pieces that a step reads.
     func prefetch() { prefetchLines(recentSlots, bytes: 4 * rule.recent) }
 
     /// What scores are multiplied with.
@@ -37,14 +37,14 @@ struct HeadSlots: @unchecked Sendable {
 
     private var kernel: Int { rule.valueKernel ?? 0 }
 
-    /// gamma of `position`, whose last neighbour has just come; the ring holds all of them.
+    /// gamma of `position`; the ring has the norms of all its neighbours now.
     private func pooled(around position: Int) -> Float {
         var sum: Float = 0
         for neighbour in max(0, position - kernel / 2)...(position + kernel / 2) { sum += norms[neighbour % kernel] }
         return sum / Float(kernel)
     }
 
-    /// The norm of the newest position joins; the one half a kernel before it now knows all its neighbours.
+    /// Takes in the norm of the newest position. gamma of the position half a kernel before it is then final.
     func addNorm(_ norm: Float, position: Int) {
         norms[position % kernel] = norm
         let final = position - kernel / 2
@@ -60,8 +60,8 @@ struct HeadSlots: @unchecked Sendable {
         return slot
     }
 
-    /// Slot of 0 ..< count that leaves when `newest` joins. Scores are compared in double; which are worth it, in float:
-    /// rounding may make two scores equal, but never changes places.
+    /// The slot of 0 ..< count to free for `newest`. Floats find the slots worth a comparison in double: rounding may make two
+    /// scores equal, but never changes their order.
     /// - Parameters:
     ///   - totals: as floats; those of slots that are kept become NaN.
     ///   - minima: scratch, a float for each 32 slots.
@@ -70,7 +70,7 @@ struct HeadSlots: @unchecked Sendable {
         _ totals: UnsafeMutablePointer<Float>, _ count: Int, newest: Int, minima: UnsafeMutablePointer<Float>,
         exact: (_ slot: Int) -> Double
     ) -> Int {
-        // Where the newest will stand is the one that is no longer recent. First tokens have never moved.
+        // The entry of the newest is that of the one that is no longer recent. First tokens have never moved.
         let leaving = newest % rule.recent
         for index in 0..<leaving { totals[Int(recentSlots[index])] = .nan }
         for index in (leaving + 1)..<max(rule.recent, leaving + 1) { totals[Int(recentSlots[index])] = .nan }
@@ -89,7 +89,7 @@ struct HeadSlots: @unchecked Sendable {
         return slot
     }
 
-    /// Puts the newest token in `slot`, one of the `living` or the one behind; the entry remembers what was there.
+    /// Puts the newest token in `slot`, one of the `living` or the first free one; the entry remembers what was there.
     func place(_ position: Int, _ slot: Int, _ living: Int, _ entry: inout Entry) {
         entry.slot = Int32(truncatingIfNeeded: slot)
         entry.oldPosition = positions[slot]
@@ -103,7 +103,7 @@ struct HeadSlots: @unchecked Sendable {
         }
     }
 
-    /// - Parameter living: slots before the token came.
+    /// - Parameter living: slots in use before the token was put.
     func takeBack(_ position: Int, _ entry: Entry, living: Int) {
         let slot = Int(entry.slot)
         positions[slot] = entry.oldPosition

@@ -1,4 +1,4 @@
-// Evidence: sums of the last r score rows over a choice's slots (AhaKV, TOVA). How they are added up without drift: RowBlocks.
+// Evidence: sums of the last r score rows over a choice's slots (AhaKV, TOVA). RowBlocks adds them up without drift.
 
 import CSupport
 

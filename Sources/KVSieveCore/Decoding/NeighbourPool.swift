@@ -1,5 +1,5 @@
-// A slot's score pooled over the living slots whose positions are near its own (AhaKV, decision A12). What has left, or never
-// came, counts 0 in the mean, which divides by the kernel.
+// A slot's score, pooled over the slots whose positions are near its own (AhaKV, decision A12). A position that no slot holds
+// counts 0 in the mean, which divides by the kernel.
 
 /// The slots of a choice in the order of their positions.
 struct SlotOrder: @unchecked Sendable {
@@ -8,7 +8,7 @@ struct SlotOrder: @unchecked Sendable {
     /// The position in each slot.
     let positions: UnsafeMutablePointer<Int32>
 
-    /// The index at which `position` stands, or would.
+    /// The index of `position`, or the one at which it would be.
     private func index(of position: Int32, _ count: Int) -> Int {
         var (low, high) = (0, count)
         while low < high {
@@ -18,7 +18,7 @@ struct SlotOrder: @unchecked Sendable {
         return low
     }
 
-    /// The newest position is to stand in `slot`: one of the `count` that live, whose position leaves, or the one behind.
+    /// Puts the newest position in `slot`: one of the `count` in use, whose position is dropped, or the first free one.
     func append(_ slot: Int, _ count: Int) {
         var last = count
         if slot < count {
@@ -29,7 +29,7 @@ struct SlotOrder: @unchecked Sendable {
         slots[last] = Int32(truncatingIfNeeded: slot)
     }
 
-    /// The newest is taken out again; of `count` living slots, `slot` held it, and held `old` before if anything.
+    /// Takes the newest position out of `slot` again, one of `count` in use; `old` is what the slot held before, if anything.
     func takeBack(_ slot: Int, _ count: Int, old: Int32?) {
         guard let old else { return }
         let index = index(of: old, count - 1)
@@ -38,7 +38,7 @@ struct SlotOrder: @unchecked Sendable {
     }
 
     /// - Parameters:
-    ///   - totals: of the `count` living slots, and behind them of the newest token, whose position is `newest`.
+    ///   - totals: of the `count` slots in use, then of the newest token, whose position is `newest`.
     ///   - out: the same, pooled.
     ///   - scratch: 3 (count + 1) floats.
     func pool(

@@ -1,4 +1,4 @@
-// Nothing is known of the slots: the oldest leaves.
+// No evidence: the oldest token is evicted.
 
 final class NoEvidence: Evidence {
     var readsRows: Bool { false }

@@ -1,4 +1,4 @@
-// What a decoding layer begins with: what the prompt says of the tokens that it keeps.
+// The prompt's numbers of the kept tokens, with which a decoding layer begins.
 
 struct PromptEvidence {
     let layer: Layer

@@ -1,5 +1,5 @@
-// Squared value norms that a decoding layer begins with: pooled over the true sequence around each kept token, and those of the
-// last tokens for the neighbours still to come.
+// Squared value norms with which a decoding layer begins: pooled over the true sequence around each kept token, and those of the
+// last tokens, which later tokens have as neighbours.
 
 struct PromptNorms: ParallelWork {
     private let prompt: PromptEvidence

@@ -1,6 +1,6 @@
 // Row i of the prompt's window over the kept slots, P[i, j] as the prefill's softmax over all T tokens has it, mean over the
-// group. The softmax's maxima and sums are there from the prefill; the products with the kept keys, a small part of all, are
-// made again.
+// group. The prefill has kept the softmax's maxima and sums. The products with the kept keys, a small part of all, are computed
+// again.
 
 struct PromptRows: ParallelWork, @unchecked Sendable {
     private let attention: WindowAttention

@@ -1,17 +1,17 @@
-// Sums of the last r score rows over a choice's slots (AhaKV, decision A3; TOVA), by additions alone: a sum that is kept up by adding
-// the newest row and subtracting the oldest drifts, and the lowest sums, which decide who leaves, drift most.
+// Sums of the last r score rows over a choice's slots (AhaKV, decision A3; TOVA), by additions alone. A sum to which
+// the newest row is added, and from which the oldest is subtracted, drifts; the lowest sums, which decide the eviction, drift most.
 //
-// Rows come in blocks of r. In the block that runs, i rows are there: their sum is `prefix`. Of the block before, rows
-// i+1 ... r-1 are still among the last r once the next row is in: each was replaced by the sum of itself and those after it,
-// so one of them is all that is needed.
+// Rows are in blocks of r. The current block has i rows so far; their sum is `prefix`. With the next row, rows i+1 ... r-1 of the
+// block before are still among the last r. Each of those was replaced by the sum of itself and the rows after it, so one of
+// them is all that is needed.
 //
 //     sum over the last r rows  =  suffix[i + 1]  +  prefix  +  the newest row
 //
-// Row i of the running block is stored where suffix[i] stood. While a call may still be undone, the block before is left as
-// it came and summed each time (`raw`); settle() makes it sums when the next call begins.
+// Row i of the current block is stored in the place of suffix[i]. While a call may still be undone, the rows of the block before
+// are not replaced but summed each time (`raw`); settle() replaces them by sums when the next call begins.
 //
-// A token that takes over a slot was not there when the rows before it were made: in these its slot counts as 0. `taken` says
-// which slot the token of each row took; rows are cleared there when they become sums, until then the slots are added anew.
+// Rows older than a token count as 0 in the slot that it took over. `taken` has the slot that the token of each row took. When
+// rows are replaced by sums, they are cleared there; until then these slots are added up anew.
 
 import CSupport
 
@@ -24,12 +24,12 @@ struct RowBlocks: @unchecked Sendable {
     let ring: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
     /// (width).
     let prefix: UnsafeMutablePointer<Float>
-    /// (rows): slot of the token that a row came with; -1 for the prompt's.
+    /// (rows): the slot that a row's token took; -1 for the prompt's rows.
     let taken: UnsafeMutablePointer<Int32>
 
-    /// Where the head is in its blocks; the same for all heads of a layer.
+    /// The place of a head in its blocks; the same for all heads of a layer.
     struct Place: Sendable {
-        /// Rows of the block that runs, 0 ... r.
+        /// Rows of the current block, 0 ... r.
         var index = 0
         /// The block before is not sums yet.
         var raw = false
@@ -69,7 +69,7 @@ struct RowBlocks: @unchecked Sendable {
         return Place(index: place.index == rows ? 0 : place.index, raw: false)
     }
 
-    /// The newest row joins: totals[s] = sum of the last r rows, it among them, s < living.
+    /// Adds the newest row: totals[s] = sum of the last r rows, s < living, the newest among them.
     /// - Parameters:
     ///   - spare: where it is written.
     ///   - weights: what the totals will be multiplied with.
@@ -82,7 +82,7 @@ struct RowBlocks: @unchecked Sendable {
         let later = (place.index + 1)..<max(rows, place.index + 1)
         kernels.roll_row(
             newest, later.isEmpty ? nil : row(later.lowerBound), Int64(living), prefix, spare, weights, totals)
-        // The rows of the block before, where it is not sums yet, and then the sums, where a token of this block came in.
+        // The rows of the block before if they are not sums yet, then the sums of the slots that tokens of this block took over.
         if place.raw {
             for index in later.dropFirst() { kernels.add_scaled(row(index), 1, Int64(living), totals) }
             for (first, slot) in newcomers(later) {
@@ -93,14 +93,13 @@ struct RowBlocks: @unchecked Sendable {
         for (_, slot) in newcomers(0..<place.index) { totals[slot] = prefix[slot] }
     }
 
-    /// Row and slot of the tokens that came with these rows, the earlier first.
+    /// Row and slot of the tokens of these rows, the earlier first.
     private func newcomers(_ rows: Range<Int>) -> LazyFilterSequence<LazyMapSequence<Range<Int>, (Int, Int)>> {
         let taken = taken
         return rows.lazy.map { ($0, Int(taken[$0])) }.filter { $0.1 >= 0 }
     }
 
-    /// The row that join() wrote stands at `place` now. The token that it came with goes to `slot`, which is the slot after
-    /// the others or one that it takes over.
+    /// The row that join() wrote is at `place` now. Its token takes `slot`: the first free one, or one in use.
     /// - Parameter own: the token's number in its own row.
     /// - Returns: what `taken` said of the row that was replaced.
     func pushed(own: Float, living: Int, slot: Int, _ place: Place) -> Int32 {

@@ -1,10 +1,10 @@
-// What a step is given: the attention logits of the new tokens, or what they are the product of.
+// What a step is given: the attention logits of the new tokens, or the queries and keys whose product they are.
 
-/// The new tokens of one layer and what they look at. n rows: the living slots, and the m new tokens behind them.
+/// The new tokens of one layer and the rows that they attend to. n rows: the slots in use, then the m new tokens.
 public struct StepInput: Sendable {
     enum Source: Sendable {
-        /// How many rows there are: the method looks at no number. (Told again, since a case without a payload is found out
-        /// by reading all of it, which the others do not fill.)
+        /// How many rows there are: the method reads no number. (A payload, although n has it: to find a case without one, Swift
+        /// would read all the bytes of the enum, which the other cases do not fill.)
         case length(rows: Int)
         /// queries (Hq, m, D), keys (H, n, D).
         case product(queries: TensorView, keys: TensorView)
@@ -33,8 +33,8 @@ public struct StepInput: Sendable {
             shape, layer, .product(queries: queries, keys: keys), values, tokens: queries.tokens, rows: keys.tokens)
     }
 
-    /// New tokens of which only the number counts: the cache has that of `keys`, `living` slots among them.
-    /// - Parameter queries: not read; if there are some, they are as many as the new tokens.
+    /// New tokens of which only the number counts: `keys` has as many rows as the cache, `living` of them slots in use.
+    /// - Parameter queries: not read; if given, one for each new token.
     public init(
         _ shape: ModelShape, layer: Int, keys: TensorShape, living: Int, queries: TensorShape? = nil
     ) throws(KVSieveError) {
@@ -89,7 +89,7 @@ public struct StepInput: Sendable {
         self.rows = rows
     }
 
-    /// Keys that are widened, or read, together.
+    /// How many keys are widened, or read, together.
     static let tile = 64
 
     func reserve(_ work: Workspace) throws(KVSieveError) {
@@ -102,7 +102,7 @@ public struct StepInput: Sendable {
         }
     }
 
-    /// Makes the logits of key/value head `head`; those that are there as float32 stay where the caller has them.
+    /// Makes the logits of key/value head `head`. If the caller has given them as float32, they are read where they are.
     func make(_ head: Int, _ work: Workspace, _ worker: WorkerBuffers) throws(KVSieveError) {
         let count = shape.group * new
         switch source {
@@ -120,7 +120,7 @@ public struct StepInput: Sendable {
         }
     }
 
-    /// Where the logits of a query head and those behind it are.
+    /// The logits of a query head and of the query heads after it.
     func logits(fromQueryHead first: Int, _ work: Workspace) throws(KVSieveError) -> LogitRows {
         if case .logits(let tensor) = source, tensor.type == .float32 {
             return LogitRows(
@@ -160,7 +160,7 @@ public struct StepInput: Sendable {
         }
     }
 
-    /// Asks for the values of new token i.
+    /// Prefetches the values of new token i.
     func prefetch(_ head: Int, _ i: Int) {
         guard let values else { return }
         prefetchLines(values.row(head, rows - new + i), bytes: values.dim * values.type.size)

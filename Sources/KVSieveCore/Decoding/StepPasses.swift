@@ -1,6 +1,6 @@
-// What the plan's threads do of a step: first all heads are checked, then the choices take the tokens, one after another.
+// The part of a step on the plan's threads: first all heads are checked, then the choices take the tokens, one after another.
 
-/// The logits and values of a key/value head: made where they must be, and found finite.
+/// The logits and values of a key/value head: computed if they were not given, and checked to be finite.
 struct CheckHeads: ParallelWork {
     let rule: DecodeRule
     let living: Int
@@ -37,9 +37,9 @@ struct CheckHeads: ParallelWork {
     }
 }
 
-/// What is known of a step's tokens once they are checked.
+/// What is known of a step's tokens after the check.
 struct CheckedLogits: @unchecked Sendable {
-    /// (Hq, m) greatest logits, and behind them (H, m) squared norms.
+    /// (Hq, m) greatest logits, then (H, m) squared norms.
     private let start: UnsafeMutablePointer<Float>
     private let queryHeads: Int
     private let tokens: Int

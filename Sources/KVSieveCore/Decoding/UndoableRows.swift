@@ -1,6 +1,5 @@
-// Rows of numbers for each choice of a layer, of which a call replaces one a token. The row that is replaced is not copied to a
-// journal: it trades places with a spare one, which the new numbers are written to, and trades back when the token is taken
-// back. The next call writes over it.
+// Rows of numbers for each choice of a layer. For each token a call replaces one of them: the row and a spare row, which has the
+// new numbers, change places. If the token is taken back, they change places again. The next call writes over the spare rows.
 
 final class UndoableRows<Element: BitwiseCopyable & Numeric>: @unchecked Sendable {
     typealias Row = UnsafeMutablePointer<Element>
@@ -38,7 +37,7 @@ final class UndoableRows<Element: BitwiseCopyable & Numeric>: @unchecked Sendabl
         for (token, memory) in spares.enumerated() { try place(memory, token) }
     }
 
-    /// Spare rows for calls of up to `tokens` tokens. What the last call replaced stays.
+    /// Spare rows for calls of up to `tokens` tokens; those that the last call replaced are not lost.
     func prepare(_ tokens: Int) throws(KVSieveError) {
         while spares.count < tokens {
             let more = Buffer<Element>(account)
@@ -57,7 +56,7 @@ final class UndoableRows<Element: BitwiseCopyable & Numeric>: @unchecked Sendabl
     /// The rows of a choice, in order.
     func of(_ choice: Int) -> UnsafeMutablePointer<Row> { current + choice * rows }
 
-    /// Where the token `token` of a call writes its row, and where the one that it replaced is afterwards.
+    /// Where token `token` of a call writes its row, and where the replaced one is afterwards.
     func spare(_ choice: Int, _ token: Int) -> UnsafeMutablePointer<Row> { spare + (token * choices + choice) }
 
     /// Row `row` of a choice trades places with the spare one of the step's token: once to replace it, once more to take that

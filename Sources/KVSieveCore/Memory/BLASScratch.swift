@@ -1,4 +1,4 @@
-// What BLAS works in: it lays its matrices out in a buffer made for the largest of them, and fills a few MiB of it.
+// The memory that BLAS packs its matrices in: a buffer made for the largest of them, of which it fills a few MiB.
 
 import CSupport
 
@@ -20,6 +20,6 @@ final class BLASScratch: @unchecked Sendable {
         return fresh
     }
 
-    /// Bytes that are memory by now.
+    /// Bytes that have been written to, page by page.
     var resident: Int { start.map { support_resident($0, bytes) } ?? 0 }
 }

@@ -1,5 +1,5 @@
-// Memory that can be refused: every buffer that grows with T, H or L comes from malloc, so that running out of it is an
-// error and not the end of the process. A buffer keeps what it has, and is used again.
+// Memory that can be refused: every buffer that grows with T, H or L is allocated by malloc. Out of memory is then an error, and
+// not the end of the process. A buffer keeps its memory, and is used again.
 
 import CSupport
 
@@ -11,7 +11,7 @@ public final class MemoryAccount: @unchecked Sendable {
     public private(set) var highest = 0
     /// Calls of malloc so far.
     public private(set) var allocations = 0
-    /// Bytes of the last one that was asked for.
+    /// Bytes of the last call.
     public private(set) var wanted = 0
 
     public init(limit: Int = .max) { self.limit = limit }
@@ -44,7 +44,7 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
 
     deinit { release() }
 
-    /// Room for `count` elements; what was there before may be lost. On failure the buffer is as it was.
+    /// Room for `count` elements; earlier contents may be lost. On failure the buffer is as it was.
     @discardableResult
     func reserve(_ count: Int) throws(KVSieveError) -> UnsafeMutablePointer<Element> {
         if let memory, count <= capacity { return memory.assumingMemoryBound(to: Element.self) }
@@ -59,15 +59,15 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
         return fresh.assumingMemoryBound(to: Element.self)
     }
 
-    /// reserve() that gives the old memory back before it asks for more, so that the two are never held together; on failure
-    /// the buffer is empty.
+    /// reserve() that frees the old memory before it allocates more, so that both are never held together. On failure the buffer
+    /// is empty.
     @discardableResult
     func renew(_ count: Int) throws(KVSieveError) -> UnsafeMutablePointer<Element> {
         if count > capacity { release() }
         return try reserve(count)
     }
 
-    /// Room for `count` elements; what was there stays. On failure the buffer is as it was.
+    /// Room for `count` elements; contents are kept. On failure the buffer is as it was.
     @discardableResult
     func grow(_ count: Int) throws(KVSieveError) -> UnsafeMutablePointer<Element> {
         if let memory, count <= capacity { return memory.assumingMemoryBound(to: Element.self) }
@@ -79,7 +79,7 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
         return fresh
     }
 
-    /// Gives the memory back.
+    /// Frees the memory.
     func release() {
         if let memory { account.give(memory, capacity * MemoryLayout<Element>.stride) }
         memory = nil

@@ -1,4 +1,4 @@
-// Memory of selections. What nobody holds any more is written to again: the next sequence allocates nothing.
+// Memory of selections. A buffer that no selection holds any more is used again: the next sequence allocates nothing.
 
 public final class SelectionMemory: @unchecked Sendable {
     private let account: MemoryAccount
@@ -7,7 +7,7 @@ public final class SelectionMemory: @unchecked Sendable {
     init(_ account: MemoryAccount) { self.account = account }
 
     /// A buffer with room for `words`: of those that are free the smallest that has it, else the largest made larger, so that
-    /// there are never more buffers than selections lived at once. It is free again when the last who holds it lets it go.
+    /// there are never more buffers than selections at one time. It is free again when the last selection that holds it is gone.
     /// On failure nothing was taken.
     func take(_ words: Int) throws(KVSieveError) -> Buffer<Int64> {
         var best: Buffer<Int64>?

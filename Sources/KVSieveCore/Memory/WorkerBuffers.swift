@@ -1,6 +1,6 @@
-// The buffers of the plan's threads, by name of use: what is asked for by one name is never another's at the same time.
+// The buffers of the plan's threads, by name of use: no two uses share one at the same time.
 
-/// What one key/value head's attention is worked on with: see AttentionTiles.
+/// Buffers for the attention of one key/value head: see AttentionTiles.
 final class HeadBuffers: Sendable {
     let queryRows: Buffer<Float>
     let logits: Buffer<Float>
@@ -19,7 +19,7 @@ final class HeadBuffers: Sendable {
 
 /// The buffers of one worker.
 final class WorkerBuffers: Sendable {
-    /// For a head that is this worker's alone.
+    /// For a head that this worker has to itself.
     let head: HeadBuffers
     /// A tile of keys as floats.
     let keyTile: Buffer<Float>
@@ -29,11 +29,11 @@ final class WorkerBuffers: Sendable {
     let logitTile: Buffer<Float>
     /// A row of a table while it is pooled.
     let pooledRow: Buffer<Float>
-    /// Query rows of a group as floats, while decoding and for what it begins with.
+    /// Query rows of a group as floats, while decoding and for its beginning.
     let packedQueries: Buffer<Float>
     /// Exponentials, newest row and totals of a step: see DecodingLayer.
     let stepRows: Buffer<Float>
-    /// Where each slot's row is while a step's moves are not made.
+    /// The row of each slot before the moves of a step are made.
     let standing: Buffer<Int32>
     /// Columns with the largest numbers.
     let bestColumns: Buffer<Int32>

@@ -6,7 +6,7 @@ public struct Budget: Sendable {
     private let share: DecimalShare
     private let goesByRatio: Bool
 
-    /// Of two parameters the one whose default is 0 counts when it is set.
+    /// If the parameter whose default is 0 is set, it counts; otherwise the other.
     public init(_ settings: Settings, tokens: Parameter, ratio: Parameter) {
         self.tokens = settings.int(tokens)
         self.ratio = settings[ratio]
@@ -17,7 +17,7 @@ public struct Budget: Sendable {
     /// C. By ratio at least 1.
     public func of(_ length: CacheLength) -> Int { goesByRatio ? max(1, share.floor(of: length.seen)) : tokens }
 
-    /// C while decoding, of a method that never lets go of `protected` rows: a prompt of no more was kept whole, whatever its
+    /// C while decoding, of a method that never drops `protected` rows: a prompt of no more rows was kept whole, whatever its
     /// share.
     public func whileDecoding(_ length: CacheLength, protected: Int) -> Int { max(of(length), protected) }
 
@@ -26,7 +26,7 @@ public struct Budget: Sendable {
         goesByRatio ? share.floor(of: heads * length.seen) : tokens * heads
     }
 
-    /// The frame of a method that keeps C rows of a cache, `sinks` and `recent` ones among them for certain; whole when
+    /// The frame of a method that keeps C rows of a cache, `sinks` and `recent` ones always among them; whole if
     /// there are no more than that.
     /// - Parameter what: what must be kept, for the sentence: "the window of 32 tokens".
     public func frame(

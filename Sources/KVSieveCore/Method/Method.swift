@@ -1,5 +1,5 @@
-// What a paper has to say, and nothing else: what is read, over what is chosen, what is kept for certain, how good each unit
-// is, how many each head may keep, and who leaves while the sequence is decoded.
+// A paper's part, and nothing else: what is read, the scope of a choice, what is always kept, the score of each unit, how many
+// units each head may keep, and which slot is freed while the sequence is decoded.
 
 /// One published method with its parameters. A value without state: the plan owns what a sequence accumulates.
 public protocol Method: Sendable {
@@ -10,42 +10,42 @@ public protocol Method: Sendable {
 
     var reads: Reads { get }
 
-    /// Over what one choice is made. `.layer` if not said.
+    /// What one choice covers. `.layer` by default.
     var scope: Scope { get }
 
-    /// What is kept for certain and the units in which the rest competes; Frame.whole for a cache that is kept whole.
-    /// Throws .budget when the budget cannot hold what the method must keep.
+    /// What is always kept, and the units in which the others compete; Frame.whole for a cache that is kept whole.
+    /// Throws .budget if the budget cannot hold what the method must keep.
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame
 
-    /// A number for each unit of the layer's frame, higher is kept: H rows, or one that all heads share. Nil, if not said:
-    /// nothing competes, or all are equal. Called for layers whose frame has units and that choose for themselves.
+    /// A number for each unit of the layer's frame, higher is kept: H rows, or one that all heads share. Nil, the default: nothing
+    /// competes, or all are equal. Called for layers whose frame has units and that make their own choice.
     func score(_ layer: Layer) throws(KVSieveError) -> HeadTable?
 
-    /// Shrinks what heads may keep, of layers up to the newest. Called after every layer whose frame has units. If not said:
+    /// Shrinks what heads may keep, of layers up to the newest. Called after every layer whose frame has units. By default:
     /// what the frame's budget has room for.
     func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError)
 
-    /// How tokens leave while the sequence is decoded; nil, if not said, for a method that only appends. Its scope is then a
-    /// layer.
+    /// How slots are freed while the sequence is decoded; nil, the default, for a method that only appends. The scope of a method
+    /// that decodes is a layer.
     func decoding(_ length: CacheLength) throws(KVSieveError) -> DecodeRule?
 }
 
-/// Over what one choice is made: whose scores are remembered follows from it.
+/// What one choice covers. It decides whose scores are remembered.
 public enum Scope: Sendable, Equatable {
     /// Each layer by itself.
     case layer
-    /// The first of every so many layers chooses; the others go by its scores and read nothing.
+    /// The first of every so many layers chooses; the others use its scores and read nothing.
     case group(Int)
     /// Budgets of all layers may change until the last was observed.
     case model
 
-    /// The layer whose scores `layer` goes by: itself, or an earlier one.
+    /// The layer whose scores rank `layer`: itself, or an earlier one.
     func leader(of layer: Int) -> Int {
         if case .group(let size) = self { return layer - layer % size }
         return layer
     }
 
-    /// The lowest layer whose scores may still be looked at once `layer` is done.
+    /// The lowest layer whose scores may still be read when `layer` is done.
     func firstRemembered(after layer: Int) -> Int {
         switch self {
         case .layer: return layer + 1
@@ -63,7 +63,7 @@ extension Method {
     }
     public func decoding(_ length: CacheLength) throws(KVSieveError) -> DecodeRule? { nil }
 
-    /// What a layer reads; nil for one that goes by an earlier one's scores.
+    /// What a layer reads; nil for one that is ranked by an earlier one's scores.
     func reads(layer: Int) -> Reads? { scope.leader(of: layer) == layer ? reads : nil }
 }
 

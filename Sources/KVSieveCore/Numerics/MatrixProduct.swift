@@ -2,11 +2,10 @@
 import COpenBLAS
 import CSupport
 
-//
 // Equal rows of `a` must give equal rows of `out`, bit for bit: scores that are equal are told apart by position alone. OpenBLAS's
-// kernels treat what is left over behind their whole rows otherwise (4 to 16 rows), so they are given whole rows only. The
-// kernels for FMA (Haswell, Zen, SkylakeX) round rows of one tile differently even so: where the processor has FMA, OpenBLAS is
-// told to take those of Nehalem (CSupport/environment.c). It makes the product on processors without FMA.
+// kernels sum rows beyond a multiple of their own (4 to 16 rows) in another order, so they get whole multiples only. Even then
+// the kernels for FMA (Haswell, Zen, SkylakeX) round rows of one tile differently. If the processor has FMA, OpenBLAS therefore
+// uses its kernels for Nehalem (CSupport/environment.c). BLAS makes the product only with the baseline kernels.
 
 package enum MatrixProduct {
     /// A multiple of the rows that any kernel takes together.
@@ -20,7 +19,8 @@ package enum MatrixProduct {
     package static let bufferBytes = (32 << 22) + (4 << 16)
 
     /// out = a * b.  a (rows, depth) with a stride in floats, b (depth, columns) contiguous, out (rows, columns) contiguous.
-    /// `rows` is a multiple of wholeRows. All sizes are at most longestStride: rows, depth and columns are bounded by the tile and the model.
+    /// `rows` is a multiple of wholeRows. All sizes are at most longestStride: the tile and the model bound rows, depth and
+    /// columns.
     package static func multiply(
         _ a: UnsafePointer<Float>, rows: Int, stride: Int, depth: Int, _ b: UnsafePointer<Float>, columns: Int,
         into out: UnsafeMutablePointer<Float>, buffer: UnsafeMutableRawPointer

@@ -11,7 +11,7 @@ final class DecodingPool {
         self.account = account
     }
 
-    /// A layer by this rule; still spare until it is kept.
+    /// A layer for this rule; it is still a spare one until it is kept.
     func next(_ rule: DecodeRule) throws(KVSieveError) -> DecodingLayer {
         if let suiting = spare.last(where: { $0.rule.suits(rule) }) {
             try suiting.clear(rule)

@@ -1,5 +1,4 @@
-// The caches of a finished sequence that goes on: new tokens stand behind the rows that each layer kept, and all of them
-// compete again.
+// The caches of a finished sequence that goes on: the kept rows of each layer, then the new tokens. All of them compete again.
 
 struct ExtendedCaches: Sendable {
     /// What each layer kept.

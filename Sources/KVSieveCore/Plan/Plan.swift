@@ -1,10 +1,10 @@
-// One sequence on its way through one method: prefill -> finished (-> prefill again when it goes on) or decoding. The only
-// thing that has a life. Every call prepares its result beside the plan's state and takes it over at the end: a call that
+// One sequence under one method: prefill -> finished (-> prefill again if the sequence goes on) or decoding. A plan is the only
+// object with phases. Every call prepares its result beside the plan's state, and replaces the state at the end: a call that
 // throws changes nothing.
 
 import CSupport
 
-/// Parameters that the plan itself looks at, whatever the method.
+/// Parameters that the plan itself reads, whatever the method.
 public struct PlanParameters: Sendable {
     let threads: Parameter
     let decoding: Parameter
@@ -15,13 +15,13 @@ public struct PlanParameters: Sendable {
     }
 }
 
-/// Where a sequence is. What is true in one phase only lives in it.
+/// The phase of a sequence, with the state that only this phase has.
 enum Phase {
-    /// Layers are observed: of a prompt, or of the caches that an earlier choice left.
+    /// Layers are observed: of a prompt, or of the caches after an earlier choice.
     case prefill(ExtendedCaches?)
     /// The choice is final.
     case finished
-    /// The choice is final, and tokens come one by one.
+    /// The choice is final, and the plan takes tokens by steps.
     case decoding(DecodingSequence)
 }
 
@@ -35,7 +35,7 @@ public final class Plan {
     private var work: Workspace?
     /// Made from the settings by the first observe of a sequence.
     private var method: (any Method)?
-    /// How a prompt of that length is decoded, if it is to be.
+    /// The rule for decoding after a prompt of that length; nil if the plan does not decode.
     private var rule: (length: CacheLength, rule: DecodeRule)?
     private(set) var phase = Phase.prefill(nil)
     /// The layers so far, and the same as they will be when the call that works on them has succeeded.
@@ -116,7 +116,7 @@ public final class Plan {
             try method.budgets(RankedLayers(layers: next.scores, work: work, frame: frame), into: next.budgets)
             next.forgetSelections(since: current)
         }
-        // Layers whose scores go now are chosen now; the others when they are asked for, or at the end.
+        // If a layer's scores are freed now, its choice is made now. Other choices are made when they are asked for, or at the end.
         let remembered = method.scope.firstRemembered(after: layer)
         for index in 0..<min(remembered, layer + 1) { try next.select(index, from: caches?.origins(index), work) }
         if layer == 0 { try prepare(method, caches, work) }
@@ -134,7 +134,7 @@ public final class Plan {
         forget(before: remembered)
     }
 
-    /// The caches that a layer's turn has come to look at; nil for a prompt's.
+    /// The caches that the next layer is observed in; nil for a prompt.
     private func checkTurn(_ layer: Int) throws(KVSieveError) -> ExtendedCaches? {
         guard case .prefill(let caches) = phase else {
             throw KVSieveError(
@@ -152,7 +152,7 @@ public final class Plan {
         return caches
     }
 
-    /// What the layer's units are ranked by: its leader's scores, its own, or nil where nothing competes or is scored.
+    /// The scores by which the layer's units are ranked: its leader's, its own, or nil if nothing competes or is scored.
     private func rank(
         _ layer: Layer, _ method: any Method, _ scores: LayerScores?
     ) throws(KVSieveError) -> LayerScores? {
@@ -163,7 +163,7 @@ public final class Plan {
         return scores
     }
 
-    /// Room for the layers to come, as if all were like the first: observe allocates nothing more then.
+    /// Room for later layers, as if all were like the first: then observe does not allocate again.
     private func prepare(_ method: any Method, _ caches: ExtendedCaches?, _ work: Workspace) throws(KVSieveError) {
         try current.budgets.reserve()
         let scope = method.scope
@@ -198,7 +198,7 @@ public final class Plan {
             ? .finished : .decoding(DecodingSequence(decodingPool.layers, seen: length.seen))
     }
 
-    /// The sequence goes on: `tokens` new ones stand behind the rows that each layer kept. Every layer is observed again.
+    /// The sequence goes on: `tokens` new ones follow the kept rows of each layer. Every layer is observed again.
     public func extend(_ tokens: Int) throws(KVSieveError) {
         switch phase {
         case .prefill: throw KVSieveError(.state, "extend came before finish")
@@ -217,7 +217,7 @@ public final class Plan {
         current.clear()
     }
 
-    /// Ready for the next sequence; parameters and memory stay.
+    /// Ready for the next sequence; parameters and memory are kept.
     public func reset() {
         forget(before: shape.layers)
         current.clear()
@@ -225,7 +225,7 @@ public final class Plan {
         phase = .prefill(nil)
     }
 
-    /// Lets go of scores that nobody will look at again.
+    /// Frees scores that no later call reads.
     private func forget(before first: Int) {
         for layer in 0..<min(first, current.layers.count) {
             guard let scores = current.scores[layer] else { continue }
@@ -239,7 +239,7 @@ public final class Plan {
     /// What an observed layer keeps: may still shrink before finish.
     public func kept(layer: Int) throws(KVSieveError) -> Selection {
         try checkLayer(layer)
-        // The first to ask for a layer whose budget changed makes its selection; calls beside it wait.
+        // The first call for a layer whose budget changed makes its selection; calls at the same time wait.
         support_lock(lock)
         defer { support_unlock(lock) }
         guard layer < current.layers.count else {

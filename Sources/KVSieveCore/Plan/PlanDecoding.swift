@@ -1,10 +1,10 @@
-// What a finished plan does while the model generates; who lives where is DecodingSequence's.
+// The calls of a finished plan while the model generates. DecodingSequence has the tokens of the slots.
 
 extension Plan {
-    /// New tokens arrive in one layer. On failure nothing has changed and nothing was written.
+    /// Takes new tokens in one layer. On failure nothing has changed and nothing was written.
     /// - Parameters:
-    ///   - evict: (H, m): where each goes, -1 where it stays.
-    ///   - input: what the caller brings of what the step needs, given the slots that live.
+    ///   - evict: (H, m): the slot that each moves to, -1 if it does not move.
+    ///   - input: what the caller gives of what the step needs; its argument is the number of slots in use.
     public func step(
         layer: Int, evict: UnsafeMutablePointer<Int32>,
         input: (_ needs: Needs, _ living: Int) throws(KVSieveError) -> StepInput
@@ -15,7 +15,7 @@ extension Plan {
         try decoding.step(input(decoded.rule.needs, decoded.living), currentWorkspace(), evict: evict)
     }
 
-    /// The newest tokens, at most those of the last step, never came.
+    /// Takes the newest tokens back, at most those of the last step.
     public func trim(_ tokens: Int) throws(KVSieveError) { try currentDecoding("trim").trim(tokens) }
 
     /// The position in each slot of a head, and the tokens that its layer has seen.

@@ -1,6 +1,6 @@
-// What a plan knows of the layers that it has seen of its sequence: frames, scores, budgets, and what was chosen already. A
-// plan has two of these: a call prepares one beside the other, and the two trade places when nothing can fail any more. Their
-// memory is used again for every call and every sequence.
+// The layers of a sequence so far: frames, scores, budgets, and what was chosen already. A plan has two of these: a call prepares
+// one beside the other, and the two change places when nothing can fail any more. Their memory is used again for every call and
+// every sequence.
 
 /// One layer that was observed.
 struct PlannedLayer {
@@ -11,7 +11,7 @@ struct PlannedLayer {
 
 final class PrefillState {
     private(set) var layers: [PlannedLayer] = []
-    /// Of each layer; nil where nothing was scored, or nobody will look at the scores again.
+    /// Of each layer; nil if nothing was scored, or no later call reads the scores.
     private(set) var scores: [LayerScores?] = []
     let budgets: BudgetTable
 
@@ -31,7 +31,7 @@ final class PrefillState {
         scores.append(contentsOf: other.scores)
     }
 
-    /// Forgets all layers; the memory stays.
+    /// Forgets all layers; the memory is kept.
     func clear() {
         layers.removeAll(keepingCapacity: true)
         scores.removeAll(keepingCapacity: true)
@@ -54,7 +54,7 @@ final class PrefillState {
     }
 
     /// What a layer keeps, chosen now if its budget changed since it was last asked for.
-    /// - Parameter origins: where its rows come from; nil for a prompt's.
+    /// - Parameter origins: positions of the rows of its cache; nil for a prompt.
     @discardableResult
     func select(_ layer: Int, from origins: RowOrigins?, _ work: Workspace) throws(KVSieveError) -> Selection {
         if let selection = layers[layer].selection { return selection }
@@ -63,6 +63,6 @@ final class PrefillState {
         return made
     }
 
-    /// Lets go of a layer's scores: nobody will look at them again.
+    /// Frees a layer's scores: no later call reads them.
     func dropScores(_ layer: Int) { scores[layer] = nil }
 }

@@ -1,4 +1,4 @@
-// Memory of layers' scores: what no layer needs any more is the next one's.
+// Memory of layers' scores. If no layer needs its memory any more, a later layer takes it.
 
 final class ScorePool {
     private let account: MemoryAccount
@@ -19,7 +19,7 @@ final class ScorePool {
 
     func take(_ scores: LayerScores?) { free.removeAll { $0 === scores } }
 
-    /// A layer lets go of its scores. A follower shares its leader's: they are freed when the last lets go.
+    /// A layer releases its scores. A follower shares its leader's: they are free after the last release.
     func give(_ scores: LayerScores, unlessIn others: [LayerScores?]) {
         if !others.contains(where: { $0 === scores }) && !free.contains(where: { $0 === scores }) {
             free.append(scores)

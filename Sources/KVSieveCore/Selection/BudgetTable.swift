@@ -19,7 +19,7 @@ public final class BudgetTable: @unchecked Sendable {
         for head in 0..<heads { shrink(layer, head: head, to: most) }
     }
 
-    /// One head keeps at most so many. Of a layer that has not come yet nothing is said.
+    /// One head keeps at most so many. A layer that was not observed yet is ignored.
     public func shrink(_ layer: Int, head: Int, to most: Int) {
         guard let units, (0..<layers).contains(layer), (0..<heads).contains(head) else { return }
         let place = units + (layer * heads + head)
@@ -38,14 +38,14 @@ public final class BudgetTable: @unchecked Sendable {
         layers += 1
     }
 
-    /// What another table of the same model says.
+    /// Copies another table of the same model.
     func copy(_ other: BudgetTable) throws(KVSieveError) {
         let units = try reserve()
         if let others = other.units { units.update(from: others, count: other.layers * heads) }
         layers = other.layers
     }
 
-    /// Room for all layers; what is said of them stays.
+    /// Room for all layers; the numbers so far are kept.
     @discardableResult
     func reserve() throws(KVSieveError) -> UnsafeMutablePointer<Int> {
         let memory = try memory.reserve(mostLayers * heads)

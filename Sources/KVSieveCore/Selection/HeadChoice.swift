@@ -26,7 +26,7 @@ struct HeadChoice: ParallelWork, @unchecked Sendable {
         if count == frame.units {
             put(0..<frame.rows)
         } else {
-            // The best units stand at the end of the head's room: each is read before a row is written over it.
+            // The best units are at the end of the head's room: each is read before a row is written over it.
             let best = out + (frame.sinks + count * frame.unit + frame.recent - count)
             try chooseUnits(head, frame, worker, best)
             put(0..<frame.sinks)

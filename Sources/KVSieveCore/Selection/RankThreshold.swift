@@ -12,7 +12,7 @@ enum RankKey {
 struct RankThreshold {
     /// Key of the n-th best.
     let key: UInt32
-    /// How many are strictly better, less than n. The rest of the n places goes to those that equal it.
+    /// How many are strictly better, less than n. Of the n places the others are for keys that equal it.
     let above: Int
 
     /// Floats that follow one another often fall in one bucket, and a count that was just written is slow to read: four

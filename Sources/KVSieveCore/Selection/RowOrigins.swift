@@ -1,4 +1,4 @@
-// Where the rows of a layer's cache come from: those that an earlier selection kept, and behind them positions from `seen` on.
+// The positions of the rows of a layer's cache: those that an earlier selection kept, then positions from `seen` on.
 
 struct RowOrigins: Sendable {
     let kept: Selection

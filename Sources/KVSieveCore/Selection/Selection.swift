@@ -5,7 +5,7 @@
 public struct Selection: @unchecked Sendable {
     public let frame: Frame
     public let heads: Int
-    /// Whoever holds it keeps what the pointers point to.
+    /// Keeps the memory of the pointers below.
     private let memory: Buffer<Int64>
     /// Size of `memory`.
     let words: Int
@@ -20,7 +20,7 @@ public struct Selection: @unchecked Sendable {
     /// - Parameters:
     ///   - scores: nil when nothing competes.
     ///   - units: clamped to 0 ... the head's.
-    ///   - origins: where the rows come from; nil for a prompt's.
+    ///   - origins: positions of the cache's rows; nil for a prompt.
     init(
         _ frame: Frame, _ scores: LayerScores?, units wanted: some Collection<Int>, from origins: RowOrigins? = nil,
         _ work: Workspace
@@ -32,7 +32,7 @@ public struct Selection: @unchecked Sendable {
         var room = 0
         for (head, wanted) in wanted.enumerated() {
             let frame = frame.of(head)
-            // A head of which nothing is protected keeps a unit whatever its budget: none ends empty.
+            // If nothing of a head is protected, it keeps at least one unit, whatever its budget.
             let least = frame.sinks + frame.recent > 0 ? 0 : 1
             units[head] = min(max(wanted, least), frame.units)
             starts[head] = room
@@ -40,7 +40,7 @@ public struct Selection: @unchecked Sendable {
             room += min(units[head] * frame.unit, frame.candidates.count) + frame.sinks + frame.recent
         }
         for worker in work.workers { try worker.histogram.reserve(RankThreshold.histogramSize) }
-        // Offsets, behind them the rows, two in a word, and the positions where they are others.
+        // Offsets, then the rows, two in a word, then the positions if they differ from the rows.
         let half = (room + 1) / 2
         words = heads + 1 + (origins == nil ? half : 2 * half)
         let memory = try work.selections.take(words)

@@ -6,7 +6,7 @@
 // it; a table that is needed as it was must be read before.
 
 public struct HeadTable: @unchecked Sendable {
-    /// What a column stands for.
+    /// What a column is.
     enum Columns {
         case rows(CacheLength)
         case candidates(Frame)
@@ -80,7 +80,7 @@ public struct HeadTable: @unchecked Sendable {
     /// Where a row's memory begins.
     func memoryStart(_ row: Int) -> UnsafeMutablePointer<Float>? { memory.row(first.row + row) }
 
-    /// The first number of a row: candidates stand where the cache's rows stood.
+    /// The first number of a row: a candidate has the place of its row of the cache.
     func start(_ row: Int) -> UnsafeMutablePointer<Float>? {
         guard let start = memoryStart(row) else { return nil }
         if case .candidates(let frame) = columns { return start + own(frame, row).candidates.lowerBound }
@@ -91,7 +91,7 @@ public struct HeadTable: @unchecked Sendable {
         UnsafeMutableBufferPointer(start: start(row), count: width(row))
     }
 
-    /// The row that head `head` goes by.
+    /// The row that ranks head `head`.
     func row(ofHead head: Int) -> UnsafeMutableBufferPointer<Float> { row(rowsOfHead == 0 ? 0 : head * rowsOfHead) }
 
     /// For tests: a row as an array.

@@ -1,5 +1,5 @@
-// What a layer's units are ranked by, as long as somebody may still look at it: the table that the method's score returned,
-// in memory of its own, and beside it the method's marks and a histogram of the numbers.
+// The scores by which a layer's units are ranked, kept while a later call may read them: the table that the method's score
+// returned, in memory of its own, with the method's marks and a histogram of the numbers.
 
 public final class LayerScores: @unchecked Sendable {
     /// What the layer's attention is written to, so that most scores need no copy.
@@ -61,7 +61,7 @@ public final class LayerScores: @unchecked Sendable {
         table?.row(row) ?? UnsafeMutableBufferPointer(start: nil, count: 0)
     }
 
-    /// The ranking that head `head` goes by.
+    /// The ranking of head `head`.
     func row(ofHead head: Int) -> UnsafeMutableBufferPointer<Float> {
         table?.row(ofHead: head) ?? UnsafeMutableBufferPointer(start: nil, count: 0)
     }
@@ -87,6 +87,6 @@ public final class LayerScores: @unchecked Sendable {
         return counts
     }
 
-    /// For tests: the scores that a head goes by.
+    /// For tests: the scores that rank a head.
     public func copy(_ head: Int) -> [Float] { Array(row(ofHead: head)) }
 }

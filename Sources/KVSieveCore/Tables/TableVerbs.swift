@@ -37,7 +37,7 @@ extension HeadTable {
         return self
     }
 
-    /// Each row divided by its largest number, 1 at most then; a row without a number above 0 stays as it is. Numbers are
+    /// Each row divided by its largest number, 1 at most then; a row without a number above 0 is not changed. Numbers are
     /// divided, not multiplied by an inverse, which overflows for numbers near the smallest float.
     public func overMaximum() -> HeadTable {
         for row in 0..<rows {
@@ -60,7 +60,7 @@ extension HeadTable {
         return self
     }
 
-    /// The mean over the rows: one row, which all heads go by. Rows are added in order.
+    /// The mean over the rows: one row, which ranks all heads. Rows are added in order.
     public func meanOfRows() -> HeadTable {
         let count = longest
         let table = sharedByHeads()

@@ -35,7 +35,7 @@ extension HeadTable {
         return sum
     }
 
-    /// Moves the largest `taken` to the front, in place: windows are short, and nobody reads them again.
+    /// Moves the largest `taken` to the front, in place: windows are short, and are not read again.
     private static func sumOfLargest(_ values: UnsafeMutablePointer<Float>, _ count: Int, _ taken: Int) -> Float {
         var sum: Float = 0
         for place in 0..<taken {

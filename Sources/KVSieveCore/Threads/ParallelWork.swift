@@ -1,8 +1,8 @@
-// What the plan's threads do, an item at a time. A value and not a closure: a closure that other threads call is copied to the
-// heap, a value stays on the caller's stack.
+// Work for the plan's threads, an item at a time. It is a value and not a closure: a closure that other threads call is copied to
+// the heap, a value is not copied from the caller's stack.
 
 protocol ParallelWork: Sendable {
-    /// - Parameter worker: nobody else's for the time being.
+    /// - Parameter worker: used by this item alone during the call.
     func work(on item: Int, with worker: WorkerBuffers) throws(KVSieveError)
 }
 

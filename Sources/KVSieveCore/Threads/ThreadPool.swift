@@ -1,13 +1,13 @@
-// The threads of one plan, started when they are first needed. A run allocates nothing: what it needs is on the caller's stack.
+// The threads of one plan, started when they are first needed. A run allocates nothing: its state is on the caller's stack.
 
 import CSupport
 
 final class ThreadPool: @unchecked Sendable {
     private let pool: OpaquePointer
-    /// Held while a failed item is written down.
+    /// Held while a failed item is recorded.
     private let lock: OpaquePointer
 
-    /// Nil when out of memory.
+    /// Nil if there was no memory.
     init?(_ threads: Int) {
         guard let lock = support_lock_create() else { return nil }
         guard let pool = support_pool_create(Int32(truncatingIfNeeded: threads)) else {

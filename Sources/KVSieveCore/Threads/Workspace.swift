@@ -1,5 +1,5 @@
-// What a layer is worked on with: the plan's threads, and memory that the calling thread reserves before the others begin,
-// kept and used again for the next layer. Every piece is asked for by name of use.
+// The plan's threads, and the memory for work on a layer. The calling thread reserves it before the others begin; it is kept and
+// used again for the next layer. Every piece has the name of its use.
 
 public final class Workspace: @unchecked Sendable {
     /// Most floats of logits held at once, and of what else shares their memory: 25 MiB.
@@ -10,7 +10,7 @@ public final class Workspace: @unchecked Sendable {
     /// The calling thread's buffers; it is the first of the workers.
     let caller: WorkerBuffers
     let workers: [WorkerBuffers]
-    /// What the workers share while they are on one head: the caller's.
+    /// Shared by the workers while they work on one head: the caller's.
     var head: HeadBuffers { caller.head }
     let selections: SelectionMemory
 
@@ -83,7 +83,7 @@ public final class Workspace: @unchecked Sendable {
         checkedLogits = Buffer(account)
     }
 
-    /// Nothing of an earlier layer is taken for the next one's.
+    /// Forgets that buffers hold numbers of an earlier layer.
     func beginLayer() {
         holdsSoftmaxRows = false
         holdsAllRowSums = false
@@ -91,7 +91,7 @@ public final class Workspace: @unchecked Sendable {
     }
 
     /// Work on each of 0 ..< items once, on the plan's threads. When several fail, the lowest item's error is thrown:
-    /// which thread was faster does not show.
+    /// the result does not show which thread was faster.
     func forEach(_ items: Int, _ work: some ParallelWork) throws(KVSieveError) {
         if threads == 1 || items == 1 {
             for item in 0..<items { try work.work(on: item, with: caller) }

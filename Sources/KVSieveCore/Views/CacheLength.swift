@@ -2,15 +2,15 @@
 // its last selection left and the new tokens behind that: by layer and head, n rows for more tokens than that seen.
 
 public struct CacheLength: Sendable, Equatable {
-    /// Tokens seen so far, the new ones and those that left included.
+    /// Tokens seen so far, the new ones and the dropped ones included.
     public let seen: Int
-    /// Tokens that came since the last selection; all of a prompt.
+    /// New tokens since the last selection; all of a prompt.
     public let new: Int
     /// Rows of the longest head of the layer.
     public let longest: Int
     /// Rows of all heads of all layers.
     public let ofModel: Int
-    /// Rows of each head, `later` of which had not come yet; empty where all have `longest`.
+    /// Rows of each head, `later` of which are not counted yet; empty if all heads have `longest`.
     private let heads: [Int]
     private let later: Int
 
@@ -35,7 +35,7 @@ public struct CacheLength: Sendable, Equatable {
         self.later = later
     }
 
-    /// Nothing has left yet.
+    /// Nothing was dropped yet.
     public var isPrompt: Bool { new == seen }
 
     /// Have all heads `longest` rows?

@@ -18,10 +18,10 @@ public struct Reads: Sendable, Equatable {
         readsValues = values
     }
 
-    /// No tensor: how many tokens there are is enough.
+    /// No tensor: only the number of tokens.
     public static let nothing = Reads(nil, keys: false, values: false)
     public static let keys = Reads(nil, keys: true, values: false)
-    /// Queries, and the keys that they look at.
+    /// Queries, and the keys that they attend to.
     public static func queries(_ rows: QueryRows) -> Reads { Reads(rows, keys: true, values: false) }
     public var andValues: Reads { Reads(queryRows, keys: readsKeys, values: true) }
 
@@ -36,7 +36,7 @@ public struct Reads: Sendable, Equatable {
         return needs
     }
 
-    /// How many query rows are read when `new` tokens have come.
+    /// How many query rows are read if there are `new` tokens.
     func rows(new: Int) -> Int {
         switch queryRows {
         case .last(let window): return min(window, new)
