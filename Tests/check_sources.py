@@ -37,8 +37,8 @@ ONLY_IN = {
     "COpenBLAS": "Sources/KVSieveCore/Numerics/MatrixProduct.swift",
     "Glibc": "Sources/KVSieveCore/Numerics/Elementary.swift",
 }
-# The rooms of Core from top to bottom, each with the rooms whose names it may use. Arrows go down: with one that goes up there
-# would be a circle, and a room could no longer be read without the others. "." are the files that stand in no room.
+# The rooms of Core from top to bottom, each with the rooms whose names it may use. Arrows go down: an arrow up would make
+# a circle, and a room could no longer be read without the others. "." are the files in no room.
 CORE = ROOT / "Sources/KVSieveCore"
 ROOMS: Table = {
     "Plan": {"Method", "Decoding", "Attention", "Compaction", "Selection", "Tables", "Views", "Threads", "Memory", "."},

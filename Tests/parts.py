@@ -1,8 +1,8 @@
 """The parts of `make test`, as a table: what each compares, its command, and what it needs. run.py reads it.
 
 To add a part, add a row to PARTS. As many parts run at once as there are cores, in the order of the table; a part starts as
-soon as its steps are done. Some parts use more than one core: that costs no time, as no part measures time. What says most
-stands first, then what takes longest: a long part that starts last leaves the other core idle.
+soon as its steps are done. Some parts use more than one core: that costs no time, as no part measures time. The parts that say
+most are first, then the longest: a long part that starts last would keep only one core busy.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def run(task: Task, cases: list[Case], by_dtype: bool = False, before: tuple[int
 
 
 def results(task: Task, cases: list[Case]) -> Iterator[tuple[Case, Outcome]]:
-    """In order. If the library ends a process, the first case without an outcome has failed, and the rest goes on."""
+    """In order. If the library ends a process, the first case without an outcome has failed, and the other cases run."""
     done = 0
     while done < len(cases):
         with ProcessPoolExecutor(os.cpu_count()) as pool:

@@ -162,8 +162,8 @@ static void numbers_scores_are_computed_in_float_whatever_the_tensors_hold(void)
         }
 }
 
-/* All tokens alike, all layers and heads alike: of equal scores the lower position stays. Pooling would lower the borders. Where a
- * method looks at no numbers, they cannot make its scores equal. */
+/* All tokens alike, all layers and heads alike: of equal scores the lower position is kept. Pooling would lower the borders. If a
+ * method reads no numbers, they cannot make its scores equal. */
 static void numbers_of_equal_scores_the_lower_layer_head_position_is_kept(void) {
     EVERY_METHOD (method) {
         if (reads(method, 0, 'k') != READ) continue;

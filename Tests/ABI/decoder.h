@@ -1,7 +1,7 @@
 /* A sequence that is decoded over a cache as an engine keeps it: rounds of 1, 3 (2 of them taken back), 1 and 2 tokens
- * after the prompt of fixture.h, of fewer where a method does not take as many at once. All that the plan says on the way is one
- * number, `trace`; so a plan that was disturbed can be compared with one that was not.
- * C 32 slots. A step takes at most as many tokens as never leave: fewer than there are slots. */
+ * after the prompt of fixture.h, of fewer if a method does not take as many at once. All answers of the plan make one number,
+ * `trace`; so a plan that was disturbed can be compared with one that was not.
+ * C 32 slots. A step takes at most as many tokens as are never evicted: fewer than there are slots. */
 #ifndef DECODER_H
 #define DECODER_H
 
@@ -23,8 +23,8 @@ typedef struct decoder {
     kvsieve_tensor keys[LAYERS], values[LAYERS]; /* (HEADS, SLOTS + MOST, DIM) */
     kvsieve_tensor queries, logits;              /* memory of the call that is made */
     int64_t living, tokens;
-    int round;     /* that runs or comes next */
-    int32_t layer; /* whose turn it is; LAYERS: all have stepped, and nothing was trimmed or moved yet */
+    int round;     /* the current one or the next */
+    int32_t layer; /* the next to step; LAYERS: all have stepped, and nothing was trimmed or moved yet */
     int32_t evict[LAYERS][HEADS * MOST];
     uint64_t trace;
 } decoder;
@@ -41,30 +41,30 @@ kvsieve_plan *decoding_plan(int32_t method);
 decoder *decoder_new(int32_t method, int by_logits);
 decoder *decoder_on(int threads, int32_t method, int by_logits);
 void decoder_free(decoder *d);
-/* The right call of the layer whose turn it is (of layer 0, if all have stepped), but with so many tokens. Its rows stand
- * behind the living ones afterwards. `evict` has room for MOST tokens. */
+/* The right call of the next layer to step (of layer 0, if all have stepped), but with so many tokens. Its rows are written after
+ * those in use. `evict` has room for MOST tokens. */
 step_call decoder_call(decoder *d, int tokens, int32_t *evict);
 kvsieve_status make_call(const decoder *d, const step_call *call);
-/* Makes right calls, which must succeed, until that layer of that round has its turn. `call` makes them if it is not NULL. */
+/* Makes right calls, which must succeed, until that layer of that round is the next. `call` makes them if it is not NULL. */
 typedef kvsieve_status (*step_maker)(decoder *d, step_call *call, const void *context);
 void decoder_until(decoder *d, int round, int32_t layer, step_maker call, const void *context);
 /* Of the slots of all layers and heads. */
 uint64_t slots_hash(const kvsieve_plan *plan);
 
-/* When a call comes: before `layer` of `round` steps; LAYERS: all have stepped, nothing was trimmed or moved yet. */
+/* When a call is made: before `layer` of `round` steps; LAYERS: all have stepped, nothing was trimmed or moved yet. */
 struct moment {
     int round;
     int32_t layer;
 };
 static const struct moment first = { 0, 0 }, amid = { 1, 2 }, before_trim = { 1, LAYERS }, last = { 3, LAYERS - 1 };
 
-/* The trace of a sequence that nobody disturbed. */
+/* The trace of an undisturbed sequence. */
 uint64_t undisturbed(int32_t method, int by_logits);
 /* `wrong` is given the right call of that moment; expects `status`, a sentence with `words`, evict, slots and tensors untouched,
- * and a sequence that goes on as one that nobody disturbed. */
+ * and a sequence that continues as an undisturbed one. */
 void refused_at(struct moment when, int32_t method, int by_logits, step_maker wrong, const void *context, kvsieve_status status,
                 const char *words);
-/* Every call of a sequence is made by `make`, and nothing comes out otherwise. */
+/* Every call of a sequence is made by `make`, and all results are as before. */
 void changes_nothing(int32_t method, int by_logits, step_maker make, const void *context);
 
 #define EVERY_WAY(method, by_logits)                        \

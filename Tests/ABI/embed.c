@@ -38,7 +38,7 @@ static kvsieve_plan *hosts_plan;
 static sequence *s;
 static int32_t observed;
 
-/* Called by Python before each of its layers: the host goes on with its own plan in between. */
+/* Called by Python before each of its layers: the host works on its own plan in between. */
 static PyObject *between(PyObject *self, PyObject *arguments) {
     (void)self, (void)arguments;
     EXPECT_OK(observe(hosts_plan, observed++, s));

@@ -96,7 +96,7 @@ def sh_block(text: str) -> str | None:
 
 
 def first_page(header: str) -> str | None:
-    """The lines above the Contract that stand deeper than the prose; as they are, and with every status checked."""
+    """The lines above the Contract that are indented more than the prose; as they are, and with every status checked."""
     code = [line[2:] for line in header.split("-- Contract")[0].splitlines() if line.startswith(" *     ")]
     body = "\n".join(code)
     if "kvsieve_plan_create" not in body or "kvsieve_plan_destroy" not in body:

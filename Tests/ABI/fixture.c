@@ -220,7 +220,7 @@ uint64_t reference_hash(int32_t method, const sequence *s) {
     return hash;
 }
 
-/* What a plan decides that nobody disturbs; computed once a method. */
+/* What an undisturbed plan decides; computed once a method. */
 static uint64_t undisturbed_hash(int32_t method, const sequence *s) {
     static struct {
         int known;

@@ -49,14 +49,14 @@ kvsieve_status observe(kvsieve_plan *plan, int32_t layer, const sequence *s);
 void observe_range(kvsieve_plan *plan, int32_t from, int32_t to, const sequence *s);
 /* All that an observed or finished plan says: kept of every layer and, when finished, gathered keys and values. */
 uint64_t plan_hash(const kvsieve_plan *plan, const sequence *s, int finished);
-/* Of a plan that nobody disturbed. */
+/* Of an undisturbed plan. */
 uint64_t reference_hash(int32_t method, const sequence *s);
 
-/* Where in a plan's life a misuse comes: before it, after that many layers were observed, or after finish. */
+/* When a misuse is made: before the first layer, after that many layers were observed, or after finish. */
 enum { BEFORE = 0, AFTER_ALL = LAYERS, FINISHED = LAYERS + 1 };
 
-/* Brings a fresh plan to `stage`, calls `misuse`, and expects `status`, a sentence with `words`, untouched tensors, and that
- * the plan goes on to the same result as an undisturbed one. */
+/* Brings a fresh plan to `stage`, calls `misuse`, and expects `status`, a sentence with `words`, untouched tensors, and
+ * afterwards the same result as that of an undisturbed plan. */
 typedef kvsieve_status (*misuse)(kvsieve_plan *plan, sequence *s, const void *context);
 void expect_refused(int32_t method, int stage, misuse call, const void *context, kvsieve_status status, const char *words);
 /* A misuse: asks what the layer that `context` points to (an int32_t) keeps, which must write nothing. */

@@ -1,5 +1,5 @@
-/* A forked child uses the library as any process does: its parent has made calls, but none that needed the tables that the child's
- * threads then come to all at once. */
+/* A forked child uses the library as any process does. Its parent has made calls, but none that needed the tables; the child's
+ * threads then need them all at once. */
 #define _GNU_SOURCE
 #include "fixture.h"
 #include "harness.h"
@@ -40,7 +40,7 @@ static int plans_beside_each_other(void) {
 }
 
 static int first_hash(void) {
-    /* In a child, so that this process stays without the tables. */
+    /* In a child, so that this process never makes the tables. */
     const uint64_t hash = reference_hash(method, s);
     return fwrite(&hash, sizeof hash, 1, stdout) != 1;
 }

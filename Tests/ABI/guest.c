@@ -1,5 +1,5 @@
 /* A good guest: what the library does to a process that loads it by dlopen. Nothing here is linked to the library:
- * forward.c stands in for it.
+ * forward.c has its functions instead.
  *     guest LIBRARY            the cases
  *     guest LIBRARY --hash     prints what all methods decide (started again with another environment) */
 #define _GNU_SOURCE

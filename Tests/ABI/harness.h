@@ -6,7 +6,7 @@
 #include <kvsieve.h>
 #include <stddef.h>
 
-/* printf-like; `condition` as it stands is in the message. */
+/* printf-like; the text of `condition` is in the message. */
 #define EXPECT(condition, ...) harness_expect(!!(condition), __FILE__, __LINE__, #condition, __VA_ARGS__)
 #define EXPECT_OK(call) EXPECT_STATUS(call, KVSIEVE_OK)
 #define EXPECT_STATUS(call, expected) harness_status((call), (expected), __FILE__, __LINE__, #call)

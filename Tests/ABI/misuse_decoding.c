@@ -1,6 +1,6 @@
 /* step, step_logits, trim and slots called wrongly: NULL, at the wrong time, tensors that cannot be, numbers that are none.
- * Each refused call comes between the right calls of a whole sequence (decoder.h): evict and slots stay as they are, and the
- * sequence goes on as one that nobody disturbed. */
+ * Each refused call is made between the right calls of a whole sequence (decoder.h): evict and slots do not change, and the
+ * sequence continues as an undisturbed one. */
 #include "decoder.h"
 #include "harness.h"
 

@@ -105,8 +105,8 @@ static kvsieve_status trim(decoder *d, step_call *call, const void *context) {
     return kvsieve_plan_trim(d->plan, *(const int64_t *)context);
 }
 
-/* Two tokens of a round of 3 are taken back: one is left. (What is refused comes first, then all of it.) Where a round has fewer
- * tokens, all but one. */
+/* Two tokens of a round of 3 are taken back: one is left. (First a trim that is refused, then the right one.) If a round has fewer
+ * tokens, all but one are taken back. */
 static void trimmed_twice(int32_t method) {
     decoder *d = decoder_new(method, 0);
     const int rest = round_tokens(method, 1) - 1;

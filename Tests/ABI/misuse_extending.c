@@ -1,5 +1,5 @@
 /* kvsieve_plan_extend at the wrong time, by the wrong count, and what observe, kept, gather and reset refuse until the next
- * finish: a status, a sentence, and a round that goes on as one that nobody disturbed. */
+ * finish: a status, a sentence, and a round that continues as an undisturbed one. */
 #include "decoder.h"
 #include "harness.h"
 
@@ -10,8 +10,8 @@
 
 enum { NEW = 12, STRANGER = 77 };
 
-/* What a finished plan is given after it was extended by NEW tokens: of each head the rows of `s` that it kept, and new ones
- * behind them; NaN behind a head that is shorter. */
+/* What a finished plan is given after it was extended by NEW tokens: of each head its kept rows of `s`, then new ones;
+ * NaN after the rows of a shorter head. */
 static sequence *continued(const kvsieve_plan *plan, const sequence *s) {
     sequence *c = take(sizeof *c), *fresh = sequence_new(NEW, KVSIEVE_F32, STRANGER);
     memset(c, 0, sizeof *c);
@@ -69,7 +69,7 @@ static uint64_t round_hash(kvsieve_plan *plan, const sequence *s) {
     return hash;
 }
 
-/* Of a plan that nobody disturbed; computed once. */
+/* Of an undisturbed plan; computed once. */
 static uint64_t undisturbed_round(int32_t method) {
     static uint64_t known[MOST_METHODS];
     uint64_t *hash = &known[method_index(method)];

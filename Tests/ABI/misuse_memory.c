@@ -1,6 +1,6 @@
 /* Out of memory: with less and less room (RLIMIT_AS, after a warm-up) every observe and step succeeds or is KVSIEVE_ERR_MEMORY, never
- * an abort; with room again the plan goes on, to the same result. Each method in a child, so that an abort is a failure of
- * one case. Big blocks come from mmap and small ones from a heap with some room, as in any host that is short of memory. */
+ * an abort; with room again the plan has the same result. Each method runs in a child, so that an abort is a failure of
+ * one case. Big blocks are allocated by mmap and small ones in a heap with some room, as in any host that is short of memory. */
 #define _GNU_SOURCE
 #include "decoder.h"
 #include "harness.h"
@@ -18,7 +18,7 @@ enum { MANY = 20000, MANY_IF_ALL = 1200, WIDE = 128, ROWS = 32, MANY_QUERY_HEADS
 static int32_t method, threads;
 static kvsieve_tensor queries, keys, values;
 
-/* A method that looks at no numbers needs no memory for them: it may come through without any room. */
+/* A method that reads no numbers needs no memory for them: it may succeed without any room. */
 static int has_scores(void) { return reads(method, 0, 'k') == READ; }
 
 static void limit_room(int64_t room) {
@@ -59,7 +59,7 @@ static void make_tensors(void) {
     queries = tensor_new(MANY_QUERY_HEADS, all ? MANY_IF_ALL : MANY, WIDE, KVSIEVE_F32);
     keys = tensor_new(HEADS, queries.tokens, WIDE, KVSIEVE_F32);
     values = tensor_new(HEADS, queries.tokens, WIDE, KVSIEVE_F32);
-    last = queries; /* rows that nobody reads stay zero, and take no memory */
+    last = queries; /* rows that are never read are zero, and take no memory */
     if (!all) last.data = (char *)last.data + (MANY - ROWS) * last.token_stride, last.tokens = ROWS;
     fill_tensor(&last, 0);
     fill_tensor(&keys, 1);
@@ -119,7 +119,7 @@ static int less_and_less_room(void) {
             }
             if (kvsieve_plan_observe(plan, layer, &queries, &keys, &values) != KVSIEVE_OK) return __LINE__ & 255;
         }
-        limit_room(0); /* what comes now needs little memory; where that is too much, finish() may be called again */
+        limit_room(0); /* finish() needs little memory; if that is too much, it may be called again */
         finished = kvsieve_plan_finish(plan);
         limit_room(-1);
         if (finished == KVSIEVE_ERR_MEMORY) finished = kvsieve_plan_finish(plan);
@@ -150,7 +150,7 @@ static int gather_without_room(void) {
     return 0;
 }
 
-/* In a fresh process, the very first call comes when memory is short. */
+/* In a fresh process, the very first call is made when memory is short. */
 static int first_call_without_room(void) {
     make_tensors();
     for (int64_t room = 0; room < INT64_C(1) << 30; room = room ? room * 4 : 1 << 16) {

@@ -1,5 +1,5 @@
-/* NaN and infinity: an error wherever a method reads them, in one element of one head of one layer; no matter where it does
- * not read. kvsieve_plan_needs() says what is read. The plan goes on when the element is mended. */
+/* NaN and infinity: an error if a method reads them, in one element of one head of one layer; ignored if it does not
+ * read them. kvsieve_plan_needs() says what is read. When the element is mended, the plan continues. */
 #include "fixture.h"
 #include "harness.h"
 

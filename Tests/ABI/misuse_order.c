@@ -105,7 +105,7 @@ static void reset_forgets_the_sequence_and_nothing_else(void) {
 /* -- structs of another age ---------------------------------------------------------------------------------------- */
 
 /* Calls `fill` with every struct_size from 0 to beyond what we know. Below some size: ERR_PARAMETER and nothing written. From
- * there on: OK, struct_size says how much was written, what was written is the same as in full, and nothing behind it is. */
+ * there on: OK, struct_size says how much was written, what was written is the same as in full, and nothing after it was written. */
 typedef kvsieve_status (*fill)(void *target, const kvsieve_plan *plan);
 
 static void any_struct_size(const char *name, size_t size, fill call, const kvsieve_plan *plan) {

@@ -164,7 +164,7 @@ static void reserved_fields_of_a_model(void) {
 /* -- budgets: the sentence has the smallest that would do ----------------------------------------------------------- */
 
 /* After a refused observe the plan is as before: parameters can be set. `change` is tried, must be refused with `status`,
- * and undone by `undo`; the rest of the sequence goes as if nothing had happened. */
+ * and undone by `undo`; the rest of the sequence is as if nothing had happened. */
 struct change {
     struct setting change[2], undo[2];
 };

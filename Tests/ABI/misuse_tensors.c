@@ -41,7 +41,7 @@ static kvsieve_status observe_broken(kvsieve_plan *plan, sequence *s, const void
     return kvsieve_plan_observe(plan, fault->layer, &t[0], &t[1], &t[2]);
 }
 
-/* The target has room for all: head after head, TOKENS rows each. It must stay as it is. */
+/* The target has room for all: head after head, TOKENS rows each. It must not change. */
 static kvsieve_status gather_broken(kvsieve_plan *plan, sequence *s, const void *context) {
     const struct fault *fault = context;
     kvsieve_tensor source = s->keys[fault->layer], target = tensor_new(HEADS, TOKENS, DIM, s->dtype);

@@ -1,5 +1,5 @@
-/* What the header says of memory while prefill goes on: from the second layer on, and in the next sequence from the first,
- * an observe makes no call of malloc; where the sequence will be decoded, from the next sequence on. (The first layer whose
+/* What the header says of memory during prefill: from the second layer on, and in the next sequence from the first, an observe
+ * does not call malloc; if the sequence will be decoded, from the next sequence on. (The first layer whose
  * tokens are scored counts as a first one: a method may keep the layers below it whole.) Every method of the registry, all
  * dtypes; threads that have heads of their own (2) or share each head's tokens (3); prompts that are kept whole, of one tile of
  * keys, and of several. */
@@ -46,8 +46,8 @@ static kvsieve_tensor first_rows(kvsieve_tensor t, int64_t tokens) {
     return t;
 }
 
-/* `variant` 1: of every choice between two (a kind of pooling, a task), the other one. 2: by the ratio where the method goes by the
- * budget, and by the budget where it goes by the ratio. */
+/* `variant` 1: of every choice between two (a kind of pooling, a task), the other one. 2: the ratio if the budget is the
+ * method's default, and the budget if the ratio is. */
 static kvsieve_plan *plan_of(const kvsieve_method_info *info, int threads, int variant, int decodes) {
     kvsieve_model model = { MANY_LAYERS, 2 * MANY_HEADS, MANY_HEADS, DIM, 0, { 0 } };
     kvsieve_plan *plan = plan_for(info->id, model, 64);

@@ -69,7 +69,7 @@ int32_t method_after(int32_t method, int decoders_only) {
 
 /* -- parameters -------------------------------------------------------------------------------------------------- */
 
-/* The first that has that name, or that id if `name` is NULL. No call of it fails: the last error stays as it is. */
+/* The first that has that name, or that id if `name` is NULL. No call of it fails: the last error does not change. */
 static kvsieve_parameter_info find(int32_t method, const char *name, int32_t id) {
     const int32_t parameters = methods[method_index(method)].parameters;
     kvsieve_parameter_info info;
@@ -93,7 +93,7 @@ kvsieve_status settle(kvsieve_plan *plan, int32_t method, int32_t budget) {
         { "window", WINDOW }, { "sinks", 4 },  { "recent", 16 }, { "semantic", 8 },
         { "size", 4 },        { "shared", 2 }, { "every", 2 },   { "cap", 1.5 },
     };
-    /* Both may be there: the one that a new plan goes by is not 0. */
+    /* A method may have both: the one that counts in a new plan is not 0. */
     const int by_budget = parameter_named(method, "budget").initial > 0;
     kvsieve_status status = by_budget ? kvsieve_plan_set(plan, KVSIEVE_BUDGET, budget) : kvsieve_plan_set(plan, KVSIEVE_RATIO, 0.7);
     for (size_t i = 0; i < sizeof settings / sizeof *settings && status == KVSIEVE_OK; ++i) {

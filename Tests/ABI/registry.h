@@ -1,6 +1,6 @@
-/* The library's methods, as it tells of them: names, parameters, bounds. No test has a list of methods of its own, and only a
+/* The library's methods, by introspection: names, parameters, bounds. No test has a list of methods of its own, and only a
  * test of one method's decision names it.
- * Settings go by a parameter's name: whatever the method, they leave it no room for a prompt of three budgets. */
+ * Settings use a parameter's name. With them no method can keep a whole prompt of three budgets. */
 #ifndef REGISTRY_H
 #define REGISTRY_H
 
@@ -17,7 +17,7 @@ int method_index(int32_t method);
 const char *method_name(int32_t method);
 /* kvsieve_method_info.decodes. */
 int method_decodes(int32_t method);
-/* The method behind this one, behind 0 the first; 0 if there is none. Of decoders only: those that decode. */
+/* The method after this one, after 0 the first; 0 if there is none. Of decoders only: those that decode. */
 int32_t method_after(int32_t method, int decoders_only);
 
 #define EVERY_METHOD(method) for (int32_t method = 0; (method = method_after(method, 0)) != 0;)
@@ -27,7 +27,7 @@ int32_t method_after(int32_t method, int decoders_only);
 kvsieve_parameter_info parameter_named(int32_t method, const char *name);
 int method_has(int32_t method, int32_t parameter);
 
-/* Sets what plan_new() (fixture.h) sets: `budget` where the method goes by it, else 0.7 of the tokens; and small numbers for
+/* Sets what plan_new() (fixture.h) sets: `budget` if it is the method's default, else 0.7 of the tokens; and small numbers for
  * what a method protects. The plan is one of that method. */
 kvsieve_status settle(kvsieve_plan *plan, int32_t method, int32_t budget);
 

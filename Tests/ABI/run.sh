@@ -2,7 +2,7 @@
 # The C ABI, as C, C++ and Python hosts see it.      run.sh LIBRARY ROOT [NAME ...]
 #
 # Every test program prints "N passed, N failed"; so does this script, with the sum, as its last line. With names only
-# those programs are run. What a program prints when it fails stands above its line; VENV_PYTHON names a Python that
+# those programs are run. If a program fails, its output is above its line; VENV_PYTHON names a Python that
 # has numpy (default ROOT/.venv/bin/python). KVSIEVE_ABI=plain leaves out what runs under valgrind, KVSIEVE_ABI=valgrind
 # everything else.
 set -u

@@ -18,7 +18,7 @@ same() { # name, file found, file expected
 
 # Prototypes as the compiler sees them, so that a comment cannot look like one.
 gcc -E -P "$header" | tr '\n' ' ' | grep -oE 'kvsieve_[a-z_]+ ?\(' | tr -d ' (' | sort -u >"$work/header"
-# Capital letters: global. (The linker also lists a few local symbols, for relocations; nobody can link to those.)
+# Capital letters: global. (The linker also lists a few local symbols, for relocations; no program can link to those.)
 nm -D --defined-only "$library" | awk '$2 ~ /[B-Z]/' >"$work/symbols"
 awk '{ sub(/@.*/, "", $3); print $3 }' "$work/symbols" | sort -u >"$work/exports"
 same "exported symbols are the functions of the header, no more and no less" "$work/exports" "$work/header"

@@ -1,5 +1,5 @@
 /* Prompts of 1 to 9 tokens and budgets of 1 to 3, for every method, by budget and by ratio, with the parameters of a new plan,
- * those of the fixture, and the least of each; whether the sequence goes on or is decoded. No head ends empty; or the budget is
+ * those of the fixture, and the least of each; extended or decoded afterwards. Each head keeps a token; or the budget is
  * refused, and what the sentence proposes is accepted. */
 #include "decoder.h"
 #include "harness.h"
@@ -79,7 +79,7 @@ static int take_proposal(kvsieve_plan *plan, int32_t method, int32_t *taken, int
     return EXPECT_OK(kvsieve_plan_set(plan, parameter, number));
 }
 
-/* The prompt, and short rounds behind it. A round that is refused begins again with reset() and what is proposed. */
+/* The prompt, then short rounds. If a round is refused, all begins again with reset() and what is proposed. */
 static int goes_through(const struct tiny *t) {
     kvsieve_plan *plan = tiny_plan(t);
     int32_t taken[4];

@@ -1,1 +1,1 @@
-"""Who leaves while decoding."""
+"""Which token is evicted while decoding."""

@@ -1,4 +1,4 @@
-"""Cases of the replays worked by hand."""
+"""Cases of the replays worked by hand. t: position of the new token; i: tokens seen; "4 leaves": position 4 is evicted."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def h2o_by_hand() -> None:
 
 
 def streamingllm_by_hand() -> None:
-    """C=4, one sink: the oldest behind it leaves, whatever there is to see. By half of 8 tokens C is the same for ever."""
+    """C=4, one sink: the oldest after it is evicted, whatever the tensors. By half of 8 tokens C does not change later."""
     for p in (dict(budget=4), dict(ratio=0.5)):
         s = replay("streamingllm", sinks=1, **p)
         assert prompt(s, row(9), row(*range(8)), row(*range(8))) == [[0, 5, 6, 7]]

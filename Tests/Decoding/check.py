@@ -1,9 +1,9 @@
-"""Who leaves while decoding: the library against the replay of every method that decodes, token by token.
+"""Which token is evicted while decoding: the library against the replay of every method that decodes, token by token.
 
     check.py          20 seeds x 3 dtypes, 1,000 generated tokens each; a test is one such sequence
     check.py --long   100,000 tokens, a test a method (long_run.py)
 
-The replay goes on with the library's choice where a difference is excused (comparison.py); those are counted and printed.
+If a difference is excused (comparison.py), the replay takes the library's choice. These differences are counted and printed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Decoded:
         self.count: Counter[str] = Counter({"near-ties excused": 0})
         size = int(rng.integers(40, 160))
         self.p = {**reference(method).draw(rng, size), "decoding": 1}
-        prompt = (3, size, 2 * size)[seed % 3]  # of which nothing leaves, or much
+        prompt = (3, size, 2 * size)[seed % 3]  # from which nothing is dropped, or much
         if self.p["ratio"] == 0:
             budget = int(self.p["budget"])
             prompt = (3, int(rng.integers(1, budget + 1)), int(rng.integers(budget + 1, 3 * budget + 2)))[seed % 3]
@@ -88,7 +88,7 @@ class Decoded:
         return None
 
     def chunk(self) -> tuple[int, str | None]:
-        """Some new tokens; how many of them stay."""
+        """Some new tokens; how many of them are accepted."""
         m = int(self.rng.integers(1, min(MOST, self.replay.recent) + 1))
         stay = int(self.rng.integers(0, m)) if self.rng.random() < 0.1 else m
         new = self.source.rows(m)

@@ -1,4 +1,4 @@
-"""When another slot may leave than the replay's: where float32 cannot know better."""
+"""When another slot may be freed than the replay's: if float32 cannot tell the two scores apart."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ SETTINGS: Parameters = dict(budget=32, decoding=1, window=8, pool_kernel=5, sink
 
 
 def resident() -> int:
-    """Bytes in memory now; where the system does not tell, the most there have been."""
+    """Bytes in memory now; if the system does not say, the most so far."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:

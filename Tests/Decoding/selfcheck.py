@@ -84,8 +84,8 @@ def laws(make: Callable[[], Replay], t: int, seed: int) -> None:
 
 
 def forcing(start: Callable[[], Replay], go: Callable[..., Any], t: int, ones: list[list[int | None]]) -> None:
-    """A forced drop that is not the lowest: regret is told, the replay goes on with it; broken ones are refused."""
-    x = next(x for x, y in enumerate(ones[0]) if y is not None)  # the first step where one leaves
+    """A forced drop that is not the lowest has a regret, and the replay takes it over; broken ones are refused."""
+    x = next(x for x, y in enumerate(ones[0]) if y is not None)  # the first step that evicts
 
     def at(steps: int) -> Replay:
         a = start()

@@ -1,6 +1,6 @@
 """Two rounds of each method, worked by hand.
 
-Keys are (ln a, ln b): with the query (1, 0) of the prompt the token has weight a, with (0, 1) of what comes later weight b.
+Keys are (ln a, ln b): with the query (1, 0) of the prompt the token has weight a, with the later query (0, 1) weight b.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Numbers = Sequence[Sequence[Sequence[float]]]
 def play(
     method: str, prompt: int, a: Numbers, b: Numbers, v: Numbers | None = None, /, **p: float
 ) -> tuple[Kept, Kept]:
-    """Positions after a prompt of `prompt` tokens, and after the rest came as one. All have a weight of either kind, and a
-    value (of dimension 1; 1 where there is none)."""
+    """Positions kept after a prompt of `prompt` tokens, and after the others as one round. Every token has both weights and a
+    value (of dimension 1; 1 if none is given)."""
     found = reference(method)
     values = np.array(v if v else np.ones_like(a), np.float64)[..., None]
     keys = np.stack([np.log(np.array(a, np.float64)), np.log(np.array(b, np.float64))], axis=-1)
@@ -69,7 +69,7 @@ def ahakv_by_hand() -> None:
 
 
 def ahakv_pooled_by_hand() -> None:
-    """A12: S of the candidates alone is pooled; no zero comes from the last token, whose weight is 90."""
+    """A12: S of the candidates alone is pooled; the last token, whose weight is 90, adds no zero."""
     # C 4, W 1, T 7: gain sqrt(2 ln(7/4)) = 1.058. Weights 9 1 1 4 4 1 to that: 10.2 1 1 4.3 4.3 1.
     # Mean of 3, times 3: 11.2 12.2 6.3 9.6 9.6 5.3: 1, 0 and of two alike 3. Maximum: 10.2 10.2 10.2 4.3 4.3 4.3: 0 1 2.
     # Unpooled: 0 3 4. Cache of the mean 0 1 3 6 and 7; neighbours are those of the cache: N 8, gain 1.177, 1 1 1 8 -> 1 1 1 11.6:
@@ -123,7 +123,7 @@ def taskkv_by_hand() -> None:
 
 
 def taskkv_least_by_hand() -> None:
-    """Nothing is protected, and a sequence grows into a ratio of no slot for anybody: the best row of each head stays (E8)."""
+    """Nothing is protected, and the ratio of a grown sequence is less than a slot: the best row of each head is kept (E8)."""
     # Four heads, one token, whole as it is the window. N 2, ratio 0.125: B 1, less than a row for each of four.
     a: Numbers = [[[1, 1]] * 4]
     b: Numbers = [[[5, 1], [1, 5], [5, 1], [1, 1]]]
@@ -209,7 +209,7 @@ def tova_by_hand() -> None:
 
 
 def keydiff_by_hand() -> None:
-    """C 3, the last stays. Keys along two axes: those of the axis that fewer have differ most; length is nothing."""
+    """C 3, the last is kept. Keys along two axes: those of the rarer axis differ most; their length does not matter."""
     # x y x x x: the mean is (4, 1) / 5: 1, and of three alike 0. Cache 0 1 4 and y y: (2, 3) / 5: 0 and 4.
     x, y = np.exp([2.0, 0, 1, 5, 1, 0, 0]).tolist(), np.exp([0.0, 3, 0, 0, 0, 1, 2]).tolist()
     same(play("keydiff", 5, [[x]], [[y]], budget=3, recent=1), ([[[0, 1, 4]]], [[[0, 4, 6]]]))

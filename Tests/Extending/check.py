@@ -1,7 +1,7 @@
 """What is kept when sequences go on: the library against the references of all its methods, round by round (rounds.py).
 
-Methods x dtypes x 40 seeds, of which each tenth is nine times as long: its caches take several tiles of 384 keys. First come
-the cases of by_hand.py, last (10 seeds) what consequence.py says of prompts in pieces.
+Methods x dtypes x 40 seeds, of which each tenth is nine times as long: its caches take several tiles of 384 keys. The
+cases of by_hand.py are first; prompts in pieces (consequence.py, 10 seeds) are last.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def lengths_of(seed: int, size: int, window: int, fits: int, rng: np.random.Gene
         window + int(rng.integers(1, 12)),
         size + int(rng.integers(0, size)),
     ]
-    if seed % 4 == 0:  # a prompt within the window; new tokens until something has to leave
+    if seed % 4 == 0:  # a prompt within the window; new tokens until something is dropped
         return [int(rng.integers(1, window + 1)), *new[:3], new[2], new[3]]
     if seed % 4 == 1:  # a prompt that fits, and so do some tokens after it
         return [max(1, fits - new[1] - 1), *new]

@@ -1,6 +1,6 @@
-"""What follows from E1 ... E6: while nothing was dropped the cache is the sequence, so a prompt that came in pieces is chosen
-from as if it had come at once, where the last piece brings all W queries (m >= W). A method that reads the queries of all
-tokens has those of the last piece alone.
+"""What follows from E1 ... E6. While nothing was dropped, the cache is the sequence. If the last piece of a prompt has all W
+queries (m >= W), the choice from a prompt in pieces is therefore that from the whole prompt. A method that reads the queries of
+all tokens has those of the last piece alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reference.shares import Parameters
 def in_pieces(
     method: str, model: kvsieve.Model, p: Parameters, rows: list[Rows], ends: list[int], manner: Manner
 ) -> tuple[Kept, bool, bool]:
-    """What is kept in the end, whether all was kept until the last piece came, and whether all queries are read."""
+    """What is kept in the end, whether all was kept before the last piece, and whether all queries are read."""
     with kvsieve.Plan(method, model, **p) as plan:
         engine = Engine(plan, manner.layout, manner.in_place, manner.sparing)
         whole = True

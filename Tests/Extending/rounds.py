@@ -1,8 +1,8 @@
 """One sequence through a plan and its method's reference: a prompt, then rounds of new tokens, each compared in every layer
 and head.
 
-A difference is excused where float32 cannot know better: some choice of that round was closer than 1e-5 (relative). The
-reference goes on with the library's choice. Such differences are counted.
+A difference is excused if float32 cannot tell scores apart: some choice of that round was closer than 1e-5 (relative). The
+reference then takes the library's choice. Such differences are counted.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def pytest(lines: list[str]) -> Reading | None:
 
 
 def ours(lines: list[str]) -> Reading | None:
-    """Our own programs: the last `N passed, N failed` counts. What stands above a `FAILED name` says why."""
+    """Our own programs: the last `N passed, N failed` counts. The lines above a `FAILED name` say why."""
     runs = [match for line in lines if (match := OURS_RUN.match(line))]
     if not runs:
         return None

@@ -1,7 +1,7 @@
 """Which room (a folder of Core) uses a name of which other room, and whether the table of rooms allows it.
 
 A use is a whole word outside comments and text: a type, a function or a constant at another room's top level, or a member
-that another room's extension gives to a type that is not its own. Names that are private to a file are nobody else's.
+that another room's extension gives to a type that is not its own. Names that are private to a file do not count.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def table_faults(rooms: Table) -> list[str]:
 
 
 def arrows(core: Path) -> list[Arrow]:
-    """All uses of another room's names below `core`; files that stand in no folder are the room "."."""
+    """All uses of another room's names below `core`; files in no folder are the room "."."""
     codes = {path: code_only(path.read_text()) for path in sorted(core.rglob("*.swift"))}
     room_of = {path: path.relative_to(core).parts[0] if path.parent != core else "." for path in codes}
     types: dict[str, set[str]] = {}

@@ -46,7 +46,7 @@ class Schedule:
         self.ended: queue.Queue[tuple[str, Outcome]] = queue.Queue()
 
     def run(self, started: Callable[[Job], None], ended: Callable[[str, Outcome], None]) -> dict[str, Outcome]:
-        """Tells of each job when it starts and when it ended, from this thread."""
+        """Reports the start and the end of each job, from this thread."""
         try:
             while self.waiting or self.running:
                 self.start(started, ended)

@@ -12,9 +12,9 @@ MOST = 3
 
 
 class Decoder:
-    """Goes on where an engine of one layer finished its prompt.
+    """Continues an engine of one layer that has finished its prompt.
 
-    `books` (H, room): the position in every row of its cache; the first `living` of them live.
+    `books` (H, room): the position in every row of its cache; the first `living` rows are in use.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -53,13 +53,13 @@ class Decoder:
         group = len(queries) // self.heads
         wide = np.repeat(keys.astype(np.float32), group, axis=0)
         logits = np.einsum("hmd,hnd->hmn", queries.astype(np.float32), wide) / np.float32(keys.shape[2] ** 0.5)
-        for i in range(m):  # nobody may look behind a token's own row
+        for i in range(m):  # nothing past a token's own row may be read
             logits[:, i, self.living + i + 1 if self.reads_keys else 0 :] = np.nan
         evict = self.plan.step(0, logits=logits, values=values)
         return evict
 
     def left(self, evict: Array) -> list[list[int | None]]:
-        """Whom each new token drives out, (H, m): the one in its slot when the moves are made in order."""
+        """The position evicted for each new token, (H, m): the one in its slot when the moves are made in order."""
         out = []
         for head, slots in enumerate(evict.tolist()):
             book = self.books[head].copy()
@@ -72,7 +72,7 @@ class Decoder:
         return out
 
     def settle(self, evict: Array, stay: int) -> None:
-        """The first `stay` new tokens stay and are moved, the others are trimmed."""
+        """The first `stay` new tokens are accepted and moved, the others are trimmed."""
         m = evict.shape[1]
         if stay < m:
             self.plan.trim(m - stay)
@@ -86,7 +86,7 @@ class Decoder:
         self.tokens += stay
 
     def wrong_slots(self) -> str | None:
-        """How the plan's books differ from these; None where they do not."""
+        """How the plan's slots differ from `books`; None if they do not."""
         for head in range(self.heads):
             slots, book = self.plan.slots(0, head), self.books[head, : self.living].tolist()
             if slots.positions.tolist() != book or slots.tokens != self.tokens:

@@ -1,6 +1,6 @@
 """Prompts, and sequences that go on: appended, observed and gathered as kvsieve.h says of kvsieve_plan_extend.
 
-Rows that are nobody's are NaN, in what is handed over and in what gather writes to.
+Rows that hold no token are NaN, in tensors for the plan and in targets of gather.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ Kept = list[list[list[int]]]
 
 
 class Engine:
-    """`books` [layer][head]: the absolute position of each row of its caches. `came` [layer]: all rows that ever came."""
+    """`books` [layer][head]: the absolute position of each row of its caches. `came` [layer]: the rows of all tokens so far."""
 
     def __init__(self, plan: kvsieve.Plan, layout: str, in_place: bool, sparing: bool) -> None:
         self.plan, self.layout, self.in_place = plan, layout, in_place
         self.sparing = sparing
-        """Hand over only what the plan says it needs."""
+        """Pass only what the plan says it needs."""
         self.tokens = 0
         layers, heads = plan.model.layers, plan.model.kv_heads
         self.books: Kept = [[[] for _ in range(heads)] for _ in range(layers)]
@@ -55,7 +55,7 @@ class Engine:
         return next(filter(None, map(self.compress, range(len(new)))), None)
 
     def append(self, layer: int, new: Rows) -> None:
-        """Behind the rows that each head has."""
+        """After the rows that each head has."""
         m, n = new.keys.shape[1], self.longest(layer) + new.keys.shape[1]
         grown = []
         for i, rows in enumerate(new[1:]):
@@ -69,7 +69,7 @@ class Engine:
         self.books[layer] = [book + list(range(self.tokens, self.tokens + m)) for book in self.books[layer]]
 
     def compress(self, layer: int) -> str | None:
-        """The gathers of a layer, its books, and whether they agree with what the plan says."""
+        """Gathers a layer and writes its books; what disagrees with the plan, or None."""
         kept, heads = self.plan.kept(layer), range(self.plan.model.kv_heads)
         if kept.tokens != self.tokens:
             return f"layer {layer}: {kept.tokens} tokens, not {self.tokens}"
@@ -101,6 +101,6 @@ class Engine:
         return None
 
     def rows_of(self, positions: Kept, before: Kept) -> Kept:
-        """Positions as rows of the caches whose books were `before`."""
+        """Positions as rows of the caches that had the positions `before`."""
         places = [[{position: row for row, position in enumerate(book)} for book in layer] for layer in before]
         return [[[place[it] for it in chosen] for place, chosen in zip(*pair)] for pair in zip(places, positions)]

@@ -64,7 +64,7 @@ class Source:
 
 
 def blank(shape: tuple[int, ...], dtype: Any, layout: str) -> Array:
-    """(heads, tokens, dim) of NaN; whoever reads what lies between padded rows reads NaN too."""
+    """(heads, tokens, dim) of NaN; what is between padded rows is NaN too."""
     heads, tokens, dim = shape
     if layout == "token-major":
         return np.full((tokens, heads, dim), np.nan, dtype).transpose(1, 0, 2)

@@ -7,7 +7,7 @@ shared with the library, and no number: numbers like D3 are the decisions.
     choose(round)     the rows that each head keeps of a round; a prompt is a round in which all rows are new
     draw(rng, tokens) parameters for caches of about that many tokens, the least ones and the tiny ones among them
     most(...)         rows of all caches together, of a method that may keep more than C a head
-    Decoding          of a method that decodes: who leaves (decoding.py)
+    Decoding          of a method that decodes: which token is evicted (decoding.py)
 by_name.py finds it. What they share: shares.py, ranking.py, caches.py, drawing.py; sequence.py and decoding.py remember a
 sequence for them.
 """

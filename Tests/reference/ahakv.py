@@ -57,7 +57,7 @@ def draw(rng: np.random.Generator, tokens: int) -> Parameters:
 
 
 class Decoding(Replay):
-    """S is the sum of the last r rows (A3) over what lives."""
+    """S is the sum of the last r rows (A3) over the positions in the cache."""
 
     def begin(self) -> None:
         self.budget = holding(self.p, self.tokens, protected(self.p), extended=False)
@@ -71,12 +71,12 @@ class Decoding(Replay):
         self.forget_rows(n - 2 * self.recent)
         total = np.zeros(len(lives))
         for i in range(max(0, n - self.recent), n):
-            there = lives[lives <= i]  # who lives now and came before row i lived then
+            there = lives[lives <= i]  # positions in the cache now and no later than row i were in the cache then
             total[: len(there)] += self.row(head, i)[np.searchsorted(self.seen[head][i], there)]
         return self.norms(head, lives) * self.pooled(total, lives)
 
     def pooled(self, sums: F64, lives: I64) -> F64:
-        """A12: over the slots whose positions are near; who has left counts 0 in the mean."""
+        """A12: over the slots whose positions are near; an evicted position counts 0 in the mean."""
         kernel = int(self.p["score_kernel"])
         near = abs(lives[:, None] - lives) <= kernel // 2
         if self.p["pool"] == 1:
@@ -86,7 +86,7 @@ class Decoding(Replay):
         return mean
 
     def norms(self, head: int, lives: I64) -> F64:
-        """A6: pooled over all tokens that ever came. The same order of additions for all, so that equals tie exactly."""
+        """A6: pooled over all tokens of the sequence. The same order of additions for all, so that equals tie exactly."""
         kernel = int(self.p["pool_kernel"])
         at = lives[:, None] + np.arange(-(kernel // 2), kernel // 2 + 1)
         there = (at >= 0) & (at < self.tokens)

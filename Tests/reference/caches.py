@@ -106,6 +106,6 @@ class Round(NamedTuple):
         return pool(sums, int(self.p["pool_kernel"]), self.p.get("pool") == 1)
 
     def keep(self, scores: F64, count: int, n: int, first: int = 0, size: float = 0.0) -> list[int]:
-        """The rows of a cache of n: the `first`, the best `count` of those that have scores, and all behind them."""
+        """The rows of a cache of n: the `first`, the best `count` of those that have scores, and all after those."""
         chosen = self.gaps.best(scores, count, size) + first
         return [*range(first), *chosen.tolist(), *range(first + len(scores), n)]

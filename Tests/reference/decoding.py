@@ -1,7 +1,8 @@
-"""Who leaves while one layer is decoded: what the methods share. Written from the formulas alone.
+"""Which token is evicted while one layer is decoded: what the methods share. Written from the formulas alone.
 
-State is the full history: every query, key and value row that ever came, and which positions lived when each row was scored.
-A row's softmax is made once, when it is first asked for, and every `check_every` tokens all that are remembered are made again.
+State is the full history: every query, key and value row so far, and the positions in the cache when each row was scored. A row's
+softmax is computed once, when it is first asked for. Every `check_every` tokens all remembered rows are computed again. A position
+is alive while it is in the cache.
 """
 
 from __future__ import annotations
@@ -70,11 +71,11 @@ class Growing:
 
 
 class Replay:
-    """History, living sets, ranking, trim. A method's `Decoding` gives begin() and scores().
+    """History, positions in the cache, ranking, trim. A method's `Decoding` gives begin() and scores().
 
     Attributes a test reads (all follow `trim`):
       gaps[step][head]    (second - lowest) / second over that step's candidates; inf if nothing due, or no second
-      regrets[step][head] (score of the position that did leave - lowest) / it; 0 unless `left` forced another
+      regrets[step][head] (score of the evicted position - lowest) / it; 0 unless `left` forced another
       prompt_gap          the smallest relative gap of the prompt's choice
       last_candidates[head] = (positions, scores) of the latest eviction (or None), for tests of absolute size
     """
@@ -82,9 +83,9 @@ class Replay:
     budget: int
     """C, what it was at the prompt's end."""
     recent: int
-    """Last positions that never leave; new tokens of one step, at most."""
+    """How many of the last positions are never evicted; the most new tokens of one step."""
     sinks = 0
-    """First positions that never leave."""
+    """How many of the first positions are never evicted."""
 
     def __init__(
         self, choose: sequence.Choose, sizes: Sizes, p: Parameters, scale: float | None = None, check_every: int = 200
@@ -99,9 +100,9 @@ class Replay:
         hq, h, d, dv = self.sizes
         self.q, self.k, self.v = Growing(hq, d), Growing(h, d), Growing(h, dv)
         self.seen: list[list[I64]] = [[] for _ in self.every]
-        """[head][position]: the positions that lived when that row was scored, its own included."""
+        """[head][position]: the positions alive when that row was scored, its own included."""
         self.alive: list[list[I64]] = [[] for _ in self.every]
-        """[head][n]: living positions after n decoded tokens."""
+        """[head][n]: positions alive after n decoded tokens."""
         self.sums: list[list[F64]] = [[] for _ in self.every]
         """[head][n], of a method that adds up rows: over alive[head][0], then over the last of seen[head]."""
         self.made: list[dict[int, F64]] = [{} for _ in self.every]
@@ -111,11 +112,11 @@ class Replay:
         self.last_candidates: list[tuple[I64, F64] | None] = [None for _ in self.every]
 
     def begin(self) -> None:
-        """Sets budget, recent and sinks; the prompt's tokens have come."""
+        """Sets budget, recent and sinks, after the prompt."""
         raise NotImplementedError
 
     def scores(self, head: int) -> F64:
-        """Of the positions that live, now that the last token is among them. Called once a token and head."""
+        """Of the positions alive, the newest token among them. Called once a token and head."""
         raise NotImplementedError
 
     def gain(self, seen: int) -> float:
@@ -131,7 +132,7 @@ class Replay:
         return self.k.n
 
     def living(self, head: int) -> list[int]:
-        """Positions living now, ascending."""
+        """Positions alive now, ascending."""
         alive: list[int] = self.alive[head][-1].tolist()
         return alive
 
@@ -141,7 +142,7 @@ class Replay:
         return group_row(queries, keys, self.gain(position + 1) * self.scale)
 
     def row(self, head: int, position: int) -> F64:
-        """The score row of one absolute position over what lived when it came: seen[head][position]."""
+        """The score row of one absolute position over the positions alive then: seen[head][position]."""
         made = self.made[head]
         if position not in made:
             made[position] = self.fresh_row(head, position)
@@ -231,7 +232,7 @@ class Replay:
         return mine
 
     def trim(self, k: int) -> None:
-        """Undo the last k decoded tokens as if they never came (positions they drove out live again)."""
+        """Undo the last k decoded tokens, as if they had not been decoded (positions evicted for them are alive again)."""
         if not 0 <= k <= self.tokens - self.prompt:
             raise ValueError("only decoded tokens can be trimmed")
         for each in (self.q, self.k, self.v):

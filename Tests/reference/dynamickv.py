@@ -1,4 +1,4 @@
-"""DynamicKV (arXiv 2412.14838): layers compete for one budget while prefill goes on."""
+"""DynamicKV (arXiv 2412.14838): layers compete for one budget during prefill."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Decoding(Replay):
         return self.sums[head][-1]
 
     def check(self) -> None:
-        """The sums by position from every row that ever came."""
+        """The sums by position from every row so far."""
         for head in self.every:
             total = np.zeros(self.tokens)
             for i in range(self.tokens):

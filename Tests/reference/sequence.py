@@ -1,7 +1,7 @@
-"""One sequence as a method chooses from it: a prompt, then rounds of new tokens behind the rows that each head kept.
+"""One sequence as a method chooses from it: a prompt, then rounds of new tokens after the kept rows of each head.
 
-A prompt is new tokens behind no rows. Of every layer and head all keys and values that ever came are remembered, and the list
-of the absolute positions that are there.
+A prompt is new tokens after no rows. All keys and values of every layer and head are remembered, and the list of the absolute
+positions in each cache.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Sequence:
         self.choices = 0
         self.positions: Kept = [[[] for _ in range(heads)] for _ in range(layers)]
         self.keys: list[F64] = []
-        """[layer] (H, N, D): all that ever came."""
+        """[layer] (H, N, D): those of all tokens so far."""
         self.values: list[F64] = []
         self.gap = float("inf")
         """Of the last round: the smallest relative gap at the edge of a choice."""

@@ -30,7 +30,7 @@ def draw(rng: np.random.Generator, tokens: int) -> Parameters:
 
 
 class Decoding(Replay):
-    """The oldest outside the sinks leaves."""
+    """The oldest outside the sinks is evicted."""
 
     def begin(self) -> None:
         self.sinks = int(self.p["sinks"])

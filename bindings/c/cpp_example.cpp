@@ -1,5 +1,5 @@
 // The prefill of prefill.c from C++17: the plan in a handle that frees itself, statuses as exceptions, tensors over
-// std::vector. A cache that shrinks while later layers are still to come is compared with the gathered copy in the end.
+// std::vector. A cache that shrinks before the later layers are observed is compared with the gathered copy at the end.
 #include <kvsieve.h>
 
 #include <algorithm>

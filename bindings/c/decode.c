@@ -1,7 +1,7 @@
-/* Generation as an engine runs it, with a cache that never grows: prompt -> finish -> gather, and from then on for every
- * token and layer: append its row, step, move it where `evict` says. Now and then a draft of 3 tokens comes at once and 2 of
- * them are rejected (kvsieve_plan_trim). Every value row begins with its token's position, so that the cache tells what
- * stands where; after each round that is compared with kvsieve_plan_slots(). */
+/* Generation as an engine runs it, with a cache that never grows: prompt -> finish -> gather, then for every token and layer:
+ * append its row, step, move it to the slot that `evict` names. Some rounds are a draft of 3 tokens, of which 2 are rejected
+ * (kvsieve_plan_trim). Every value row begins with its token's position. After each round these positions are compared with
+ * kvsieve_plan_slots(). */
 #include "example.h"
 
 #include <string.h>
@@ -9,7 +9,7 @@
 enum { LAYERS = 2, QUERY_HEADS = 8, HEADS = 2, DIM = 32, PROMPT = 500, BUDGET = 128, DRAFT = 3 };
 enum { ROOM = BUDGET + DRAFT }; /* a token alone needs BUDGET + 1 */
 
-/* `recent`: the last tokens that never leave, the window of AhaKV, half the budget of H2O. */
+/* `recent`: how many of the last tokens are never evicted: the window of AhaKV, half the budget of H2O. */
 struct engine {
     kvsieve_plan *plan;
     float *keys[LAYERS], *values[LAYERS]; /* (HEADS, room, DIM) each */
@@ -31,7 +31,7 @@ static kvsieve_tensor view(const struct engine *e, float *data, int64_t rows) {
     return tensor;
 }
 
-/* The layer's own work would stand here. */
+/* Random rows: here an engine would run the layer. */
 static void make_rows(struct engine *e, kvsieve_tensor *tensor, int64_t first, int64_t position, int tagged) {
     for (int64_t head = 0; head < tensor->heads; ++head)
         for (int64_t t = first; t < tensor->tokens; ++t) {
@@ -61,7 +61,7 @@ static void prefill(struct engine *e, int32_t method) {
         make_rows(e, &k, 0, 0, 0);
         make_rows(e, &v, 0, 0, 1);
         CHECK(kvsieve_plan_observe(e->plan, layer, &q, &k, &v));
-        /* The whole prompt stays here until finish(); prefill.c shows how not to. */
+        /* The whole prompt is held until finish(); prefill.c compacts earlier. */
         e->keys[layer] = example_allocate(sizeof(float) * 2 * HEADS * PROMPT * DIM);
         memcpy(e->keys[layer], whole, sizeof(float) * 2 * HEADS * PROMPT * DIM);
     }
@@ -87,7 +87,7 @@ static void prefill(struct engine *e, int32_t method) {
     free(whole);
 }
 
-/* New tokens `from` ... `to` - 1 of `count`, which stand behind the living rows, go where `evict` says. */
+/* The first `to` of `count` new tokens, whose rows follow the slots in use, move to the slots that `evict` names. */
 static void move_rows(struct engine *e, int32_t layer, const int32_t *evict, int count, int to) {
     for (int head = 0; head < HEADS; ++head)
         for (int i = 0; i < to; ++i) {
@@ -100,7 +100,7 @@ static void move_rows(struct engine *e, int32_t layer, const int32_t *evict, int
         }
 }
 
-/* The cache against the plan's books: every row is the one they say, the last tokens are all there. */
+/* The cache against the plan's slots: every row is that of the slot's position, and all of the last tokens are there. */
 static void check(const struct engine *e) {
     for (int32_t layer = 0; layer < LAYERS; ++layer)
         for (int32_t head = 0; head < HEADS; ++head) {
@@ -132,7 +132,7 @@ static void generate(struct engine *e, int count, int stay) {
         make_rows(e, &q, 0, 0, 0);
         make_rows(e, &k, e->living, 0, 0);
         make_rows(e, &v, e->living, e->tokens, 1);
-        CHECK(kvsieve_plan_step(e->plan, layer, &q, &k, &v, evict[layer])); /* moved when it is known who stays */
+        CHECK(kvsieve_plan_step(e->plan, layer, &q, &k, &v, evict[layer])); /* moved when the accepted tokens are known */
     }
     if (stay < count) CHECK(kvsieve_plan_trim(e->plan, count - stay));
     for (int32_t layer = 0; layer < LAYERS; ++layer) move_rows(e, layer, evict[layer], count, stay);

@@ -1,5 +1,5 @@
 /* The first result: a seeded cache of 4 layers and 1024 tokens, one method, and what each layer kept of it.
- * In every head the last query looks at the tokens 100, 400 and 700: they must be among the 64 that stay. */
+ * In every head the last query looks at the tokens 100, 400 and 700: they must be among the 64 that are kept. */
 #include "example.h"
 
 enum { LAYERS = 4, QUERY_HEADS = 8, HEADS = 2, DIM = 64, TOKENS = 1024, WINDOW = 8 };

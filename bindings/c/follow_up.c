@@ -1,7 +1,7 @@
-/* A conversation in a cache that stays small: a prompt, and then question after question. Each brings new tokens behind the rows
- * that are there: kvsieve_plan_extend(), every layer observed again, finish, and a gather in place, so that the cache never
- * leaves its memory. Heads of Task-KV keep different numbers of rows: each has its own behind which the new ones stand.
- * Every value row begins with its token's position, so that the cache tells what stands where. */
+/* A conversation in a cache of bounded size: a prompt, then several questions. The new tokens of a question follow the kept rows:
+ * kvsieve_plan_extend(), every layer observed again, finish, and a gather in place, so that the cache is never moved. Heads of
+ * Task-KV keep different numbers of rows; the new rows of each head follow its own. Every value row begins with its token's
+ * position, by which the cache is checked. */
 #include "example.h"
 
 enum { LAYERS = 2, QUERY_HEADS = 8, HEADS = 4, DIM = 32, ROOM = 800, PROMPT = 600, QUESTIONS = 5 };
@@ -20,7 +20,7 @@ static kvsieve_tensor view(float *data, int64_t rows) {
     return tensor;
 }
 
-/* `count` tokens come: their rows stand behind those that live. The layer's own work would stand here. */
+/* Appends the rows of `count` new tokens to each head's rows. Random rows: here an engine would run the layer. */
 static void append(struct engine *e, int32_t layer, int64_t count) {
     for (int head = 0; head < HEADS; ++head)
         for (int64_t i = 0; i < count; ++i) {

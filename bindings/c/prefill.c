@@ -1,8 +1,8 @@
-/* A prefill as an engine runs it, layer by layer, with a cache that shrinks while later layers are still to come.
+/* A prefill as an engine runs it, layer by layer, with a cache that shrinks before the later layers are observed.
  *
  * needs -> observe -> kept -> move rows -> ... -> finish -> kept -> move rows. What a layer keeps only shrinks, so the
- * engine compacts every layer it holds, as soon as the plan says less: nothing waits for the last layer.
- * In the end the shrunken cache is compared with kvsieve_plan_gather() of a copy that never shrank.
+ * engine compacts every layer it holds, as soon as the plan says less, and does not wait for the last layer.
+ * At the end the shrunken cache is compared with kvsieve_plan_gather() of a copy that never shrank.
  * Three methods: WindowKV (7 of 8 layers need no tensor), DynamicKV (shrinks early layers late), Task-KV (ragged heads). */
 #include "example.h"
 
@@ -96,7 +96,7 @@ static int prefill(int32_t method, int32_t parameter, double value, float *memor
         cache->values = cache->keys + size;
         k = example_tensor(cache->keys, HEADS, TOKENS, DIM);
         v = example_tensor(cache->values, HEADS, TOKENS, DIM);
-        example_fill(queries, QUERY_HEADS * (int64_t)window * DIM, &seed); /* the layer's own work would stand here */
+        example_fill(queries, QUERY_HEADS * (int64_t)window * DIM, &seed); /* here an engine would run the layer */
         example_fill(cache->keys, 2 * size, &seed);
         memcpy(whole, cache->keys, sizeof(float) * 2 * (size_t)size);
         for (int head = 0; head < HEADS; ++head) {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 QUERY_HEADS, KV_HEADS, DIM, WINDOW, BUDGET, KERNEL = 32, 8, 128, 32, 1024, 7
-"""Llama-3-8B's attention; 32 queries look, 1,024 rows a KV head stay, scores are averaged over 7 tokens."""
+"""Llama-3-8B's attention; 32 queries are read, 1,024 rows a KV head are kept, scores are averaged over 7 tokens."""
 GROUP = QUERY_HEADS // KV_HEADS
 ROWS = GROUP * WINDOW
 """Queries of one KV head."""

@@ -1,4 +1,4 @@
-"""An inference engine in small: it keeps its own cache and its own books, and does what step tells it."""
+"""A small inference engine: it has its own cache, knows the position of each row, and makes the moves of step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import kvsieve
 BUDGET, PROMPT, STREAM = 24, 40, 400
 SETTINGS = {"window": 6, "recent_ratio": 0.25, "sinks": 1, "recent": 6, "pool_kernel": 5}
 DRAFT = 200
-"""Tokens that are rejected come from so much later in the stream."""
+"""Rejected tokens are taken from so much later in the stream."""
 QUERIES = noise(11, LAYERS, QUERY_HEADS, STREAM, DIM)
 KEYS = noise(12, LAYERS, KV_HEADS, STREAM, DIM)
 VALUES = noise(13, LAYERS, KV_HEADS, STREAM, DIM - 4)
@@ -23,7 +23,7 @@ HEADS = [(layer, head) for layer in range(LAYERS) for head in range(KV_HEADS)]
 
 @functools.cache
 def most(method: str) -> int:
-    """The most tokens that one step takes: so many tokens never leave, says the header."""
+    """The most tokens that one step takes: as many as are never evicted, says the header."""
     engine = Engine(next(info for info in kvsieve.methods() if info.name == method))
     for m in range(BUDGET + 1, 0, -1):
         try:
@@ -35,7 +35,7 @@ def most(method: str) -> int:
 
 
 class Engine:
-    """Holds rows as an inference engine would: append, step, move. `books` are the positions it believes to hold."""
+    """Holds rows as an inference engine would: append, step, move. `books` are the positions of its rows."""
 
     def __init__(self, method: kvsieve.MethodInfo, prompt: int = PROMPT, **more: Any) -> None:
         given = settings(method, BUDGET, 0.5, **{**SETTINGS, "decoding": 1, **more})
@@ -70,7 +70,7 @@ class Engine:
         return ("keys" if name == "logits" else name) in looked_at(self.plan.needs(0))
 
     def given(self, layer: int, m: int = 1, ahead: int = 0) -> dict[str, np.ndarray]:
-        """What step takes for the next m tokens: the rows that live, and the new ones behind them."""
+        """Arguments of step for the next m tokens: the rows of the slots, then the new ones."""
         at = self.tokens + ahead
         new = list(range(at, at + m))
         rows = [book + new for book in self.books[layer]]
@@ -78,7 +78,7 @@ class Engine:
         return {"queries": QUERIES[layer][:, new], "keys": keys, "values": values}
 
     def logits(self, layer: int, m: int = 1) -> dict[str, np.ndarray]:
-        """Likewise with logits, and NaN where nobody may look: behind a token's own row."""
+        """Likewise with logits; NaN where nothing may be read, past a token's own row."""
         given = self.given(layer, m)
         keys = np.repeat(given["keys"], QUERY_HEADS // KV_HEADS, axis=0)
         logits = np.einsum("hmd,hnd->hmn", given["queries"], keys) / np.float32(DIM**0.5)

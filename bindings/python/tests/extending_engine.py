@@ -1,4 +1,4 @@
-"""An engine in small whose sequence goes on: new rows behind those that each head kept, all observed again."""
+"""A small engine whose sequence goes on: new rows after the kept rows of each head, all observed again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HEADS = [(layer, head) for layer in range(LAYERS) for head in range(KV_HEADS)]
 
 
 class Engine:
-    """`books` [layer][head]: absolute positions, row by row; `new` more stand behind them while a sequence goes on."""
+    """`books` [layer][head]: absolute positions, row by row; `new` more follow while a sequence is extended."""
 
     def __init__(self, method: kvsieve.MethodInfo | str, prompt: int = PROMPT, **more: Any) -> None:
         name = method if isinstance(method, str) else method.name
@@ -61,7 +61,7 @@ class Engine:
         return [book + list(range(self.tokens, self.tokens + self.new)) for book in self.books[layer]]
 
     def cut(self, layer: int, source: np.ndarray) -> np.ndarray:
-        """(H, n, D) of (L, H, STREAM, D): each head's own rows, NaN behind them."""
+        """(H, n, D) of (L, H, STREAM, D): each head's own rows, then NaN."""
         rows = self.rows(layer)
         cache = np.full((KV_HEADS, max(map(len, rows)), source.shape[3]), np.nan, source.dtype)
         for head, own in enumerate(rows):
@@ -76,7 +76,7 @@ class Engine:
         self.plan.observe(layer, **self.given(layer))
 
     def finish(self, first: int) -> None:
-        """The layers from `first` on are observed, and the plan finished; the books follow."""
+        """Observes the layers from `first` on and finishes the plan; then updates `books`."""
         for layer in range(first, LAYERS):
             self.observe(layer)
         self.plan.finish()

@@ -1,4 +1,4 @@
-"""compress, and the example that is run as it stands."""
+"""compress, and the examples: quickstart.py and the blocks of the README."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""step, trim and slots, held against an engine that keeps its own cache and its own books.
+"""step, trim and slots, compared with an engine that has its own cache and positions.
 
 What is evicted is compared with a float64 replay in Tests/Decoding; here is the surface.
 """
@@ -79,7 +79,7 @@ def test_logits_in_place_of_queries_and_keys(engine: Engine) -> None:
 
 
 def test_half_precision_rows_of_a_longer_cache(engine: Engine) -> None:
-    """Any dtype, any strides: the rows of a cache that is allocated once and has room behind."""
+    """Any dtype, any strides: the rows of a cache that is allocated once, with room after them."""
     other = Engine(engine.plan.method)
     for layer in range(LAYERS):
         half = {name: array.astype(np.float16) for name, array in engine.given(layer, engine.few(2)).items()}
@@ -121,7 +121,7 @@ def test_several_tokens_are_one_after_another(decoder: kvsieve.MethodInfo, promp
 
 @pytest.mark.parametrize("prompt", [2, BUDGET - 2, PROMPT])
 def test_trim_undoes(decoder: kvsieve.MethodInfo, prompt: int) -> None:
-    """Drafts come from elsewhere in the stream; afterwards all is as in a plan that never saw them."""
+    """Drafts are taken from elsewhere in the stream; afterwards all is as in a plan that never saw them."""
     drafting, plain = Engine(decoder, prompt), Engine(decoder, prompt)
     for m in map(plain.few, [1, 2, BUDGET, 3] * 5):
         before = drafting.slots()

@@ -1,4 +1,4 @@
-"""step where the shape of keys alone counts: it says how many tokens come, and no number that is given is read."""
+"""step if only the shape of keys counts: the shape says how many tokens are new, and no number is read."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_keys_say_how_many_tokens_come(m: int, rows: int, engine: Engine) -> Non
 
 @pytest.mark.parametrize("rows", [1, BUDGET - 1, BUDGET, 2 * BUDGET + 2, 1 << 20])
 def test_keys_of_another_length(rows: int, engine: Engine) -> None:
-    """Fewer rows than live, none that is new, more than a step takes: nothing is written."""
+    """Fewer rows than slots in use, no new row, more than a step takes: nothing is written."""
     before, given = engine.slots(), engine.given(0)
     keys = np.empty((KV_HEADS, rows, DIM), np.float32)
     refused("KVSIEVE_ERR_SHAPE", engine.plan.step, 0, **{**given, "keys": keys})

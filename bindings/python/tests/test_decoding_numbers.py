@@ -10,7 +10,7 @@ import kvsieve
 
 @pytest.mark.parametrize("spread", [1.0, 1e38, 3e38])
 def test_a_flat_row_is_flat_however_far_apart_its_logits_are(spread: float) -> None:
-    """AhaKV, gain 0 (4 tokens seen, C 4): norms .5 1 9 1 1, so token 0 leaves, whatever token 3 looked at."""
+    """AhaKV, gain 0 (4 tokens seen, C 4): norms .5 1 9 1 1, so token 0 is evicted, whatever token 3 attended to."""
     with kvsieve.Plan("ahakv", kvsieve.Model(1, 1, 1, 1), budget=4, window=2, pool_kernel=1, decoding=1) as plan:
         one = np.ones((1, 1, 1), np.float32)
         plan.observe(0, one, one, one * np.float32(0.5**0.5))

@@ -178,7 +178,7 @@ def test_what_is_not_needed_may_be_none(engine: Engine) -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_not_a_number_in_a_row_of_its_own(bad: float, engine: Engine) -> None:
-    """The last of each head's rows is read, and so is the last query; the plan stays as it was."""
+    """The last of each head's rows is read, and so is the last query; the plan is as before."""
     engine.extend(12)
     for layer in range(LAYERS):
         given, needs = engine.given(layer), engine.plan.needs(layer)

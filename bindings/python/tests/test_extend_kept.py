@@ -1,4 +1,4 @@
-"""Plan.extend: what comes of it. What is chosen is compared with a replay in Tests/Extending; here is the surface."""
+"""Plan.extend: its results. The choice is compared with a replay in Tests/Extending; here is the surface."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_rows_are_positions_until_the_first_extend(engine: Engine) -> None:
 
 @pytest.mark.parametrize("prompt", [1, WINDOW, 30, PROMPT])
 def test_kept(prompt: int, method: kvsieve.MethodInfo) -> None:
-    """Rows of the cache and the positions that stood there, counts, tokens, slots; what a layer keeps only shrinks."""
+    """Rows of the cache and their positions, counts, tokens, slots; what a layer keeps only shrinks."""
     engine = Engine(method, prompt)
     for m in ROUNDS:
         engine.extend(m)
@@ -56,7 +56,7 @@ def test_kept(prompt: int, method: kvsieve.MethodInfo) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
 def test_gather(dtype: Any, engine: Engine) -> None:
-    """Packed, padded and in place: what numpy takes by Kept.rows; rows that are nobody's stay as they are."""
+    """Packed, padded and in place: what numpy takes by Kept.rows; rows without a token are not written."""
     for m in (5, 20, 1):
         engine.extend(m)
         sources = [engine.cut(layer, VALUES).astype(dtype) for layer in range(LAYERS)]

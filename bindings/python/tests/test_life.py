@@ -1,4 +1,4 @@
-"""How long a plan lives, and who may use it meanwhile."""
+"""When a plan is freed, and which threads may use it until then."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_closed_plan_says_so(cache: Cache) -> None:
 
 
 class Counted:
-    """Stands before the library and counts the plans that are made and freed."""
+    """Wraps the library and counts the plans that are made and freed."""
 
     def __init__(self, real: Any) -> None:
         self.real, self.alive = real, 0

@@ -1,7 +1,7 @@
 """The demo on a few prompts, as a test: with the answers right, and wrong where nothing looked at attention.
 
 Bounds are far from what was measured (32 prompts of each task, README): they catch a wrong eviction, not a bad day.
-Streams, where the cache is held at its budget, must be right wherever the full cache is: of these prompts, they are.
+Streams, whose cache is held at its budget, must be right whenever the full cache is; for these prompts they are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SHARE = 0.12
 
 
 def check_streams() -> dict[str, bool]:
-    """What a cache does that is held at its budget while a prompt comes token by token."""
+    """Checks of a cache that is held at its budget while a prompt is added token by token."""
     streams = {(one.cache, one.index): one for one in stream_all(STREAMS, SEED)}
     unasked = list(stream_all(1, SEED, ()))
     full, sliding, evicting = ([streams[cache, index] for index in range(STREAMS)] for cache in stream.CACHES)

@@ -1,8 +1,8 @@
-"""Does a compressed KV cache still answer? A small trained Llama, two tasks, five methods, two tables.
+"""Does a compressed KV cache still answer? A small trained Llama, two tasks, several methods, two tables.
 
 Every prompt is prefilled once. It is then answered from its whole cache and, for each share and method, from what the
-method keeps; the answer is right or wrong. The second table is of caches that are held at their size while tokens come
-(stream.py). `make demo` runs this file; --help lists its options.
+method keeps; the answer is right or wrong. The second table is of caches that are held at their size while tokens are
+added (stream.py). `make demo` runs this file; --help lists its options.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ def table(rows: list[Row]) -> str:
 
 
 def watched(results: Iterable[Any], total: int, what: str) -> Iterator[Any]:
-    """The results as they come; how many of `total` there are, and the seconds they took, go to stderr."""
+    """The results one by one; how many of `total` are done, and the seconds they took, are written to stderr."""
     start = time.perf_counter()
     for done, result in enumerate(results, 1):
         if sys.stderr.isatty() or done == total:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-QUERY_BLOCK = 128  # queries of a head that attend at once: G * 128 * T logits stay in the CPU's cache
+QUERY_BLOCK = 128  # queries of a head that attend at once: G * 128 * T logits fit in the CPU's cache
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PrefilledLayer:
 
 
 class Cache(Protocol):
-    """A layer's rows, as a token that comes needs them."""
+    """A layer's rows, as a new token needs them."""
 
     def append(self, keys: np.ndarray, values: np.ndarray) -> None:
         """Adds one row to every head: keys (H, D) and values (H, D)."""
@@ -104,7 +104,7 @@ class Llama:
 
         `last_token` is the prompt's, at `position` = T - 1, whose rows end every head. It is run again and its rows
         are replaced: those of the prefill have seen the whole prompt, and would hand the answer on past the sieve.
-        Positions stay true: the next token is at T.
+        Positions are absolute: the next token is at T.
         """
         for cache in caches:
             cache.drop_last()

@@ -43,7 +43,7 @@ class PromptMaker:
         self.seed = seed
 
     def prompt(self, task: str, index: int) -> Prompt:
-        """Prompt number `index` of a task. Which fact is asked for, and where it stands, is uniform."""
+        """Prompt number `index` of a task. Which fact is asked for, and its place, is uniform."""
         random = np.random.default_rng([self.seed, [RECALL, AGGREGATION].index(task), index])
         facts = self._facts(random)
         markers, majority = self._markers(random)

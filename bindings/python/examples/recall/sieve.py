@@ -2,7 +2,7 @@
 
 Here: each method's parameters for a share of the cache, and the walk through a plan: observe, finish, gather.
 Not here: the model's arithmetic (model.py), judging and the table (demo.py).
-AhaKV goes on evicting while it decodes (stream.py); an answer here has two tokens at most: its rows are only appended.
+AhaKV evicts while it decodes (stream.py). An answer here has two tokens at most, whose rows are only appended.
 Letters: L layers, Hq query heads, H key/value heads, D head size, T prompt tokens, W last queries, C budget in tokens.
 """
 
@@ -29,7 +29,7 @@ METHODS = ("ahakv", POOLED, "taskkv", "windowkv", "dynamickv", "snapkv")
 
 @dataclass(frozen=True)
 class Compressed:
-    """What is left of a prompt's cache, and what it took."""
+    """The caches made of a prompt's, and the time for them."""
 
     caches: list[RaggedCache]  # one a layer
     share: float  # of the cache that was asked for in the end

@@ -1,8 +1,8 @@
-"""A prompt that comes token by token, through caches that never grow, and the same question again and again.
+"""A prompt is added token by token to caches that never grow, and the same question is asked again and again.
 
-Here: a cache of fixed slots, who leaves it for a token that comes, asking without a trace, the table.
+Here: a cache of fixed slots, which slot a new token takes over, asking without a trace, the table.
 Not here: the model's arithmetic (model.py), processes (demo.py).
-Letters: L layers, H key/value heads, G query heads a key/value head, D head size, n rows of a head that live.
+Letters: L layers, H key/value heads, G query heads a key/value head, D head size, n rows of a head in use.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import kvsieve
 BUDGET = int(0.12 * TOKENS)
 PREFILLED = 512  # tokens before the stream begins
 ASKED_AT = (*range(PREFILLED + 256, TOKENS - 1, 256), TOKENS - 1)  # tokens seen; the last: all but the question
-METHOD = "ahakv"  # with the library's own defaults, its window too: no question stands in one here
+METHOD = "ahakv"  # with the library's own defaults, its window too: no question is in one here
 CACHES = (FULL, SINKS_AND_RECENT, METHOD)
 
 EXPLANATION = (
@@ -39,16 +39,16 @@ class Streamed:
     cache: str  # of CACHES
     index: int  # of the prompt
     right: dict[int, bool]  # after so many tokens, whether the answer was right
-    most: int  # rows of a head that lived at once, after any token
+    most: int  # rows of a head in use, after any token
     kilobytes: float  # of the arrays that hold keys and values
     positions: np.ndarray  # (L, H, n): the tokens whose rows were there in the end, slot by slot
     agrees: bool  # the library, where it was asked, says the same
 
 
 class SlotCache:
-    """A layer's rows in arrays (H, slots, D) that never grow: the first `length` slots live, the next is a newcomer's.
+    """A layer's rows in arrays (H, slots, D) that never grow: the first `length` slots are in use, the next is for a newcomer.
 
-    It has its own books of which token stands where: `positions`. A row keeps the rotation that it came with.
+    `positions` has the token of each slot. A row keeps its rotation.
     """
 
     def __init__(self, heads: int, slots: int, dim: int) -> None:
@@ -58,21 +58,21 @@ class SlotCache:
         self.length = 0
 
     def append(self, keys: np.ndarray, values: np.ndarray) -> None:
-        """A newcomer's keys (H, D) and values (H, D); unless it settles, the next one takes its place."""
+        """A newcomer's keys (H, D) and values (H, D). If it does not settle, the next newcomer overwrites it."""
         self.keys[:, self.length] = keys
         self.values[:, self.length] = values
 
     def attend(self, queries: np.ndarray) -> np.ndarray:
-        """The newcomer's attention over those that live and itself: queries (H, G, D) -> (H, G, D)."""
+        """The newcomer's attention over the rows in use and its own: queries (H, G, D) -> (H, G, D)."""
         self.queries = queries
         return attention(queries, *self.rows())
 
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Keys and values of those that live and, behind them, of the newcomer: views (H, n + 1, D)."""
+        """Keys and values of the rows in use, then of the newcomer: views (H, n + 1, D)."""
         return self.keys[:, : self.length + 1], self.values[:, : self.length + 1]
 
     def settle(self, position: int, slots: np.ndarray) -> None:
-        """The newcomer stays: in head h it moves to slots[h], whose row leaves. If slots (H,) are -1, nobody leaves."""
+        """The newcomer moves to slots[h] of head h, whose row is overwritten. If slots (H,) are -1, it is not moved."""
         self.positions[:, self.length] = position
         if slots[0] < 0:
             self.length += 1
@@ -83,20 +83,20 @@ class SlotCache:
 
 
 class Choice(Protocol):
-    """Who stays of what was prefilled, and who leaves for each token that comes."""
+    """Which prefilled tokens are kept, and which slot each new token takes over."""
 
     def fill(self, prefilled: Sequence[PrefilledLayer], caches: Sequence[SlotCache]) -> None:
-        """Puts rows of what was prefilled into empty caches, and their positions into the books."""
+        """Puts prefilled rows and their positions into empty caches."""
 
     def leaves(self, layer: int, cache: SlotCache) -> np.ndarray:
         """The slots (H,) that the newcomer takes over, or -1. After its attention, for each layer in order."""
 
     def agrees(self, caches: Sequence[SlotCache], tokens: int) -> bool:
-        """Whether other books than the caches' own, if there are any, say the same of every slot."""
+        """Whether the plan, if there is one, has the same token in every slot."""
 
 
 class SinksAndRecent:
-    """The oldest leaves, but none of the first SINKS: no attention is looked at. With room for all, the full cache."""
+    """Overwrites the oldest, but none of the first SINKS: no attention is read. With room for all, the full cache."""
 
     def __init__(self, budget: int) -> None:
         self.budget = budget  # rows of a head
@@ -120,7 +120,7 @@ class SinksAndRecent:
 
 
 class ByPlan:
-    """The library says who stays and who leaves."""
+    """The library's choice."""
 
     def __init__(self, model: kvsieve.Model, budget: int) -> None:
         self.plan = kvsieve.Plan(METHOD, model, budget=budget, decoding=1)
@@ -154,8 +154,8 @@ def stream(
 ) -> Streamed:
     """Prompt `index` of the aggregation task through the cache `name`; MOST is asked after `asked_at` tokens of it.
 
-    The question's row stands in the newcomer's slots and never settles, and the choice is not told of it: the next
-    token comes as if nobody had asked.
+    The question's row is in the newcomer's slot and never settles. The choice does not learn of it, so the next token
+    finds the caches as if nothing had been asked.
     """
     tokens = maker.prompt(AGGREGATION, index).tokens[:-1]
     budget = len(tokens) if name == FULL else BUDGET

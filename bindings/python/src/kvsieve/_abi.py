@@ -1,8 +1,8 @@
 """The C types of include/kvsieve.h for ctypes, and nothing else.
 
-Structures and the few constants stand here by hand, field for field (tests/test_layout.py compares them with the C
-compiler's); the functions come from the generated _prototypes.py. No method, parameter or status is named here: those
-are asked of the library.
+Structures and the few constants are written by hand, field for field (tests/test_layout.py compares them with the C
+compiler's); the functions are in the generated _prototypes.py. No method, parameter or status is named here: the library
+lists them.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class kvsieve_kept(ctypes.Structure):
 
 
 class kvsieve_slots(ctypes.Structure):
-    """What stands in the slots of one head; positions belong to the plan."""
+    """The tokens in the slots of one head; positions belong to the plan."""
 
     _fields_ = [
         ("struct_size", ctypes.c_uint32),

@@ -1,4 +1,4 @@
-"""All layers at once, for a cache that is already there: a few lines over Plan, and nothing that Plan cannot do."""
+"""All layers of a finished cache at once: a few lines over Plan, and nothing that Plan cannot do."""
 
 from __future__ import annotations
 

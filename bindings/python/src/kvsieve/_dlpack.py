@@ -1,8 +1,8 @@
 """Reads a DLPack capsule without consuming it.
 
-The library looks at memory during one call only, so nothing is taken over: the capsule keeps its name and is held until
-the call is over, and then its own destructor calls the producer's deleter, as DLPack demands for a capsule that nobody
-consumed. Parsed here because numpy.from_dlpack knows no bfloat16.
+The library reads memory during one call only, so the capsule is not consumed: it keeps its name and is held until the end of
+the call. Then its own destructor calls the producer's deleter, as DLPack demands for a capsule that was not consumed. It is
+parsed here because numpy.from_dlpack does not know bfloat16.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def memory(argument: str, array: Any) -> Memory:
 
 
 def _strides(tensor: Any, shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """In bytes; DLPack counts elements, and NULL stands for C order."""
+    """In bytes; DLPack counts elements, and NULL means C order."""
     if tensor.strides:
         return tuple(tensor.strides[i] * itemsize for i in range(tensor.ndim))
     strides = [itemsize] * tensor.ndim

@@ -12,7 +12,7 @@ from ._abi import kvsieve_kept, kvsieve_slots
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What one layer keeps. A copy: it stays as it is whatever happens to the plan.
+    """What one layer keeps. A copy: later calls of the plan do not change it.
 
     Letters: H key/value heads, T tokens of the prompt.
     """
@@ -22,7 +22,7 @@ class Kept:
     positions: np.ndarray[Any, np.dtype[np.int32]]
     """(total,): absolute positions, ascending within a head."""
     rows: np.ndarray[Any, np.dtype[np.int32]]
-    """(total,): where each stood in the cache that was observed; the same as positions until Plan.extend."""
+    """(total,): the row of each in the observed cache; the same as positions until Plan.extend."""
     tokens: int
     """Logical length: tokens seen, T. The next token's position, however few rows are kept."""
 
@@ -51,7 +51,7 @@ class Kept:
 
 @dataclass(frozen=True, eq=False)
 class Slots:
-    """What stands in the slots of one head. A copy."""
+    """The tokens in the slots of one head. A copy."""
 
     positions: np.ndarray[Any, np.dtype[np.int32]]
     """(length,): the absolute position in each slot, in the order of the slots."""

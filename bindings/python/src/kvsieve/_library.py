@@ -1,6 +1,6 @@
 """Finds libkvsieve and loads it once, at the first call that needs it (importing the package does not).
 
-Looked for in this order, and the first that is there is the one that is used:
+The first of these that exists is used:
     1. the file that the environment variable KVSIEVE_LIBRARY names;
     2. libkvsieve.so.0 or libkvsieve.so beside this file (package data of a wheel);
     3. libkvsieve.so.0 by the system's loader (LD_LIBRARY_PATH, ldconfig).

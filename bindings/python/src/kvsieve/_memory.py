@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Memory(NamedTuple):
-    """Somebody's array, not yet checked for anything."""
+    """An array of the caller's, before any check."""
 
     address: int
     shape: tuple[int, ...]

@@ -49,7 +49,7 @@ class MethodInfo:
     paper: str
     """Where the method was published: "arXiv 2412.14838"."""
     decodes: bool
-    """True if it goes on evicting while decoding, False if decoding appends."""
+    """True if the method evicts while decoding, False if decoding appends."""
     parameters: list[ParameterInfo]
 
     def parameter(self, key: str | int) -> ParameterInfo:

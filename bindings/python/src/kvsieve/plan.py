@@ -1,4 +1,4 @@
-"""Plan: one sequence on its way through one method. A thin cover of the header's section "Plan" and "Result"."""
+"""Plan: one sequence under one method. The functions of the header's sections Plan, Result and Decoding."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class Plan:
     the paper); those not given have the library's defaults. Letters: Hq query heads, H key/value heads, T tokens, D
     head size, W the method's observation window.
 
-    Arrays are anything with __array_interface__, __dlpack__ or the buffer protocol, of float32, float16 or bfloat16, on
-    the CPU, with any strides as long as rows are contiguous. They are read during the call only, and never copied; what
-    cannot be taken is a TypeError or a ValueError that names the argument. What the library refuses is a KVSieveError
-    and leaves the plan as it was. A closed plan raises ValueError.
+    Arrays have __array_interface__, __dlpack__ or the buffer protocol, hold float32, float16 or bfloat16, and are in CPU
+    memory. Rows are contiguous; other strides are free. Arrays are read during the call only, and never copied. An array
+    that cannot be read raises TypeError or ValueError with the argument's name. If the library refuses a call, it raises
+    KVSieveError and the plan is as before. A closed plan raises ValueError.
 
-    Threads: calls on one plan wait for each other. The interpreter is free while the library works, so different plans
+    Threads: calls on one plan run one after the other. The interpreter is free while the library works, so different plans
     run at the same time.
     """
 
@@ -81,7 +81,7 @@ class Plan:
     def __setitem__(self, parameter: str | int, value: Any) -> None:
         """Sets a parameter, by name or id, before the first observe.
 
-        `value` is a number, or a word where numbers stand for choices ("localization", "aggregation"; "mean", "max").
+        `value` is a number, or a word if the parameter is a choice ("localization", "aggregation"; "mean", "max").
         ValueError if the method has no such parameter; KVSieveError if the value is out of bounds or it is too late.
         """
         info = self.method.parameter(parameter)
@@ -98,10 +98,10 @@ class Plan:
         return natural(value.value, info.integral)
 
     def needs(self, layer: int) -> frozenset[str]:
-        """Which of "queries", "keys", "values" observe will read in `layer`; empty for one that borrows its choice.
+        """Which of "queries", "keys", "values" observe reads in `layer`; empty for a layer that takes over an earlier choice.
 
-        With "all_queries" the queries are those of all T tokens, not of the last W. "length" without "keys" means: of
-        keys only the shape is read. Any array of shape (H, T, any) will do, one of numpy.empty too.
+        With "all_queries" the queries are those of all T tokens, not of the last W. With "length" and without "keys",
+        only the shape of keys is read: any array of shape (H, T, any) will do, for example one of numpy.empty.
         """
         bits = ctypes.c_int32()
         with self._use() as handle:
@@ -109,13 +109,13 @@ class Plan:
         return frozenset(name for name, bit in NEEDS.items() if bits.value & bit)
 
     def observe(self, layer: int, queries: Any = None, keys: Any = None, values: Any = None) -> None:
-        """Looks at one layer. Once a layer, layers in order from 0.
+        """Scores one layer. Call it once for each layer, in order from 0.
 
         queries  (Hq, R, D)   the last R queries, rotary embedding applied; R at least min(W, T), T for "all_queries".
-                              All T queries are right for every method.
+                              All T queries fit every method.
         keys     (H, T, D)    all keys, rotary embedding applied; T is the same in every layer
         values   (H, T, any)
-        Arrays that needs(layer) does not name may be None. For "length" keys is an array whose shape counts.
+        Arrays that needs(layer) does not name may be None. With "length", keys is an array whose shape counts.
         """
         given = {"queries": queries, "keys": keys, "values": values}
         views = [None if array is None else tensor(name, array) for name, array in given.items()]
@@ -129,7 +129,7 @@ class Plan:
             check(library().kvsieve_plan_finish(handle))
 
     def kept(self, layer: int) -> Kept:
-        """What `layer` keeps, as a copy. After observe(layer): what may still shrink. After finish: final."""
+        """What `layer` keeps, as a copy. After observe(layer) it may still shrink. After finish it is final."""
         with self._use() as handle:
             return copied(self._kept(handle, layer))
 
@@ -137,7 +137,7 @@ class Plan:
         """The kept rows of `source` (H, T, any), after finish. Returns `out`, or a new numpy array (total, D) without it.
 
         out (1, total, D)       head after head, no gaps
-        out (H, n, D)           n at least kept(layer).longest: a head a row; rows past a head's count are left alone
+        out (H, n, D)           n at least kept(layer).longest: one row of `out` a head; rows past a head's count are not written
         out the same as source  in place, by the rule for (H, n, D)
         `out` has the dtype of `source` and can be written.
         """
@@ -153,35 +153,35 @@ class Plan:
         return result
 
     def extend(self, tokens: int) -> None:
-        """The sequence goes on, after finish and the gathers: `tokens` new rows follow the kept rows of each head.
+        """The sequence goes on: `tokens` new tokens follow the kept rows of each head. Call it after finish and the gathers.
 
-        Every layer is observed again and finish brings the caches back to the budget; as often as wanted. With m =
-        `tokens` and n = kept(layer).longest + m, read before this call, arrays are then
+        Then observe every layer again, and finish: the caches are at the budget again. This can be repeated. With m =
+        `tokens` and n = kept(layer).longest + m, kept() called before extend, arrays are
         queries  (Hq, R, D)    of the last R new tokens; R at least min(W, m), m for "all_queries"
-        keys     (H, n, D)     of head h first the rows it kept, then its m new ones; rows past these are not read
+        keys     (H, n, D)     for each head its kept rows, then its m new ones; rows after those are not read
         values   (H, n, any)   likewise, and so are the sources of gather
-        Positions go on from kept(layer).tokens and stay absolute; Kept.rows has their rows in these arrays.
-        A plan made with decoding=1 takes new tokens by step instead.
+        Positions are absolute: the first new one is kept(layer).tokens. Kept.rows has the rows in these arrays.
+        A plan with decoding=1 takes new tokens by step instead.
         """
         with self._use() as handle:
             check(library().kvsieve_plan_extend(handle, whole("tokens", tokens, 64)))
 
     def step(self, layer: int, queries: Any = None, keys: Any = None, values: Any = None, *, logits: Any = None) -> Any:
-        """New tokens of one layer arrive; for each one slot leaves once the budget is full. Returns (H, m) int32.
+        """Takes m new tokens in one layer. For each it returns the slot to overwrite, or -1: (H, m) int32.
 
-        After finish, of a plan made with decoding=1, for methods whose MethodInfo.decodes is True. Each layer once, in
-        order, all with the same m tokens; m at most the recent tokens that the method never evicts.
+        Call it after finish, of a plan with decoding=1 whose method.decodes is True. Step each layer once, in order,
+        with the same m. m is at most the number of recent tokens that the method never evicts.
 
         queries  (Hq, m, D)  of the new tokens
-        keys     (H, n, D)   the rows that live, and the m new ones behind them
+        keys     (H, n, D)   the rows of the slots, then the m new ones
         values   (H, n, any) likewise; may be None unless needs() has "values"
-        logits   (Hq, m, n)  instead of queries and keys: scale * q . k, which need not be computed again
+        logits   (Hq, m, n)  instead of queries and keys: scale * q . k, which saves their product
 
-        If needs() has "length", of keys (or logits) only the shape is read, m is n less the rows that live, and queries
+        If needs() has "length", only the shape of keys (or logits) is read, m is n less the rows of the slots, and queries
         may be None.
 
-        The result says where each new row goes: row n - m + i of head h moves to slot result[h, i], in the order of i;
-        -1 stays. The plan's own books (slots) are as if that was done.
+        Row n - m + i of head h moves to slot result[h, i], in the order of i. If the result is -1, the row is not moved.
+        The plan assumes that you perform the moves.
         """
         number = whole("layer", layer)
         if logits is not None and (queries is not None or keys is not None):
@@ -202,9 +202,9 @@ class Plan:
         return result
 
     def trim(self, tokens: int) -> None:
-        """Takes the newest `tokens` back as if they had never come; at most those of the last step, in all layers.
+        """Undoes the newest `tokens`, at most those of the last step, in all layers.
 
-        For a rejected draft: step, decide, trim, then move the rows of the tokens that stay.
+        For a rejected draft: step, decide, trim, then move the rows of the accepted tokens.
         """
         with self._use() as handle:
             check(library().kvsieve_plan_trim(handle, whole("tokens", tokens, 64)))
@@ -215,12 +215,12 @@ class Plan:
             return copied_slots(self._slots(handle, whole("layer", layer), whole("head", head)))
 
     def reset(self) -> None:
-        """Forgets the sequence, keeps parameters and memory: ready for the next one."""
+        """Forgets the sequence, and is ready for the next one. Parameters and memory are kept."""
         with self._use() as handle:
             check(library().kvsieve_plan_reset(handle))
 
     def close(self) -> None:
-        """Frees the plan. Twice is fine; so is leaving it to `with` or to the garbage collector."""
+        """Frees the plan. It may be called twice. `with` and the garbage collector call it too."""
         with self._lock:
             self._finalizer()
 
@@ -251,7 +251,7 @@ class Plan:
         return slots
 
     def _goes_by_length(self, handle: Any) -> bool:
-        """Whether a step's m is told by the shape of keys: queries are not looked at. Asked once: no parameter changes it."""
+        """Whether the shape of keys says a step's m, because queries are not read. Asked once: no parameter changes it."""
         if self._by_length is None:
             bits = ctypes.c_int32()
             check(library().kvsieve_plan_needs(handle, 0, ctypes.byref(bits)))
