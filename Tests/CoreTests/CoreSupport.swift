@@ -36,7 +36,7 @@ extension Workspace {
     ) throws(KVSieveError) { try forEach(items, ClosureWork(body: body)) }
 }
 
-/// A table of `rows` in memory of its own, which is NaN behind a row that is shorter than the longest.
+/// A table of `rows` in memory of its own, which is NaN after the end of a row that is shorter than the longest.
 /// - Parameters:
 ///   - columns: those of the longest row's numbers if nil.
 ///   - rowsOfHead: as in HeadTable; 0 where all heads share the row.

@@ -1,4 +1,4 @@
-// Equal keys are worth the same wherever they stand, bit for bit: in every part of a tile, in tiles of any length, in a
+// Equal keys have equal scores at every position, bit for bit: in every part of a tile, in tiles of any length, in a
 // step. Run for every instruction set (Tests/run.py).
 import TestSupport
 import Testing

@@ -44,7 +44,7 @@ private struct Keys: Sendable, CustomTestStringConvertible {
                 for token in 0..<longest {
                     var row = random.eighths(keys.dim)
                     change(head, token, &row)
-                    // Behind a shorter head's rows nothing is read.
+                    // Nothing past a shorter head's rows is read.
                     all += token < keys.lengths[head] ? row : row.map { _ in .nan }
                 }
             }
@@ -178,7 +178,7 @@ private func norm(_ row: [Double]) -> Double { row.reduce(0) { $0 + $1 * $1 }.sq
         }
     }
 
-    /// Of a cache that goes on a row's number is that of the token in it, wherever the row is.
+    /// In an extended cache the number of a row is that of its token, whatever the row.
     @Test func numbersBelongToPositions() throws {
         let work = Workspace(threads: 1)
         let prompt = Frame(CacheLength(prompt: 10), sinks: 1, recent: 2)

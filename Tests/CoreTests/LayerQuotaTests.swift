@@ -40,7 +40,7 @@ private func winners(_ layers: [LayerScores?], places: Int, _ work: Workspace) t
         }
     }
 
-    /// Layers that kept everything have no scores, and heads of a cache that goes on not the same number.
+    /// Layers that kept everything have no scores, and heads of an extended cache have different numbers of them.
     @Test(arguments: RowKind.allCases) func layersWithoutScoresAndHeadsOfOtherLengthsCompete(_ kind: RowKind) throws {
         var random = SplitMix(8)
         let work = Workspace(threads: 1)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import KVSieveCore
 
-/// A layer of values alone: (heads, longest, dim), and its naive doubles. Behind a shorter head's rows they are NaN.
+/// A layer of values alone: (heads, longest, dim), and its naive doubles. Past a shorter head's rows they are NaN.
 private final class Values {
     let lengths: [Int]
     let floats: [Float]

@@ -62,7 +62,7 @@ struct Attention: Sendable, CustomTestStringConvertible {
             keyFloats = random.eighths(a.heads * a.tokens * a.dim)
             queries = Tensor(queryFloats, heads: a.heads * a.group, tokens: a.rows, dim: a.dim, a.type, a.layout)
             keys = Tensor(keyFloats, heads: a.heads, tokens: a.tokens, dim: a.dim, a.type, a.layout)
-            // Behind a shorter head's rows nothing is read.
+            // Nothing past a shorter head's rows is read.
             for (head, rows) in a.lengths.enumerated() {
                 for token in rows..<a.tokens { for d in 0..<a.dim { keys.set(head, token, d, .nan) } }
             }

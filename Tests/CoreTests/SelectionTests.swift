@@ -6,7 +6,7 @@ import Testing
 
 /// Positions that a head keeps, from a stable sort.
 private func expected(_ frame: Frame, _ scores: [Float], _ units: Int) -> [Int] {
-    // Of a head of which nothing is protected the best unit stays.
+    // If nothing of a head is protected, its best unit is kept.
     let least = frame.sinks + frame.recent > 0 ? 0 : 1
     let best = stableOrder(scores).prefix(min(max(units, least), frame.units))
     let middle = best.flatMap { unit in
@@ -63,7 +63,7 @@ private let frames = [
         }
     }
 
-    /// Nothing is protected and the budget is 0: the best unit stays, of several heads and of windows too.
+    /// Nothing is protected and the budget is 0: the best unit is kept, of several heads and of windows too.
     @Test(arguments: [1, 4]) func noHeadEndsEmpty(_ unit: Int) throws {
         let work = Workspace(threads: 1)
         let frame = Frame(CacheLength(prompt: 12), sinks: 0, recent: 0, unit: unit)
@@ -76,7 +76,7 @@ private let frames = [
         #expect(positions(try Selection(protected, scores, units: [0], work)) == [[11]])
     }
 
-    /// Rows are those of the cache, positions those that they came from: kept ones first, new ones behind.
+    /// Rows are those of the cache, positions those of their tokens: kept ones first, then new ones.
     @Test func positionsAreWhereTheRowsCameFrom() throws {
         let work = Workspace(threads: 1)
         let prompt = Frame(CacheLength(prompt: 10), sinks: 1, recent: 2)
@@ -132,7 +132,7 @@ private let frames = [
         }
     }
 
-    /// Room is taken before anything is ranked: a refusal leaves nothing behind.
+    /// Memory is reserved before anything is ranked: a refused call has changed nothing.
     @Test func aSelectionThatIsRefusedHoldsNothing() throws {
         let rows = [[Float]](repeating: [Float](repeating: 1, count: 50), count: 4)
         let needed = MemoryAccount()

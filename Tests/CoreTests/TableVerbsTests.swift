@@ -61,7 +61,7 @@ private struct Shape: Sendable, CustomTestStringConvertible {
         try checkPooling(shape, .max, kernel)
     }
 
-    /// Nothing leaks in from sinks or recent rows: they are infinite here, and stay what they are.
+    /// Nothing leaks in from sinks or recent rows: they are infinite here, and do not change.
     private func checkPooling(_ shape: Shape, _ pool: Pool, _ kernel: Int) throws {
         var numbers = shape.numbers(seed: 2)
         for head in shape.heads.indices {
@@ -117,7 +117,7 @@ private struct Shape: Sendable, CustomTestStringConvertible {
         }
     }
 
-    /// Rows of nothing stay nothing; numbers near the smallest are between 0 and 1 all the same.
+    /// Rows of zeros do not change; numbers near the smallest float are between 0 and 1 as well.
     @Test func overMaximumOfZerosAndOfTheSmallest() throws {
         let work = Workspace(threads: 1)
         let tiny = Float.leastNonzeroMagnitude

@@ -1,4 +1,4 @@
-// What window attention refuses, what it leaves alone, and the memory it takes.
+// What window attention refuses, what it does not read, and the memory it takes.
 import Foundation
 import TestSupport
 import Testing
@@ -139,7 +139,7 @@ private let nonfinite =
         }
     }
 
-    /// Layer after layer takes the first one's memory: nothing is allocated any more, and the most ever held stays.
+    /// Every later layer uses the first one's memory: nothing more is allocated, and the most ever held does not grow.
     @Test(arguments: elementTypes, [1, 4]) func memoryDoesNotGrowWithLayers(_ type: ElementType, _ threads: Int) throws
     {
         let account = MemoryAccount()

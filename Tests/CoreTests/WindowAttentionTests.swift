@@ -87,7 +87,7 @@ private func check(_ attention: Attention, perQueryHead: Bool = false) throws {
         }
     }
 
-    /// A row's gain is told by the tokens that its query has seen, those that have left included.
+    /// A row's gain depends on the tokens that its query has seen, the dropped ones included.
     @Test(arguments: [false, true], [[], [tile + 50, 60]]) func gainsMultiplyTheLogitsOfTheirRow(
         _ perQueryHead: Bool, _ lengths: [Int]
     ) throws {

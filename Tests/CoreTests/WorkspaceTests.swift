@@ -79,7 +79,7 @@ private final class Counters: @unchecked Sendable {
         #expect((account.held, account.allocations, work.workers.count) == (0, 0, 256))
     }
 
-    /// Many plans come and go in a server.
+    /// A server makes and frees many plans.
     @Test func workspacesComeAndGo() throws {
         for round in 0..<50 {
             let work = Workspace(threads: 1 + round % 5)

@@ -47,7 +47,7 @@ private func minima(_ table: Table, _ totals: [Float], _ weights: [Float]?, offs
         }
     }
 
-    /// Slots that may not leave are NaN, also where their weight is 0 or huge.
+    /// Protected slots are NaN, also if their weight is 0 or huge.
     @Test(arguments: Table.all) func notANumberDoesNotCount(_ table: Table) {
         var random = SplitMix(72)
         for length in lengths {

@@ -1,4 +1,5 @@
-// Equal keys get the same bits wherever they stand: in whole blocks of six, in what is left over, in lanes and behind them.
+// Equal keys get the same bits at every index: in whole blocks of six, in the last short one, in lanes and after the last whole
+// vector.
 import CSupport
 import TestSupport
 import Testing

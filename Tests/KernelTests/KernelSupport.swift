@@ -74,7 +74,7 @@ final class Guarded {
     }
 }
 
-/// Elements that end where readable memory ends: whoever reads one more ends the test run. Where they begin varies with their
+/// Elements that end where readable memory ends: a read of one more ends the test run. Where they begin varies with their
 /// number, so that all alignments of the element occur.
 final class AtEnd<Element: BitwiseCopyable> {
     private let memory: UnsafeMutableRawPointer

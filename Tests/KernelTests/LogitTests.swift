@@ -62,7 +62,7 @@ private struct Product {
     }
 }
 
-/// -inf, and here and there a maximum that an earlier tile left.
+/// -inf, and some maxima of an earlier tile.
 private func earlier(_ rows: Int) -> [Float] { (0..<rows).map { $0 % 3 == 1 ? 0.5 : -.infinity } }
 
 private func highest(_ out: Guarded, _ stride: Int, _ columns: Int, _ before: [Float]) -> [Float] {
@@ -195,7 +195,7 @@ private func highest(_ out: Guarded, _ stride: Int, _ columns: Int, _ before: [F
             tile[place] = bad
             var maxima = earlier(width)
             let finite = table.kernels.column_maxima(tile, Int64(columns), Int64(vectors), Int64(stride), &maxima)
-            // What stands between the columns is nobody's business.
+            // The floats between the columns are not compared.
             #expect(finite == (place % stride < width ? 0 : 1), "\(bad) at \(place)")
         }
     }

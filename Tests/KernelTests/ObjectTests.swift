@@ -1,4 +1,4 @@
-// The object files of the kernels as the compiler left them: nothing that the linker could merge between the three compiles,
+// The object files of the kernels as the compiler made them: nothing that the linker could merge between the compiles,
 // nothing called from outside, no instruction that the processor may not have.
 import CSupport
 import Foundation
@@ -25,7 +25,7 @@ private struct Compile: Sendable, CustomTestStringConvertible {
     static let all = [Compile(module: "KVSieveKernels", absent: [])]
     #endif
 
-    /// Object files beside the test bundle; those of sources that are no more are left out.
+    /// Object files beside the test bundle, without those of deleted sources.
     var objects: [String] {
         let folder = bundle.appendingPathComponent("\(module).build")
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []

@@ -67,7 +67,7 @@ private func window(_ source: [Float], _ j: Int, _ kernel: Int) -> ArraySlice<Fl
         #expect(pool(table, max: true, source, 1).values == source)
     }
 
-    /// "A NaN is passed over by max", wherever it stands in the kernel.
+    /// "max ignores a NaN", at every place in the kernel.
     @Test(arguments: Table.all) func maxPassesOverNaNAtEveryPlace(_ table: Table) {
         let plain = (0..<67).map { Float(($0 * 29) % 67) }
         let wrong = plain.indices.filter { place in

@@ -6,7 +6,7 @@ import Testing
 
 @testable import KVSieveCore
 
-/// Rows (count, depth) and keys (columns, stride); nothing readable behind the last of either.
+/// Rows (count, depth) and keys (columns, stride); nothing readable after the last of either.
 private struct Dots {
     let count: Int, columns: Int, depth: Int, stride: Int, outStride: Int
     var rows: [Float]
@@ -268,7 +268,7 @@ private func exponentials(
             }
         }
 
-        /// "Every number has the same exponential wherever it stands."
+        /// "Equal numbers have equal exponentials at every index."
         @Test(arguments: Table.all, factors) func aNumberAloneGivesTheSameBits(_ table: Table, _ factor: Float) {
             var random = SplitMix(70)
             for length in 1...67 {

@@ -119,7 +119,7 @@ private struct Refusal {
         }
     }
 
-    /// So too when the sequence goes on, and by a share that is next to nothing.
+    /// So too if the sequence is extended, and by a very small share.
     @Test(arguments: AnyMethod.all, [0, 0.01]) func noHeadEndsEmptyWhenASequenceGoesOn(
         _ method: AnyMethod, _ ratio: Double
     ) throws {
@@ -140,7 +140,7 @@ private struct Refusal {
         let wishes: [String: Double] = ["ratio": ratio, "window": 6, "sinks": 2, "recent": 4, "charge": 1]
         let shape = try ModelShape(layers: 4, queryHeads: 6, heads: 3, headDim: 8)
         let parameters = method.tight(tokens: 200, wishes)
-        // A prompt of ten tokens, of which one may stay.
+        // A prompt of ten tokens, of which one may be kept.
         guard errorKind({ _ = try Sequence(shape, tokens: 10, seed: 1).kept(method, parameters) }) == .budget else {
             // One token, the newest, is all that these two protect, and any share has room for it.
             #expect(["tova", "h2o"].contains(method.name))

@@ -1,4 +1,5 @@
-// Who leaves while a sequence is decoded, on cases worked by hand: one layer, and rows of weights for the slots.
+// Which slot is freed while a sequence is decoded, on cases worked by hand: one layer, and rows of weights for the slots. "3 leaves":
+// the token of position 3 is evicted.
 import KVSieveMethods
 import TestSupport
 import Testing
@@ -19,7 +20,7 @@ private struct DecodedByHand {
         try plan.finish()
     }
 
-    /// One token: [head] of the weights that its query gives the slots, and itself behind them. The slot that it takes.
+    /// One token: [head] of the weights that its query gives the slots, then itself. The slot that it takes over.
     func step(_ rows: [[Double]]) throws -> [Int] {
         let count = rows[0].count
         let logits = Tensor(
@@ -40,7 +41,7 @@ private struct DecodedByHand {
 }
 
 @Suite struct DecisionsDecoding {
-    /// C 6, r 1, all values alike; positions 0 ... 5 live. Up to 9 tokens the gain is 1.
+    /// C 6, r 1, all values alike; positions 0 ... 5 in the slots. Up to 9 tokens the gain is 1.
     private func ahakv(_ changes: [String: Double]) throws -> DecodedByHand {
         let plain: [String: Double] = [
             "budget": 6, "window": 1, "pool_kernel": 1, "gain_floor": 1, "score_kernel": 3,
@@ -66,7 +67,7 @@ private struct DecodedByHand {
         #expect(try ahakv(["pool": 1]).step([[2, 4, 1, 2, 2, 2, 3]]) == [4])
     }
 
-    /// A token that was rejected leaves the order of the slots as it was: what came after it in the first case comes again.
+    /// A rejected token does not change the order of the slots: the next tokens of the first case have the same results.
     @Test func A12_trimRestoresTheOrder() throws {
         let decoded = try ahakv([:])
         for rejected in [[1, 1, 4, 5, 6, 7, 2], [9, 9, 9, 4, 1, 1, 1], [9, 1, 1, 1, 9, 9, 9]] as [[Double]] {
@@ -94,7 +95,7 @@ private struct DecodedByHand {
         #expect(try decoded.step([[2, 4, 1, 2, 2, 2, 3]]) == [3])
     }
 
-    /// C 3. A recent_ratio of 0.2 is 0.6 tokens: no new token would ever stay. 0.333334 is one.
+    /// C 3. A recent_ratio of 0.2 is 0.6 tokens: no new token would ever be kept. 0.333334 is one.
     @Test func H4_aBudgetThatTakesInNoNewTokenIsRefused() throws {
         func made(_ ratio: Double) throws -> DecodedByHand {
             try DecodedByHand("h2o", prompt: 5, ["budget": 3, "recent_ratio": ratio])
@@ -105,7 +106,7 @@ private struct DecodedByHand {
         #expect(error?.message.hasPrefix("recent_ratio 0.2 ") == true)
         #expect(try made(0.333334).slots().count == 3)
         #expect(errorKind { _ = try made(0.333333) } == .budget)
-        // Without decoding the newest token stays (H1).
+        // Without decoding the newest token is kept (H1).
         let prefill = try HandmadeCache("h2o", [[weights(5)]], ["budget": 3, "recent_ratio": 0.2])
         #expect(try prefill.kept()[0][0].count == 3)
     }
@@ -119,7 +120,7 @@ private struct DecodedByHand {
         #expect(try decoded.slots(0) == [0, 1, 4] && decoded.slots(1) == [0, 1, 4])
     }
 
-    /// Only the newest row counts, and the newest token never leaves, though it has the least.
+    /// Only the newest row counts, and the newest token is never evicted, though it has the least.
     @Test func tova_theNewestRowDecides() throws {
         let decoded = try DecodedByHand("tova", prompt: 3, ["budget": 3])
         #expect(try decoded.step([[9, 1, 9, 0.1]]) == [1])
@@ -127,7 +128,7 @@ private struct DecodedByHand {
         #expect(try decoded.slots() == [4, 3, 2])
     }
 
-    /// C 5, two sinks. Nine tokens leave 0 1 6 7 8; then 6, 7, 8 leave one after another, whatever is looked at, and 9.
+    /// C 5, two sinks. Of nine tokens 0 1 6 7 8 are kept; then 6, 7, 8 and 9 leave one after another, whatever the weights.
     @Test func streamingLLM_theOldestOutsideTheSinksLeaves() throws {
         let decoded = try DecodedByHand("streamingllm", prompt: 9, ["budget": 5, "sinks": 2])
         #expect(try decoded.slots() == [0, 1, 6, 7, 8])
@@ -137,7 +138,7 @@ private struct DecodedByHand {
         #expect(try decoded.slots() == [0, 1, 9, 10, 11])
     }
 
-    /// A prompt shorter than the sinks: the tokens that come are sinks until there are as many. Three at once, without any
+    /// A prompt shorter than the sinks: new tokens are sinks until there are as many. Three at once, without any
     /// tensor.
     @Test func streamingLLM_sinksArePositionsAndNoTensorIsRead() throws {
         let decoded = try DecodedByHand("streamingllm", prompt: 1, ["budget": 6, "sinks": 3])

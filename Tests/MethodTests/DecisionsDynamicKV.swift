@@ -85,7 +85,7 @@ import Testing
 
     /// base 4, L 2, cap 2: first = 8. One division, after both layers: of the best 8 entries layer 0 has 6, layer 1 has 2.
     /// By the paper c = (6, 2), x = floor(8 c / 6) = (8, 2), y = floor(x 8 / 10) = (6, 1): a place is lost to rounding, and
-    /// nobody gets it. By the code c = (3, 1), x = (6, 2), y = (6, 2).
+    /// no layer gets it. By the code c = (3, 1), x = (6, 2), y = (6, 2).
     @Test func D14_countsAreDividedByTheirMaximumOnRequest() throws {
         let first = weights(20, [0: 9, 2: 9, 4: 9, 6: 9, 8: 9, 10: 9], floor: 1e-3)
         let second = weights(20, [1: 27, 3: 27], floor: 1e-3)

@@ -2,12 +2,12 @@ import KVSieveMethods
 import TestSupport
 import Testing
 
-// What was decided of sequences that go on (Sources/KVSieveMethods/README.md), each on a case worked by hand. The last token's
-// own row is kept (W is 1 where nothing else is said), so it is no candidate.
+// The decisions on sequences that go on (Sources/KVSieveMethods/README.md), each on a case worked by hand. The last token is
+// kept (W is 1 if nothing else is said), so it is no candidate.
 @testable import KVSieveCore
 
 extension ExtendTests {
-    /// C 4, windows of 2. Windows (0 1) (2 3) (4 5) (6), of means 1 4 1 3: 2 3 6 stay. Cache 2 3 6 7 8 9: windows (2 3) (6 7)
+    /// C 4, windows of 2. Windows (0 1) (2 3) (4 5) (6), of means 1 4 1 3: 2 3 6 are kept. Cache 2 3 6 7 8 9: windows (2 3) (6 7)
     /// (8) of its rows, means 2, 3, 4, room for two. By positions they were (2 3) (6) (7) (8), of means 2, 1, 5, 4.
     @Test func E1_windowsAreOfTheCachesRows() throws {
         var sequence = try ExtendedSequence(
@@ -19,7 +19,7 @@ extension ExtendTests {
         #expect((0..<4).map { kept.rows[$0] } == [2, 3, 4, 5])
     }
 
-    /// Room for 2, kernel 3. Pooled, times 3: 10 15 11 15 11 6: 1 and 3 stay. Cache 1 3 6 7, weights 5 1 9: pooled 6 15 10: 3
+    /// Room for 2, kernel 3. Pooled, times 3: 10 15 11 15 11 6: 1 and 3 are kept. Cache 1 3 6 7, weights 5 1 9: pooled 6 15 10: 3
     /// and 6. In the true sequence 3 had no neighbours: 5 1 9.
     @Test func E1_poolingRunsOverTheCachesRows() throws {
         var sequence = try ExtendedSequence(
@@ -38,7 +38,7 @@ extension ExtendTests {
         #expect(try sequence.go(2) == [[[1, 3, 5]]])
     }
 
-    /// W 3, room for 2 more. One new token brings one row of queries; the last 3 rows stay although they have the least.
+    /// W 3, room for 2 more. One new token has one row of queries; the last 3 rows are kept although they have the least.
     @Test(arguments: ["ahakv", "dynamickv", "windowkv"]) func E2_fewerNewTokensThanTheWindow(_ name: String) throws {
         var sequence = try ExtendedSequence(
             name, prompt: 8, [[[1, 9, 1, 9, 1, 1, 1, 1]]], [[[1, 2, 1, 4, 1, 0.01, 0.01, 0.01, 0.01, 0.01]]],
@@ -52,7 +52,7 @@ extension ExtendTests {
         #expect(try sequence.go(1) == [[[1, 3, 7, 8, 9]]])
     }
 
-    /// AhaKV, C 3. Of 995 tokens 0 (logit 1, norm 1), 2 (logit 1, norm 10) and the last stay. 5 more, of which 995 has logit 0
+    /// AhaKV, C 3. Of 995 tokens 0 (logit 1, norm 1), 2 (logit 1, norm 10) and the last are kept. 5 more, of which 995 has logit 0
     /// and norm 10. The last row has seen 1,000: gain 3.41, and e^3.41 = 30 is more than 10. For its 8 rows the gain were
     /// 1.40, and e^1.40 = 4 less.
     @Test func E3_theGainCountsTokensSeen() throws {

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 // Random's decision R1 (Sources/KVSieveMethods/README.md): a token's number depends on (seed, layer, head, position) alone, so
-// that what is kept of a sequence that goes on is the best of all that came.
+// that what is kept of an extended sequence is the best of all its tokens.
 @testable import KVSieveCore
 
 @Suite struct DecisionsRandom {

@@ -26,7 +26,7 @@ struct DecodedSequence {
     let plan: Plan
     let account: MemoryAccount
     let shape: ModelShape
-    /// The most tokens of a step: the recent ones, which never leave.
+    /// The most tokens of a step: as many as the recent ones, which are never evicted.
     let mostTokens: Int
     private var random: SplitMix
     /// [layer][head][slot]: rows of keys and values.
@@ -71,7 +71,7 @@ struct DecodedSequence {
         try plan.finish()
     }
 
-    /// m new tokens in one layer: where each goes, [head][token]. With `moves` the cache follows.
+    /// m new tokens in one layer: the slot that each takes over, [head][token]. With `moves` the rows are moved.
     mutating func step(
         _ layer: Int, _ new: NewTokens, moves: Bool = true
     ) throws -> [[Int]] {

@@ -1,5 +1,5 @@
-// Decoding inside Swift: what it holds, what it allocates, threads, refused memory, drafts. Cases worked by hand are in
-// DecisionsDecoding.swift; who leaves over thousands of steps is compared with an independent replay in Tests/Decoding.
+// Decoding inside Swift: its memory, its allocations, threads, refused memory, drafts. Cases worked by hand are in
+// DecisionsDecoding.swift; Tests/Decoding compares the evictions of thousands of steps with an independent replay.
 import KVSieveMethods
 import TestSupport
 import Testing
@@ -87,7 +87,7 @@ import Testing
         #expect(refused > 0)
     }
 
-    /// A step that is refused leaves the one before it to be taken back.
+    /// After a refused step the one before can still be taken back.
     @Test(arguments: Decoder.all) func aRefusedStepLosesNoJournal(_ decoder: Decoder) throws {
         for allocations in 0..<8 {
             var decoded = try DecodedSequence(decoder, seed: 8)
@@ -105,8 +105,8 @@ import Testing
         }
     }
 
-    /// A draft of five (or as many as may be) of which `accepted` stay, ends where these alone would have led; whatever came
-    /// before and comes after.
+    /// A draft of five (or as many as a step takes) of which `accepted` are kept has the result of these alone, whatever the
+    /// tokens before and after it.
     @Test(arguments: Decoder.all, 0...5) func aRejectedDraftLeavesNoTrace(
         _ decoder: Decoder, _ accepted: Int
     ) throws {
@@ -126,7 +126,7 @@ import Testing
                     moves.append((try draft.step(layer, new, moves: false), new))
                     if accepted > 0 { _ = try plain.step(layer, new.first(accepted)) }
                 }
-                // In two goes.
+                // In two calls.
                 try draft.plan.trim((most - accepted) / 2)
                 try draft.plan.trim(most - accepted - (most - accepted) / 2)
                 for layer in 0..<2 {

@@ -22,7 +22,7 @@ private let rounds = [3, 30, 1, 70]
     )
         throws
     {
-        // The prompt is short and leaves no memory to be used again.
+        // The prompt is short: it allocates no memory that could be used again.
         var (poor, rich) = try (finished(method, 20, threads: threads), finished(method, 20))
         var refused = 0
         /// Lets more through each time, from nothing on.
@@ -72,8 +72,8 @@ private let rounds = [3, 30, 1, 70]
         for count in rounds { #expect(try one.go(count) == many.go(count)) }
     }
 
-    /// Thirty rounds hold no more than ten but for a little: what a layer of DynamicKV keeps is told by the scores. (Task-KV's
-    /// share grows with what was seen.) A round's positions alone are ten times the little.
+    /// Thirty rounds hold hardly more than ten: what a layer of DynamicKV keeps depends on the scores. (Task-KV's share grows
+    /// with the tokens seen.) A round's positions alone are ten times the little.
     @Test(arguments: AnyMethod.all) func whatAPlanHoldsDoesNotGrowWithRounds(_ method: AnyMethod) throws {
         var sequence = try finished(method)
         var held: [Int] = []

@@ -1,4 +1,4 @@
-// A sequence that goes on, as an engine tells it to a plan: of each head the rows that it kept, its new ones, NaN behind them.
+// A sequence that goes on, as an engine passes it to a plan: for each head its kept rows, its new ones, then NaN.
 import KVSieveMethods
 import TestSupport
 
@@ -8,7 +8,7 @@ struct ExtendedSequence {
     let plan: Plan
     let account: MemoryAccount
     private let shape: ModelShape
-    /// Tokens that can come.
+    /// The most tokens of the sequence.
     private let total: Int
     /// [layer], (heads, total, D).
     private let queries: [[Float]]
@@ -31,7 +31,7 @@ struct ExtendedSequence {
         kept = Array(repeating: Array(repeating: [], count: shape.heads), count: shape.layers)
     }
 
-    /// Noise; heads of Task-KV and Ada-KV come to differ in length, layers of WindowKV, DynamicKV and PyramidKV.
+    /// Noise; heads of Task-KV and Ada-KV will differ in length, layers of WindowKV, DynamicKV and PyramidKV.
     init(
         _ method: AnyMethod, _ changes: [String: Double] = [:], threads: Int = 1, seed: UInt64 = 5, total: Int = 900
     ) throws {
@@ -42,8 +42,8 @@ struct ExtendedSequence {
         try self.init(method, shape, parameters, total: total, noise.queries, noise.keys, noise.values)
     }
 
-    /// By hand: token j of a head has weight `first[j]` for each row of the prompt, `prompt` tokens, and `later[j]` for what
-    /// comes after it. Keys are (ln first, ln later), queries (1, 0) and then (0, 1), scale 1.
+    /// By hand: token j of a head has weight `first[j]` for each row of the prompt, `prompt` tokens, and `later[j]` for each
+    /// later row. Keys are (ln first, ln later), queries (1, 0) and then (0, 1), scale 1.
     /// - Parameter values: [layer][head][token], the first element of a value row; 1 where nil.
     init(
         _ name: String, prompt: Int, _ first: [[[Double]]], _ later: [[[Double]]], values: [[[Double]]]? = nil,
@@ -73,7 +73,7 @@ struct ExtendedSequence {
         try go(prompt)
     }
 
-    /// New tokens have come; no layer was observed yet.
+    /// The plan was extended by new tokens; no layer was observed yet.
     mutating func extend(_ count: Int) throws {
         if tokens > 0 { try plan.extend(count) }
         new = count

@@ -70,7 +70,7 @@ private struct RandomCaller {
             new = 1 + random.below(90)
             rows = Array(repeating: new, count: shape.layers)
         }
-        // Of a prompt whose first layer was refused another may come.
+        // If the first layer of a prompt was refused, another prompt may follow.
         defer { if next == 0, rows.allSatisfy({ $0 == new }) { new = 0 } }
         let wrong = one(in: 8) ? random.below(5) : -1
         let layer = near(next + 1, wrong: wrong == 0) - 1

@@ -18,7 +18,7 @@ public struct GoldenCase: Sendable, Decodable, CustomStringConvertible {
         }
     }
 
-    /// The file it stands in.
+    /// The file that has it.
     public private(set) var method = ""
     public let name: String
     public let seed: UInt64

@@ -48,7 +48,7 @@ public enum SeededType: String, CaseIterable, Sendable, Codable {
         }
     }
 
-    /// The float that a pattern of this type stands for.
+    /// The float that a bit pattern of this type means.
     public func widened(_ bits: UInt16) -> Float {
         self == .f16 ? Float(Float16(bitPattern: bits)) : Float(bitPattern: UInt32(bits) << 16)
     }

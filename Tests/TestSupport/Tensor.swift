@@ -1,4 +1,4 @@
-// A tensor in memory of its own, in any element type and layout, as a caller of the library has them.
+// A tensor that owns its memory, in any element type and layout, as a caller of the library has them.
 import KVSieveCore
 
 public enum Layout: String, CaseIterable, Sendable { case headMajor, tokenMajor, padded }
