@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from ablations import ABLATIONS
 from llama import Kept, Llama, Prefix
-from settings import Setting
+from setting import Setting
 
 import kvsieve
 
@@ -37,7 +38,10 @@ def choose(setting: Setting, llama: Llama, prefix: Prefix, share: float) -> Choi
 
 
 def _chosen(setting: Setting, llama: Llama, prefix: Prefix, share: float) -> Choice:
-    kept = _by_library(setting.method, llama, prefix, {**setting.parameters, "ratio": share})
+    if setting.ours:
+        kept = ABLATIONS[setting.method](llama, prefix, share, setting.parameters)
+    else:
+        kept = _by_library(setting.method, llama, prefix, {**setting.parameters, "ratio": share})
     rows = sum(len(head) for layer in kept for head in layer)
     return Choice(kept, share, rows / (llama.layers * llama.kv_heads * prefix.tokens))
 

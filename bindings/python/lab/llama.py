@@ -33,7 +33,7 @@ class Prefix:
     @property
     def tokens(self) -> int:
         """T."""
-        return self.keys[0].shape[1]
+        return len(self.keys[0][0])
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Llama:
         self.head_dim: int = config["head_dim"]
         self.epsilon = np.float32(config["rms_norm_eps"])
         self.embedding = weights["model.embed_tokens.weight"]  # (vocabulary, E)
-        self.output = weights["lm_head.weight"] if "lm_head.weight" in weights else self.embedding
+        self.output = weights.get("lm_head.weight", self.embedding)
         self.final_norm = weights["model.norm.weight"]  # (E,)
         self.blocks = [_Block(weights, f"model.layers.{layer}.") for layer in range(self.layers)]
         half = self.head_dim // 2
@@ -113,7 +113,8 @@ class Llama:
     def logits(self, normalized: np.ndarray) -> np.ndarray:
         """(..., E) -> (..., vocabulary)."""
         rows = normalized.reshape(-1, normalized.shape[-1])  # one product: by variants it would be five times as slow
-        return (rows @ self.output.T).reshape(*normalized.shape[:-1], -1)
+        said: np.ndarray = (rows @ self.output.T).reshape(*normalized.shape[:-1], -1)
+        return said
 
     def _mix(
         self,
@@ -155,7 +156,8 @@ class Llama:
         normalized = self._normalize(hidden, block.attention_norm)
 
         def heads(weight: np.ndarray) -> np.ndarray:
-            return (normalized @ weight.T).reshape(len(hidden), -1, self.head_dim).swapaxes(0, 1)
+            rows: np.ndarray = normalized @ weight.T
+            return rows.reshape(len(hidden), -1, self.head_dim).swapaxes(0, 1)
 
         queries, keys = (_rotate(heads(weight), *angles) for weight in (block.query, block.key))
         return queries, keys, np.ascontiguousarray(heads(block.value))

@@ -76,6 +76,8 @@ def write(path: Path, rows: Iterable[Row]) -> None:
         writer = csv.DictWriter(file, [field.name for field in fields(Row)])
         writer.writeheader()
         for row in rows:
-            numbers = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in asdict(row).items()}
+            numbers = {
+                name: f"{value:.6g}" if isinstance(value, float) else value for name, value in asdict(row).items()
+            }
             writer.writerow(numbers)
     beside.replace(path)

@@ -22,9 +22,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import settings
-from fetch import cache_folder, smollm2
+from fetch import cache_folder
 from records import Unit, read, write
-from settings import FULL, Setting
+from setting import FULL, Setting
+from subjects import SUBJECTS, subject
 from tasks import NO_QUERY, QUERIES, TASKS
 from unit import examine
 
@@ -41,7 +42,7 @@ def main() -> int:
     print(f"{len(units)} units, {len(units) - len(jobs)} of them are there; {len(wanted)} variants", file=sys.stderr)
     if not jobs:
         return 0
-    smollm2()  # downloads before there are several processes
+    subject(options.model)  # downloads before there are several processes
     bar = Progress(sum(unit.length for unit, _, _ in jobs))
     with multiprocessing.get_context("spawn").Pool(min(options.processes, len(jobs))) as pool:
         for unit, seconds in pool.imap_unordered(work, jobs):
@@ -59,7 +60,11 @@ def work(job: Job) -> tuple[Unit, float]:
         current = {setting.name: setting.digest for setting, _ in wanted}
         made = examine(unit, todo)
         keys = {row.key for row in made}
-        old = [row for row in read(unit.path(raw)) if row.key not in keys and current.get(row.setting, row.digest) == row.digest]
+        old = [
+            row
+            for row in read(unit.path(raw))
+            if row.key not in keys and current.get(row.setting, row.digest) == row.digest
+        ]
         write(unit.path(raw), [*old, *made])
     return unit, time.process_time() - start
 
@@ -76,11 +81,11 @@ def all_units(options: argparse.Namespace) -> Iterator[Unit]:
     """Prompt after prompt of every task, so that a run that is stopped has as many of each."""
     for seed in range(options.first, options.first + options.prompts):
         for length in options.lengths:
-            for task in options.tasks:
+            for task in options.tasks or [name for name, task in TASKS.items() if options.model in task.models]:
                 asked = QUERIES if options.query == "both" else (options.query,)
                 own = TASKS[task].queries
                 for query in own if own == (NO_QUERY,) else (query for query in own if query in asked):
-                    yield Unit("smollm2", task, length, query, seed)
+                    yield Unit(options.model, task, length, query, seed)
 
 
 class Progress:
@@ -94,7 +99,9 @@ class Progress:
         self.units += 1
         left = (time.monotonic() - self.start) * (self.total - self.done) / self.done
         filled = 30 * self.done // self.total
-        text = f"[{'#' * filled:30}] {100 * self.done // self.total:3} %, {int(left // 60)} min {int(left % 60):2} s left"
+        text = (
+            f"[{'#' * filled:30}] {100 * self.done // self.total:3} %, {int(left // 60)} min {int(left % 60):2} s left"
+        )
         last = f"{unit.task} {unit.length} {unit.query} {unit.seed}: {seconds:.1f} s"
         ends = "\r" if sys.stderr.isatty() else "\n"
         print(f"{text}; {last:40}", end=ends, file=sys.stderr, flush=True)
@@ -107,7 +114,8 @@ class Progress:
 def arguments() -> argparse.Namespace:
     sets = ", ".join(settings.SETS)
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--model", default="smollm2", choices=list(SUBJECTS))
+    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), help="default: all that the model can be asked")
     parser.add_argument("--settings", nargs="+", default=["registry"], help=f"sets ({sets}) or single settings")
     parser.add_argument("--shares", nargs="+", type=float, default=[0.4, 0.2, 0.12, 0.069, 0.035], help="kept, 0 to 1")
     parser.add_argument("--lengths", nargs="+", type=int, default=[1000], help="tokens of a prompt")

@@ -1,46 +1,16 @@
-"""What is compared, as data: a name, a method, its parameters; and sets of them by name.
+"""What is compared, as data: sets of settings by name.
 
-Here: settings and why they are as they are. Not here: how a setting becomes kept rows (choices.py).
+Here: the registry's set, the decision's. Not here: ablations (ablation_settings.py), what a setting is (setting.py).
 """
 
 from __future__ import annotations
 
-import json
-import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+import ablation_settings
+from setting import TASKKV, WINDOW, WINDOWKV, Setting
+
 import kvsieve
-
-FULL = "full"
-"""The whole cache: a row of every unit, at share 1."""
-
-WINDOW = 16
-"""Of every method in the registry's set, so that its table compares methods and not windows: the question and the end of
-the chat turn are 14 tokens, and at 3.5 % of 1,000 tokens a head keeps 35, of which 32 would leave 3 to choose."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    name: str
-    method: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    chooser: str = "library"
-    """Who chooses: the library, or a function of ablations.py."""
-
-    @property
-    def digest(self) -> str:
-        """Changes with everything but the name: rows of a setting that was changed are made anew."""
-        words = json.dumps([self.method, dict(self.parameters), self.chooser], sort_keys=True)
-        return f"{zlib.crc32(words.encode()):08x}"
-
-
-# WindowKV: 30 layers are five groups of 6; the pyramid keeps the published steepness 8 / 14. The window is charged, so that
-# its budget is that of the others.
-WINDOWKV = {"shared": 6, "pyramid": 10.5, "charge": 1}
-# Task-KV: its 16 first and 256 last tokens alone are more than a quarter of 1,000.
-TASKKV = {"sinks": 4, "recent": 32}
 
 REGISTRY: dict[str, dict[str, Any]] = {
     "taskkv": {**TASKKV, "recent": WINDOW},
@@ -85,7 +55,7 @@ def decision() -> list[Setting]:
     ]
 
 
-SETS = {"registry": registry, "decision": decision}
+SETS = {"registry": registry, "decision": decision, **ablation_settings.SETS}
 
 
 def named(names: list[str]) -> list[Setting]:

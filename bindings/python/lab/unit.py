@@ -6,45 +6,24 @@ Letters: B variants, S suffix tokens, A answer tokens.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from choices import Choice, choose
-from fetch import smollm2
 from judge import judge, log_probabilities
-from language import Language
 from llama import Llama, Prefix
 from records import Row, Unit
-from settings import FULL, Setting
+from setting import FULL, Setting
+from subjects import subject
 from tasks import TASKS
-from weights import load
 
 SUFFIX_ROWS = 1024  # B * S at once: the logits of 1,024 tokens are 200 MB
 FULL_DIGEST = "-"
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A model and its words."""
-
-    llama: Llama
-    language: Language
-
-
-@functools.cache
-def subject(name: str) -> Subject:
-    """The model of that name, loaded once a process."""
-    if name != "smollm2":
-        raise ValueError(f"{name!r} is no model: expected smollm2")
-    folder = smollm2()
-    return Subject(load(folder), Language(folder))
-
-
 def examine(unit: Unit, wanted: Sequence[tuple[Setting, float]]) -> list[Row]:
     """A row for the whole cache, and one for each setting and share."""
     model = subject(unit.model)
-    prompt = TASKS[unit.task].make(model.language, unit.length, unit.seed, unit.query)
+    prompt = TASKS[unit.task].make(model.words, unit.length, unit.seed, unit.query)
     prefix = model.llama.prefill(prompt.context)
     answer = prompt.answer or own_words(model.llama, prefix, prompt.stem, prompt.own)
     fed = [*prompt.stem, *answer[:-1]]

@@ -10,10 +10,34 @@ from language import ASSISTANT_BEGINS, USER_BEGINS, Language
 
 from tasks.prompt import SEEN, Prompt
 
-NAMES = (
-    "Alice Bruno Carla David Elena Frank Greta Hassan Irene Jonas Karin Louis Maria Nadia Oscar Paula Quentin Rosa Stefan "
-    "Tanya Ursula Victor Wanda Xavier Yusuf Zoe"
-).split()
+NAMES = [
+    "Alice",
+    "Bruno",
+    "Carla",
+    "David",
+    "Elena",
+    "Frank",
+    "Greta",
+    "Hassan",
+    "Irene",
+    "Jonas",
+    "Karin",
+    "Louis",
+    "Maria",
+    "Nadia",
+    "Oscar",
+    "Paula",
+    "Quentin",
+    "Rosa",
+    "Stefan",
+    "Tanya",
+    "Ursula",
+    "Victor",
+    "Wanda",
+    "Xavier",
+    "Yusuf",
+    "Zoe",
+]
 DIGITS = 5
 
 

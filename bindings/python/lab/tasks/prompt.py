@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from language import Language
+from typing import Any
 
 SEEN, UNSEEN, NO_QUERY = "seen", "unseen", "none"
 QUERIES = (SEEN, UNSEEN)
@@ -33,8 +32,10 @@ class Prompt:
 @dataclass(frozen=True)
 class Task:
     name: str
-    make: Callable[[Language, int, int, str], Prompt]
-    """(language, length, seed, query): `length` is about how many tokens the context has."""
+    make: Callable[[Any, int, int, str], Prompt]
+    """(words, length, seed, query): `words` is the subject's (subjects.py), `length` is about how many tokens the context has."""
     queries: tuple[str, ...] = QUERIES
     exact: bool = True
     """Whether an answer is right or wrong; if not, only nll and kl count."""
+    models: tuple[str, ...] = ("smollm2",)
+    """Whose words it is made of (subjects.py)."""
