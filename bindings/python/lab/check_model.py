@@ -128,31 +128,43 @@ def same_choice(method: str, parameters: dict[str, Any], share: float) -> None:
 
 
 def test_ablations_with_all_parts_are_the_library() -> None:
-    for share in (0.1, 0.29, 0.6, 1.0):
+    for share in (0.1, 0.57, 0.6, 1.0):
         for kernel in (1, 7, 15):
             same_choice("ahakv", {"window": 16, "score_kernel": kernel}, share)
-    for share in (0.1, 0.29, 0.5, 0.75, 1.0):
+    for share in (0.1, 0.57, 0.75, 1.0):
         for beta in (0.25, 0.5, 1):
             same_choice("taskkv", {"window": 16, "sinks": 4, "recent": 16, "beta": beta, "top": 2}, share)
         same_choice("taskkv", {"sinks": 0, "recent": 8, "semantic": 20, "pool_kernel": 1}, share)
 
 
+def test_ablations_without_parts_are_the_yardsticks() -> None:
+    """AhaKV without gain and prior is SnapKV; without recent accumulation too, H2O."""
+    bare: dict[str, Any] = {"gain": False, "prior": False, "window": 16}
+    snapkv = Setting("", "snapkv", {"window": 16, "pool_kernel": 7})
+    assert not differ(chosen("ahakv", 0.2, score_kernel=7, **bare), choose(snapkv, recall(), prefix(), 0.2).kept)
+    h2o = Setting("", "h2o", {"recent_ratio": 16 / 64})
+    assert not differ(
+        chosen("ahakv", 64 / TOKENS, accumulate="all", **bare), choose(h2o, recall(), prefix(), 64 / TOKENS).kept
+    )
+
+
+def chosen(method: str, share: float, **parameters: Any) -> Kept:
+    return choose(Setting("", method, parameters, ours=True), recall(), prefix(), share).kept
+
+
+def differ(one: Kept, other: Kept) -> bool:
+    return any(not np.array_equal(a, b) for rows, ours in zip(one, other) for a, b in zip(rows, ours))
+
+
 def test_every_switch_changes_the_choice() -> None:
     """A part that is switched off and changes nothing would make a row of the table that says nothing."""
-
-    def chosen(method: str, **parameters: Any) -> Kept:
-        return choose(Setting("", method, parameters, ours=True), recall(), prefix(), 0.6).kept
-
-    def differ(one: Kept, other: Kept) -> bool:
-        return any(not np.array_equal(a, b) for rows, ours in zip(one, other) for a, b in zip(rows, ours))
-
-    whole = chosen("ahakv", window=16)
+    whole = chosen("ahakv", 0.6, window=16)
     for switch in ({"accumulate": "all"}, {"gain": False}, {"prior": False}):
-        assert differ(whole, chosen("ahakv", window=16, **switch)), switch
+        assert differ(whole, chosen("ahakv", 0.6, window=16, **switch)), switch
     parameters: dict[str, Any] = {"window": 16, "sinks": 4, "recent": 16, "beta": 0.5, "top": 2}
-    whole = chosen("taskkv", **parameters)
+    whole = chosen("taskkv", 0.6, **parameters)
     for switch in ({"heads": "random"}, {"middle": False}):
-        assert differ(whole, chosen("taskkv", **parameters, **switch)), switch
+        assert differ(whole, chosen("taskkv", 0.6, **parameters, **switch)), switch
 
 
 def test_a_share_that_is_refused_becomes_the_smallest_that_is_not() -> None:
