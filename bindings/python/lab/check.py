@@ -1,0 +1,49 @@
+"""The lab's own tests, without a download: numpy, the package, and the small model of examples/recall. Under 20 seconds.
+
+    python check.py     a line a failed test, then `N passed, N failed`
+
+Here: which functions are tests, and running them. The tests: check_model.py (the forward pass, choosers, units) and
+check_results.py (files, intervals, tables).
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy
+
+import inspect
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from types import ModuleType
+
+import check_model
+import check_results
+
+
+def main() -> int:
+    failed = passed = 0
+    for module in (check_results, check_model):
+        for name, test in tests(module):
+            start = time.process_time()
+            try:
+                test()
+                passed += 1
+                if "-v" in sys.argv:
+                    print(f"{time.process_time() - start:6.2f} s  {name}")
+            except Exception:
+                failed += 1
+                print(f"{traceback.format_exc()}FAILED {name}")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def tests(module: ModuleType) -> list[tuple[str, Callable[[], None]]]:
+    """The functions of a module whose names begin with test_."""
+    return [(name, value) for name, value in inspect.getmembers(module, inspect.isfunction) if name.startswith("test_")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

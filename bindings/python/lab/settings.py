@@ -1,0 +1,72 @@
+"""What is compared, as data: sets of settings by name.
+
+Here: the registry's set, the decision's. Not here: ablations (ablation_settings.py), what a setting is (setting.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ablation_settings
+from setting import TASKKV, WINDOW, WINDOWKV, Setting
+
+import kvsieve
+
+REGISTRY: dict[str, dict[str, Any]] = {
+    "taskkv": {**TASKKV, "recent": WINDOW},
+    "windowkv": WINDOWKV,
+    "dynamickv": {"pool": "max"},  # the authors' choice for Mistral and Qwen2
+    "keydiff": {"recent": WINDOW},
+    "random": {"recent": WINDOW},
+}
+
+
+def registry() -> list[Setting]:
+    """Every method that the library has, one window for all; then longer kernels, and WindowKV's other class."""
+    settings = []
+    for method in kvsieve.methods():
+        chosen = dict(REGISTRY.get(method.name, {}))
+        if any(parameter.name == "window" for parameter in method.parameters):
+            chosen["window"] = WINDOW
+        settings.append(Setting(method.name, method.name, chosen))
+    more = [
+        Setting("ahakv k7", "ahakv", {"window": WINDOW, "score_kernel": 7}),
+        Setting("ahakv k15", "ahakv", {"window": WINDOW, "score_kernel": 15}),
+        Setting("snapkv k15", "snapkv", {"window": WINDOW, "pool_kernel": 15}),
+        Setting("taskkv k15", "taskkv", {**TASKKV, "recent": WINDOW, "window": WINDOW, "pool_kernel": 15}),
+        Setting("dynamickv k15", "dynamickv", {"window": WINDOW, "pool": "max", "pool_kernel": 15}),
+        Setting("windowkv aggregation", "windowkv", {**WINDOWKV, "window": WINDOW, "task": "aggregation"}),
+    ]
+    return settings + more
+
+
+def decision() -> list[Setting]:
+    """A12, which kernel AhaKV pools attention with: all at the library's defaults but for what cannot run; W 32 if the
+    method's is 32. The same AhaKV with W 16 stands beside it, as the registry's set has it.
+    """
+    kernels = (1, 7, 15)
+    return [
+        *(Setting(f"ahakv W32 k{kernel}", "ahakv", {"score_kernel": kernel}) for kernel in kernels),
+        *(Setting(f"ahakv W16 k{kernel}", "ahakv", {"window": 16, "score_kernel": kernel}) for kernel in kernels),
+        *(Setting(f"snapkv W32 k{kernel}", "snapkv", {"pool_kernel": kernel}) for kernel in (7, 15)),
+        *(Setting(f"dynamickv W8 max k{n}", "dynamickv", {"pool": "max", "pool_kernel": n}) for n in (7, 15)),
+        *(Setting(f"taskkv W32 k{kernel}", "taskkv", {**TASKKV, "pool_kernel": kernel}) for kernel in (7, 15)),
+        Setting("windowkv W16", "windowkv", WINDOWKV),
+    ]
+
+
+SETS = {"registry": registry, "decision": decision, **ablation_settings.SETS}
+
+
+def named(names: list[str]) -> list[Setting]:
+    """The settings of sets, or single settings by name, each once. ValueError, with what there is, for another name."""
+    known = {name: make() for name, make in SETS.items()}
+    single = {setting.name: [setting] for settings in known.values() for setting in settings}
+    found: dict[str, Setting] = {}
+    for name in names:
+        if name not in known and name not in single:
+            raise ValueError(f"{name!r} is no setting: expected one of {', '.join([*known, *single])}")
+        for setting in known.get(name) or single[name]:
+            if found.setdefault(setting.name, setting) != setting:
+                raise ValueError(f"two settings have the name {setting.name!r}")
+    return list(found.values())

@@ -1,0 +1,68 @@
+"""One unit from beginning to end: prompt, prefill, choices, suffix over all of them, judgement.
+
+Here: a prefill that serves every setting and share. Not here: which units there are, processes, files (run.py, records.py).
+Letters: B variants, S suffix tokens, A answer tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from choices import Choice, choose
+from judge import judge, log_probabilities
+from llama import Llama, Prefix
+from records import Row, Unit
+from setting import FULL, Setting
+from subjects import subject
+from tasks import TASKS
+
+SUFFIX_ROWS = 1024  # B * S at once: the logits of 1,024 tokens are 200 MB
+FULL_DIGEST = "-"
+
+
+def examine(unit: Unit, wanted: Sequence[tuple[Setting, float]]) -> list[Row]:
+    """A row for the whole cache, and one for each setting and share."""
+    model = subject(unit.model)
+    prompt = TASKS[unit.task].make(model.words, unit.length, unit.seed, unit.query)
+    prefix = model.llama.prefill(prompt.context)
+    answer = prompt.answer or own_words(model.llama, prefix, prompt.stem, prompt.own)
+    fed = [*prompt.stem, *answer[:-1]]
+    first = len(prompt.stem) - 1  # the token whose logits are judged first
+
+    choices: list[Choice | None] = [None, *(choose(setting, model.llama, prefix, share) for setting, share in wanted)]
+    about = [(FULL, FULL_DIGEST, 1.0), *((setting.name, setting.digest, share) for setting, share in wanted)]
+    rows, whole, at_once = [], None, max(1, SUFFIX_ROWS // len(fed))
+    for start in range(0, len(choices), at_once):
+        some = choices[start : start + at_once]
+        suffix = model.llama.suffix(prefix, [choice.kept if choice else None for choice in some], fed)
+        for number, choice in enumerate(some):
+            logits = model.llama.logits(suffix.hidden[number, first:])  # (A, vocabulary)
+            if whole is None:
+                whole = log_probabilities(logits)
+            judged = judge(logits, answer, whole)
+            setting, digest, share = about[start + number]
+            rows.append(
+                Row(
+                    **vars(unit),
+                    setting=setting,
+                    digest=digest,
+                    share=share,
+                    kept=choice.share if choice else 1.0,
+                    right=int(judged.right),
+                    digits=judged.digits,
+                    tokens=len(answer),
+                    nll=judged.nll,
+                    kl=judged.kl,
+                )
+            )
+    return rows
+
+
+def own_words(llama: Llama, prefix: Prefix, stem: list[int], count: int) -> list[int]:
+    """What the whole cache says after `stem`: `count` greedy tokens."""
+    said: list[int] = []
+    past = None
+    while len(said) < count:
+        past = llama.suffix(prefix, [None], [said[-1]] if said else stem, past)
+        said.append(int(llama.logits(past.hidden[0, -1]).argmax()))
+    return said
