@@ -164,6 +164,12 @@ PARTS: dict[str, Part] = {
         "python bindings/python/examples/recall/check.py",
         needs=LIBRARY,
     ),
+    "lab": Part(
+        "the lab's model with double arithmetic, its choosers with the library, its intervals with tables worked by hand",
+        "python bindings/python/lab/check.py",
+        needs=LIBRARY,
+        check=True,
+    ),
     "c-gcc": Part(
         "the C and C++ examples", f"{EXAMPLES} CC=gcc CXX=g++", LIBRARY, check=True, shares="bindings/c/build"
     ),
