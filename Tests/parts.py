@@ -114,6 +114,9 @@ PARTS: dict[str, Part] = {
         f"env KVSIEVE_ABI=plain {ABI}",
         needs=("library", "generator"),
     ),
+    "long-run": Part(
+        "the same for 100,000 tokens, and the memory", "python Tests/Decoding/check.py --long", needs=LIBRARY
+    ),
     "instructions": Part(
         "instructions of three sequences under callgrind with counts.json, within 3 %",
         "python Tests/Instructions/check.py",
@@ -146,9 +149,6 @@ PARTS: dict[str, Part] = {
     ),
     "prompts": Part(
         "what is kept of drawn prompts with the references", "python Tests/Prompts/check.py", needs=LIBRARY
-    ),
-    "long-run": Part(
-        "the same for 100,000 tokens, and the memory", "python Tests/Decoding/check.py --long", needs=LIBRARY
     ),
     "replay": Part(
         "the references while decoding with cases worked by hand", "python Tests/Decoding/selfcheck.py", LIBRARY
