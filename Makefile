@@ -3,10 +3,11 @@ PYTHON = .venv/bin/python
 LIBRARY = $(CURDIR)/.build/release/libkvsieve.so
 LINTERS = ruff==0.17.5 mypy==2.4.1 clang-format==23.1.3
 PEERS = .venv-peers
+LAB = .venv-lab
 PREFIX ?= /usr/local
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
-.PHONY: build help demo check test bench bench-peers header golden counts format install clean setup linters
+.PHONY: build help demo check test bench bench-peers lab lab-full header golden counts format install clean setup linters
 
 build: setup
 	@swift build -c release --product kvsieve
@@ -14,7 +15,7 @@ build: setup
 	@echo "$(LIBRARY)"
 
 help:
-	@echo "make build | demo | check | test | bench | bench-peers | install PREFIX=... | clean      (README.md)"
+	@echo "make build | demo | check | test | bench | bench-peers | lab | install PREFIX=... | clean      (README.md)"
 	@echo "make format | header | golden | counts | setup | linters                              (CONTRIBUTING.md)"
 
 demo: build
@@ -52,6 +53,24 @@ $(PEERS)/installed: bindings/python/bench/requirements.txt
 	@$(PEERS)/bin/pip install -q -r $<
 	@touch $@
 
+# A real language model answers from its compressed cache (bindings/python/lab/README.md). Stopped, it goes on where it was.
+LAB_PYTHON = PYTHONPATH=bindings/python/src $(LAB)/bin/python bindings/python/lab
+
+lab: build $(LAB)/installed
+	@$(LAB_PYTHON)/run.py standard
+	@$(LAB_PYTHON)/tables.py cells standard .build/lab/standard.csv
+	@$(LAB_PYTHON)/tables.py show .build/lab/standard.csv
+
+# Hours: what the tables of the README are made from.
+lab-full: build $(LAB)/installed
+	@$(LAB_PYTHON)/run.py decision registry ablations
+	@for name in decision registry ablations; do $(LAB_PYTHON)/tables.py cells $$name bindings/python/lab/results/$$name.csv; done
+
+$(LAB)/installed: bindings/python/lab/requirements.txt
+	@/usr/bin/python3 -m venv $(LAB)
+	@$(LAB)/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
 format: linters
 	@swift format format --in-place --recursive Sources Tests Package.swift
 	@$(PYTHON) Tests/lint.py --fix
@@ -60,7 +79,7 @@ install: build
 	@$(MAKE) -C bindings/c install PREFIX=$(PREFIX) LIB=$(dir $(LIBRARY))
 
 clean:
-	@rm -rf .build .build-tests .build-asan .venv $(PEERS) bindings/c/build
+	@rm -rf .build .build-tests .build-asan .venv $(PEERS) $(LAB) bindings/c/build
 
 setup:
 	@sh .ci/setup numpy pytest ml_dtypes

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import cells
+import experiments
 import numpy as np
 import settings
 import tables
+from experiments import Part
 from intervals import half_width, student, wilson
 from judge import judge, log_probabilities
 from records import Row, Unit, read, read_all, write
@@ -102,6 +104,21 @@ def test_ranks() -> None:
     rows = [row(setting="a", nll=1.0, kl=0.2), row(setting="b", nll=2.0, kl=0.1)]
     text = tables.ranking(cells.cells(rows, "a"), ["a", "b"], ["t:nll", "t:kl"], [0.5])
     assert text.endswith("| a | 1.000 (1) | 0.200 (2) | 1.50 |\n| b | 2.000 (2) | 0.100 (1) | 1.50 |")
+
+
+def test_experiments_ask_for_each_prompt_once() -> None:
+    """Parts that share a prompt share its prefill; prompts come by number, so that a stopped run has as many of each task."""
+    every = [part for parts in experiments.EXPERIMENTS.values() for part in parts]
+    work = experiments.wanted(every)
+    assert [unit.seed for unit in work] == sorted(unit.seed for unit in work)
+    assert set(work) == {unit for part in every for unit in part.units()}
+    for pairs in work.values():
+        keys = [(setting.name, share) for setting, share in pairs]
+        assert len(keys) == len(set(keys))
+    one = Part(("needle", "continuation"), ("snapkv",), (0.5, 0.2), 2, lengths=(500, 900), queries=("unseen",), first=7)
+    places = [(unit.task, unit.length, unit.query, unit.seed) for unit in one.units()]
+    assert len(places) == 8 and ("needle", 900, "unseen", 8) in places and ("continuation", 500, "none", 7) in places
+    assert [share for _, share in experiments.wanted([one, one])[next(one.units())]] == [0.5, 0.2]
 
 
 def test_settings_can_be_run() -> None:

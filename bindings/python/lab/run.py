@@ -1,5 +1,6 @@
 """Runs the lab: tasks x lengths x prompts, each prompt over many settings and shares, into raw CSV files.
 
+    python run.py standard
     python run.py --tasks needle four_keys --settings registry --shares 0.4 0.2 0.12 0.069 0.035 --prompts 100
 
 A unit (a prompt) whose rows are all there is skipped; of others only what is missing is computed. Stop it whenever you want.
@@ -18,31 +19,30 @@ import argparse
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import settings
+from experiments import EXPERIMENTS, SHARES, Pair, Part, wanted
 from fetch import cache_folder
 from records import Unit, read, write
-from setting import FULL, Setting
+from setting import FULL
 from subjects import SUBJECTS, subject
-from tasks import NO_QUERY, QUERIES, TASKS
+from tasks import QUERIES, TASKS
 from unit import examine
 
-Pair = tuple[Setting, float]
 Job = tuple[Unit, Path, list[Pair]]
 
 
 def main() -> int:
     options = arguments()
-    wanted = [(setting, share) for setting in settings.named(options.settings) for share in options.shares]
+    units = wanted(parts(options))
     raw = options.raw or cache_folder() / "raw"
-    units = list(all_units(options))
-    jobs = [(unit, raw, wanted) for unit in units if missing(unit, raw, wanted) is not None]
-    print(f"{len(units)} units, {len(units) - len(jobs)} of them are there; {len(wanted)} variants", file=sys.stderr)
+    jobs = [(unit, raw, pairs) for unit, pairs in units.items() if missing(unit, raw, pairs) is not None]
+    print(f"{len(units)} units, {len(units) - len(jobs)} of them are there", file=sys.stderr)
     if not jobs:
         return 0
-    subject(options.model)  # downloads before there are several processes
+    for model in {unit.model for unit in units}:
+        subject(model)  # downloads before there are several processes
     bar = Progress(sum(unit.length for unit, _, _ in jobs))
     with multiprocessing.get_context("spawn").Pool(min(options.processes, len(jobs))) as pool:
         for unit, seconds in pool.imap_unordered(work, jobs):
@@ -51,13 +51,32 @@ def main() -> int:
     return 0
 
 
+def parts(options: argparse.Namespace) -> list[Part]:
+    """Those of the named experiments, or the one that the options describe."""
+    if options.experiments:
+        return [part for name in options.experiments for part in EXPERIMENTS[name]]
+    tasks = options.tasks or [name for name, task in TASKS.items() if options.model in task.models]
+    return [
+        Part(
+            tasks=tuple(tasks),
+            settings=tuple(options.settings),
+            shares=tuple(options.shares),
+            prompts=options.prompts,
+            lengths=tuple(options.lengths),
+            queries=QUERIES if options.query == "both" else (options.query,),
+            first=options.first,
+            model=options.model,
+        )
+    ]
+
+
 def work(job: Job) -> tuple[Unit, float]:
     """Makes what is missing of a unit and writes its file; the processor seconds that it took."""
-    unit, raw, wanted = job
+    unit, raw, pairs = job
     start = time.process_time()
-    todo = missing(unit, raw, wanted)
+    todo = missing(unit, raw, pairs)
     if todo is not None:
-        current = {setting.name: setting.digest for setting, _ in wanted}
+        current = {setting.name: setting.digest for setting, _ in pairs}
         made = examine(unit, todo)
         keys = {row.key for row in made}
         old = [
@@ -69,23 +88,12 @@ def work(job: Job) -> tuple[Unit, float]:
     return unit, time.process_time() - start
 
 
-def missing(unit: Unit, raw: Path, wanted: list[Pair]) -> list[Pair] | None:
+def missing(unit: Unit, raw: Path, pairs: list[Pair]) -> list[Pair] | None:
     """The pairs that a unit's file does not have; None if it is whole."""
     rows = read(unit.path(raw))
     there = {row.key for row in rows}
-    lacking = [pair for pair in wanted if (pair[0].name, pair[0].digest, pair[1]) not in there]
+    lacking = [pair for pair in pairs if (pair[0].name, pair[0].digest, pair[1]) not in there]
     return lacking if lacking or not any(row.setting == FULL for row in rows) else None
-
-
-def all_units(options: argparse.Namespace) -> Iterator[Unit]:
-    """Prompt after prompt of every task, so that a run that is stopped has as many of each."""
-    for seed in range(options.first, options.first + options.prompts):
-        for length in options.lengths:
-            for task in options.tasks or [name for name, task in TASKS.items() if options.model in task.models]:
-                asked = QUERIES if options.query == "both" else (options.query,)
-                own = TASKS[task].queries
-                for query in own if own == (NO_QUERY,) else (query for query in own if query in asked):
-                    yield Unit(options.model, task, length, query, seed)
 
 
 class Progress:
@@ -114,17 +122,27 @@ class Progress:
 def arguments() -> argparse.Namespace:
     sets = ", ".join(settings.SETS)
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument(
+        "experiments", nargs="*", metavar="EXPERIMENT", help=f"of {', '.join(EXPERIMENTS)}; or, without:"
+    )
     parser.add_argument("--model", default="smollm2", choices=list(SUBJECTS))
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), help="default: all that the model can be asked")
     parser.add_argument("--settings", nargs="+", default=["registry"], help=f"sets ({sets}) or single settings")
-    parser.add_argument("--shares", nargs="+", type=float, default=[0.4, 0.2, 0.12, 0.069, 0.035], help="kept, 0 to 1")
+    parser.add_argument("--shares", nargs="+", type=float, default=list(SHARES), help="kept, 0 to 1")
     parser.add_argument("--lengths", nargs="+", type=int, default=[1000], help="tokens of a prompt")
     parser.add_argument("--prompts", type=int, default=20, help="of each task and length")
     parser.add_argument("--first", type=int, default=0, help="number (seed) of the first prompt")
     parser.add_argument("--query", choices=[*QUERIES, "both"], default="both", help="where the question stands")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--raw", type=Path, help="folder of the raw results (default: raw in the cache folder)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if unknown := set(options.experiments) - set(EXPERIMENTS):
+        parser.error(f"no experiment is called {', '.join(sorted(unknown))}: expected {', '.join(EXPERIMENTS)}")
+    try:
+        settings.named(options.settings)
+    except ValueError as error:
+        parser.error(str(error))
+    return options
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Here: the registry's set, the decision's. Not here: ablations (ablation_settings
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import ablation_settings
@@ -58,7 +59,7 @@ def decision() -> list[Setting]:
 SETS = {"registry": registry, "decision": decision, **ablation_settings.SETS}
 
 
-def named(names: list[str]) -> list[Setting]:
+def named(names: Iterable[str]) -> list[Setting]:
     """The settings of sets, or single settings by name, each once. ValueError, with what there is, for another name."""
     known = {name: make() for name, make in SETS.items()}
     single = {setting.name: [setting] for settings in known.values() for setting in settings}

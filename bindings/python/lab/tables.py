@@ -1,7 +1,7 @@
 """Raw results to a small CSV file, and that file to markdown tables.
 
-    python tables.py cells results/registry.csv --settings registry      what is committed, from the raw results
-    python tables.py show results/registry.csv --measure right           markdown: settings down, shares across
+    python tables.py cells registry results/registry.csv          what is committed, from the raw results
+    python tables.py show results/registry.csv --measure right    markdown: settings down, shares across
     python tables.py rank results/decision.csv --settings "ahakv W32 k1" "ahakv W32 k7" --columns needle:nll summary:kl
 
 Here: options and markdown. Not here: counts and intervals (cells.py, intervals.py), running (run.py).
@@ -12,14 +12,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import settings
 from cells import Cell, Place, cells, read, write
+from experiments import EXPERIMENTS, wanted
 from fetch import cache_folder
 from intervals import mean
-from records import read_all
+from records import Row
+from records import read as read_rows
 from setting import FULL
 
 MEASURES = {
@@ -36,20 +37,21 @@ MEASURES = {
 def main() -> int:
     options = arguments()
     if options.command == "cells":
-        names = {FULL, *(setting.name for setting in settings.named(options.settings))}
-        current = {setting.name: setting.digest for setting in settings.named(options.settings)}
-        rows = [
-            row
-            for row in read_all(options.raw or cache_folder() / "raw")
-            if row.setting in names and current.get(row.setting, row.digest) == row.digest
-        ]
-        write(options.file, cells(rows, options.compared))
+        write(options.file, cells(asked_for(options), options.compared))
     elif options.command == "show":
         for place, table in by_place(read(options.file)).items():
             print(markdown(place, table, options.measure), end="\n\n")
     else:
         print(ranking(read(options.file), options.settings, options.columns, options.shares))
     return 0
+
+
+def asked_for(options: argparse.Namespace) -> Iterator[Row]:
+    """The raw rows of an experiment, made with the parameters that settings have now."""
+    raw = options.raw or cache_folder() / "raw"
+    for unit, pairs in wanted(EXPERIMENTS[options.experiment]).items():
+        keys = {(setting.name, setting.digest, share) for setting, share in pairs}
+        yield from (row for row in read_rows(unit.path(raw)) if row.key in keys or row.setting == FULL)
 
 
 def by_place(found: Sequence[Cell]) -> dict[Place, list[Cell]]:
@@ -112,7 +114,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     first = commands.add_parser("cells", help="raw results to a small CSV file")
-    first.add_argument("--settings", nargs="+", required=True, help="sets or single settings")
+    first.add_argument("experiment", choices=list(EXPERIMENTS))
     first.add_argument("--compared", default="snapkv", help="the setting of paired differences")
     first.add_argument("--raw", type=Path, help="folder of the raw results")
     second = commands.add_parser("show", help="a CSV file to markdown")
