@@ -210,7 +210,11 @@ def test_no_text_covers_another(layers: int, heads: int, tokens: int, monkeypatc
     marks = {"first": (0, 1), "last": (tokens - 1, tokens)}
     span = (0, min(tokens, 150))
     two = {"a method with a name of its own " * 9: kept, "b": kept}
-    for figure in (plot.kept(two, words[:tokens], passage=span, marks=marks), plot.rows(two, budget=tokens // 8)):
+    for figure in (
+        plot.kept(two, words[:tokens], passage=span, marks=marks),
+        plot.kept({str(number): kept for number in range(7)}),
+        plot.rows(two, budget=tokens // 8),
+    ):
         assert_apart(figure, monkeypatch)
 
 

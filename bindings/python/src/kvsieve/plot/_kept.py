@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._selection import Selection, Source, selections
-from ._sheet import MARK, POINT, Sheet, above, cells, every, legend, quiet, whole_numbers
+from ._sheet import LEGEND, MARK, POINT, Sheet, above, cells, every, legend, quiet, whole_numbers
 from ._words import draw_key, draw_text, wrapped
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ LEFT, RIGHT, HEAD, AXIS = 64, 24, 30, 38
 """Pixels: margins; above a panel, for its head; below the last map, for the positions."""
 LONGEST, WIDEST = 1600, 1400
 """Tokens that have pixels of their own; pixels of a longer prompt's map."""
-ALONE, AMONG = 450, 200
-"""Pixels of a map's height that are aimed at: if there is one, if there are several."""
+ALONE, SOME, MANY = 450, 200, 100
+"""Pixels of a map's height that are aimed at: if there is one, if there are up to four, if there are more."""
 LINES = 60
 """Lines of text that are shown, of all plans together: those that most heads keep."""
 
@@ -52,14 +52,15 @@ def kept(
     _check(tokens, words, {"passage": (first, end), **marked})
 
     width = tokens * max(1, round(1200 / tokens)) if tokens <= LONGEST else WIDEST
+    aim = ALONE if len(chosen) == 1 else SOME if len(chosen) <= 4 else MANY
     spans, most = list(marked.values()), max(1, LINES // len(chosen))
     texts = [wrapped(words, first, end, width, one.by_position, spans, most) for one in chosen] if words else []
     sheet = Sheet(LEFT + width + RIGHT)
-    sheet.skip(18 if marked else 4)
+    sheet.skip(LEGEND if marked else 4)
     maps, pages, key = [], [], -1
     for one in chosen:
         sheet.skip(HEAD)
-        maps.append(sheet.place(LEFT, width, _height(one.heads, ALONE if len(chosen) == 1 else AMONG)))
+        maps.append(sheet.place(LEFT, width, _height(one.heads, aim)))
     sheet.skip(AXIS)
     for number, text in enumerate(texts):
         if number == 0:
@@ -119,7 +120,8 @@ def _draw_map(axes: Axes, one: Selection, *, last: bool) -> None:
     lines = np.arange(1, layers) if high / layers >= 12 else labelled[1:]
     axes.hlines(lines * heads, -0.5, tokens - 0.5, color="white", linewidth=1 / POINT)
     axes.set_yticks(labelled * heads + heads / 2, [str(layer) for layer in labelled])
-    axes.set_ylabel("layer" if heads == 1 else f"layer ({heads} heads each)")
+    label = f"layer ({heads} heads each)"
+    axes.set_ylabel(label if heads > 1 and high > 8 * len(label) else "layer")
     total, whole = int(one.cells.sum()), one.cells.size
     above(axes, one.name or "kept", f"{total:,} of {whole:,} rows kept, {100 * total / whole:.3g} %")
     whole_numbers(axes.xaxis)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._selection import Selection, Source, selections
-from ._sheet import INK, MARK, SOFT, Sheet, above, every, legend, quiet, shades, whole_numbers
+from ._sheet import INK, LEGEND, MARK, SOFT, Sheet, above, every, legend, quiet, shades, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ def rows(plan: Source | Mapping[str, Source], *, budget: int | None = None) -> F
     """
     chosen = selections(plan)
     sheet = Sheet(LEFT + WIDTH + BETWEEN + WIDTH + RIGHT)
-    sheet.skip(18)
+    sheet.skip(LEGEND)
     panels = []
     for _ in chosen:
         sheet.skip(HEAD)

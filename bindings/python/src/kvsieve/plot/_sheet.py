@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 DOTS = 100
 """Pixels an inch."""
 POINT = DOTS / 72
 """Pixels a point, the unit of fonts and lines."""
+LEGEND = 18
+"""Pixels of a line of legend above the first panel's head."""
 INK, SOFT, MARK = "#222222", "#767676", "#d55e00"
 """Text; axes and side remarks; what the caller marked. Blue and vermilion differ for every kind of colour vision."""
 
@@ -95,22 +98,33 @@ def quiet(axes: Axes) -> None:
 def above(axes: Axes, left: str, right: str = "") -> None:
     """A panel's head: its name, and a remark at the other end of the line. A name that does not fit is cut."""
     line = 1 + 6 / axes.bbox.height
-    room = int((axes.bbox.width - 7 * len(right)) / 9)  # a bold character of 10 points has 9 pixels on the mean
-    name = left if len(left) <= room else f"{left[: max(room - 3, 0)]}..."
-    axes.text(0, line, name, transform=axes.transAxes, fontsize=10, fontweight="bold", color=INK, parse_math=False)
-    axes.text(1, line, right, transform=axes.transAxes, fontsize=8.5, color=SOFT, ha="right", parse_math=False)
+    remark = axes.text(1, line, right, transform=axes.transAxes, fontsize=8.5, color=SOFT, ha="right", parse_math=False)
+    name = axes.text(
+        0, line, left, transform=axes.transAxes, fontsize=10, fontweight="bold", color=INK, parse_math=False
+    )
+    room = axes.bbox.width - (wide(remark) + 10 if right else 0)
+    while left and wide(name) > room:
+        left = left[:-1]
+        name.set_text(f"{left}...")
 
 
-def legend(axes: Axes, *entries: tuple[str, str, str]) -> None:
-    """What symbols mean, in a line above the head of a panel: (symbol, its colour, its meaning)."""
+def legend(axes: Axes, *entries: tuple[str, str, str], line: int = 0) -> None:
+    """What symbols mean, above the head of a panel: (symbol, its colour, its meaning). Line 0 is the lowest."""
     left = 0.0
     for symbol, color, meaning in entries:
-        for text, shade, width in ((symbol, color, 14), (meaning, SOFT, 7 * len(meaning) + 14)):
-            axes.annotate(
-                text, (0, 1), xycoords="axes fraction", xytext=(left / POINT, 26 / POINT), textcoords="offset points",
-                fontsize=8.5, color=shade, parse_math=False,
-            )  # fmt: skip
-            left += width
+        for text, shade, least in ((symbol, color, 14), (meaning, SOFT, 0)):
+            if text:
+                shown = axes.annotate(
+                    text, (0, 1), xycoords="axes fraction", xytext=(left / POINT, (26 + LEGEND * line) / POINT),
+                    textcoords="offset points", fontsize=8.5, color=shade, parse_math=False,
+                )  # fmt: skip
+                left += max(wide(shown) + 4, least)
+        left += 12
+
+
+def wide(text: Text) -> float:
+    """Pixels of a text that was placed."""
+    return float(text.get_window_extent().width)
 
 
 def whole_numbers(axis: Axis) -> None:
