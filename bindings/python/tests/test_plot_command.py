@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import DIM, KV_HEADS, LAYERS, MODEL, TOKENS, Cache, parameters
+from drawings import cells, drawn, panel, texts
 from matplotlib.figure import Figure
 from PIL import Image
-from test_plot import cells, drawn, panel, texts
 
 import kvsieve
 from kvsieve import plot
