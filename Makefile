@@ -82,7 +82,7 @@ clean:
 	@rm -rf .build .build-tests .build-asan .venv $(PEERS) $(LAB) bindings/c/build
 
 setup:
-	@sh .ci/setup numpy pytest ml_dtypes
+	@sh .ci/setup numpy pytest ml_dtypes matplotlib
 
 # With another version files would be laid out otherwise.
 linters: setup
