@@ -27,24 +27,24 @@ from counting import cells_of, write_csv
 from raw import Raw, Unit, open_raw
 from report import markdown
 from settings import SHARES, WINDOW, settings
-from tasks import TASKS
+from tasks import TASKS, QuestionMaker
 
 import kvsieve
+from kvsieve._library import library  # where the library's file is
 
 HERE = Path(__file__).resolve().parent
-RAW = HERE.parents[3] / ".build" / "lab-small" / "outcomes.csv"
+RAW = HERE.parents[3] / ".build" / "lab-small"
 LACKING = {("4 layers", "copy")}
 """What a model cannot do from its full cache (README): there is nothing to lose."""
 
 
-def depends_on(seed: int) -> str:
-    """What outcomes depend on, in a line: seed, weights, parameters, the library's version."""
-    digest = hashlib.sha256()
-    for folder in MODELS.values():
-        digest.update((folder / "model.safetensors").read_bytes())
+def depends_on(model: str, seed: int) -> str:
+    """What outcomes depend on, in a line: seed, weights, parameters, the library to its last byte."""
+    digest = hashlib.sha256((MODELS[model] / "model.safetensors").read_bytes())
+    digest.update(Path(library()._name).read_bytes())
     rows = [(one.name, one.method, sorted(one.own.items())) for one in settings()]
     digest.update(repr((WINDOW, SHARES, rows)).encode())
-    return f"seed {seed}, kvsieve {kvsieve.version()}, weights and settings {digest.hexdigest()[:16]}"
+    return f"{model}, seed {seed}, kvsieve {kvsieve.version()}, {digest.hexdigest()[:16]}"
 
 
 _answerers: dict[tuple[str, int], Answerer] = {}  # of a process
@@ -69,12 +69,12 @@ def done(units: list[Unit], seed: int, processes: int) -> Iterator[tuple[Unit, l
             yield job.result()
 
 
-def run(raw: Raw, units: list[Unit], seed: int, processes: int) -> None:
-    """What is not in `raw` yet; a line of progress to stderr, in place on a terminal, else every 20 prompts."""
-    missing = [unit for unit in units if unit not in raw.outcomes]
+def run(raws: dict[str, Raw], units: list[Unit], seed: int, processes: int) -> None:
+    """What is not in a model's raw file yet; a line of progress to stderr, in place on a terminal, else every 20 prompts."""
+    missing = [unit for unit in units if unit not in raws[unit[0]].outcomes]
     start = time.perf_counter()
     for number, (unit, outcomes) in enumerate(done(missing, seed, processes), 1):
-        raw.add(unit, outcomes)
+        raws[unit[0]].add(unit, outcomes)
         if sys.stderr.isatty() or number % 20 == 0 or number == len(missing):
             seconds = time.perf_counter() - start
             left = seconds / number * (len(missing) - number)
@@ -91,31 +91,29 @@ def main() -> None:
     options.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     options.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     options.add_argument("--processes", type=int, default=1, help="each with one thread (default 1)")
-    options.add_argument("--raw", type=Path, default=RAW, help="outcome by outcome; gone on with if it is there")
+    options.add_argument("--raw", type=Path, default=RAW, help="folder of a file a model, outcome by outcome")
     options.add_argument("--csv", type=Path, default=HERE / "results.csv")
     options.add_argument("--markdown", type=Path, default=HERE / "results.md")
     chosen = options.parse_args()
     if chosen.prompts < 1 or chosen.processes < 1:
         options.error("--prompts and --processes must be at least 1")
+    known = {model: QuestionMaker(MODELS[model], chosen.seed).tasks for model in chosen.models}
     # Prompt by prompt, so that a run that was ended has as many of each task.
     units = [
         (model, task, index)
         for index in range(chosen.prompts)
         for model in chosen.models
-        for task in _answerer_tasks(model, chosen.seed)
+        for task in known[model]
         if task in chosen.tasks and (model, task) not in LACKING
     ]
-    raw = open_raw(chosen.raw, depends_on(chosen.seed))
-    run(raw, units, chosen.seed, chosen.processes)
-    cells = [
-        cell for cell in cells_of(raw, chosen.prompts) if cell.model in chosen.models and cell.task in chosen.tasks
-    ]
+    raws = {
+        model: open_raw(chosen.raw / f"{model.replace(' ', '-')}.csv", depends_on(model, chosen.seed))
+        for model in chosen.models
+    }
+    run(raws, units, chosen.seed, chosen.processes)
+    cells = [cell for raw in raws.values() for cell in cells_of(raw, chosen.prompts) if cell.task in chosen.tasks]
     write_csv(chosen.csv, cells)
-    chosen.markdown.write_text(markdown(cells, f"{raw.path.name}: {depends_on(chosen.seed)}"))
-
-
-def _answerer_tasks(model: str, seed: int) -> tuple[str, ...]:
-    return Answerer(model, seed).maker.tasks
+    chosen.markdown.write_text(markdown(cells, f"Seed {chosen.seed}, kvsieve {kvsieve.version()}"))
 
 
 if __name__ == "__main__":
