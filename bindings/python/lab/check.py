@@ -2,8 +2,8 @@
 
     python check.py     a line a failed test, then `N passed, N failed`
 
-Here: which functions are tests, and running them. The tests: check_model.py (the forward pass, choosers, units) and
-check_results.py (files, intervals, tables).
+Here: which functions are tests, and running them. The tests: check_model.py (the forward pass, choosers, units),
+check_tasks.py (prompts) and check_results.py (files, intervals, tables).
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from types import ModuleType
 
 import check_model
 import check_results
+import check_tasks
 
 
 def main() -> int:
     failed = passed = 0
-    for module in (check_results, check_model):
+    for module in (check_results, check_tasks, check_model):
         for name, test in tests(module):
             start = time.process_time()
             try:

@@ -16,7 +16,7 @@ FULL = "full"
 
 WINDOW = 16
 """Of every method in the registry's set, so that its table compares methods and not windows: the question and the end of
-the chat turn are 14 tokens, and at 3.5 % of 1,000 tokens a head keeps 35, of which 32 would leave 3 to choose."""
+the chat turn are about 17 tokens, and at 3.5 % of 1,000 tokens a head keeps 35, of which 32 would leave 3 to choose."""
 
 
 @dataclass(frozen=True)
