@@ -59,7 +59,7 @@ def test_quickstart_prints_what_each_layer_kept(method: kvsieve.MethodInfo) -> N
     assert len(example.read_text().splitlines()) <= 40
 
 
-def test_the_lines_of_the_readme_run() -> None:
+def test_the_lines_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each block marked python, one after the other, on the arrays that it takes from an engine."""
     readme = (Path(__file__).parents[1] / "README.md").read_text()
     blocks = [text.split("```")[0] for text in readme.split("```python\n")[1:]]
@@ -70,12 +70,17 @@ def test_the_lines_of_the_readme_run() -> None:
         "new_queries": [noise(4, 32, 10, 128)] * 32,
         "new_keys": [noise(5, 8, 10, 128)] * 32,
         "new_values": [noise(6, 8, 10, 128)] * 32,
+        "words": [f" word {position}" for position in range(1100)],
         "new_tokens": [[(noise(7, 32, 128), noise(8, 8, 128), noise(9, 8, 128))] * 32] * 2,
     }
+    monkeypatch.chdir(tmp_path)  # the last block writes pictures
     for block in blocks:
         exec(block, scope)  # noqa: S102
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     assert scope["small"].shape == (scope["kept"].total, 128)
+    shown = np.asarray(scope["figure"].axes[0].images[0].get_array())
+    assert shown.sum(axis=1).tolist() == [256] * 32 * 8 and shown.shape == (256, 1100)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["kept.png", "rows.png"]
     came = np.concatenate([scope["keys"][0][0], *[token[0][1][:1] for token in scope["new_tokens"]]])
     assert {1100, 1101} <= set(scope["where"].tolist())
     assert np.array_equal(scope["cache"][0, 0, 0, :256], came[scope["where"]])
