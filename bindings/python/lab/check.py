@@ -3,7 +3,7 @@
     python check.py     a line a failed test, then `N passed, N failed`
 
 Here: which functions are tests, and running them. The tests: check_model.py (the forward pass, choosers, units),
-check_tasks.py (prompts) and check_results.py (files, intervals, tables).
+check_tasks.py (prompts), check_results.py (files, intervals, tables) and check_pictures.py.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from collections.abc import Callable
 from types import ModuleType
 
 import check_model
+import check_pictures
 import check_results
 import check_tasks
 
 
 def main() -> int:
     failed = passed = 0
-    for module in (check_results, check_tasks, check_model):
+    for module in (check_results, check_tasks, check_pictures, check_model):
         for name, test in tests(module):
             start = time.process_time()
             try:

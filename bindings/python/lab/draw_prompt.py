@@ -66,7 +66,10 @@ def read(settings: Sequence[Setting], share: float, length: int, seed: int) -> R
 def kept_picture(one: Read, settings: Sequence[str], *, words: bool) -> Figure:
     """Positions by setting; with `words` the text around the fact below."""
     first, end = one.fact
-    around = (max(first - AROUND, 0), min(end + AROUND, len(one.words)))
+    begin = max(first - AROUND, 0)
+    while begin > 0 and not one.words[begin][:1].isspace():  # a text begins with a whole word
+        begin -= 1
+    around = (begin, min(end + AROUND, len(one.words)))
     named = {f"{name}: {one.digits[name]} of 5 digits right": one.kept[name] for name in settings}
     mark = {f"\u201c{''.join(one.words[first:end]).strip()}\u201d": one.fact}
     return plot.kept(named, one.words if words else None, passage=around, marks=mark)
