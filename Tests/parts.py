@@ -170,6 +170,11 @@ PARTS: dict[str, Part] = {
         needs=LIBRARY,
         check=True,
     ),
+    "lab-small": Part(
+        "the small models' questions, training batches and answers with what they must be",
+        "python bindings/python/lab/small/check.py",
+        needs=LIBRARY,
+    ),
     "c-gcc": Part(
         "the C and C++ examples", f"{EXAMPLES} CC=gcc CXX=g++", LIBRARY, check=True, shares="bindings/c/build"
     ),
