@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from llama import Llama
+from recall.model import read_safetensors
 
 
 def load(folder: Path) -> Llama:
@@ -22,17 +23,3 @@ def load(folder: Path) -> Llama:
 def map_arrays(folder: Path) -> dict[str, np.ndarray]:
     """Every .npy of a folder by its name."""
     return {path.stem: np.asarray(np.load(path, mmap_mode="r")) for path in sorted(folder.glob("*.npy"))}
-
-
-def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """Every tensor of a float32 safetensors file: 8 bytes of header length, JSON, then the numbers."""
-    data = path.read_bytes()
-    start = 8 + int.from_bytes(data[:8], "little")
-    tensors = {}
-    for name, entry in json.loads(data[8:start]).items():
-        if name != "__metadata__":
-            if entry["dtype"] != "F32":
-                raise ValueError(f"{path}: {name} is {entry['dtype']}, expected F32")
-            first, end = entry["data_offsets"]
-            tensors[name] = np.frombuffer(data[start + first : start + end], "<f4").reshape(entry["shape"])
-    return tensors
