@@ -52,7 +52,7 @@ struct WindowKV: Method {
         guard Double(shared) <= pyramid else {
             throw KVSieveError(
                 .parameter,
-                "shared is \(shared) and pyramid \(pyramid): the pyramid would stand on its head; expected shared <= pyramid"
+                "shared is \(shared) and pyramid \(pyramid): later groups would keep more than earlier ones; expected shared <= pyramid"
             )
         }
     }

@@ -44,13 +44,13 @@ public struct StepInput: Sendable {
         }
         guard keys.tokens > living else {
             throw KVSieveError(
-                .shape, "\(keys.name).tokens is \(keys.tokens); expected more than the \(living) slots that live")
+                .shape, "\(keys.name).tokens is \(keys.tokens); expected more than the \(living) slots in use")
         }
         if let queries, queries.tokens != keys.tokens - living {
             throw KVSieveError(
                 .shape,
-                "queries.tokens is \(queries.tokens); expected \(keys.tokens - living), the rows of keys behind the \(living)"
-                    + " slots that live")
+                "queries.tokens is \(queries.tokens); expected \(keys.tokens - living), the rows of keys after the \(living)"
+                    + " slots in use")
         }
         try self.init(
             shape, layer, .length(rows: keys.tokens), nil, tokens: keys.tokens - living, rows: keys.tokens)

@@ -187,7 +187,7 @@ public final class Plan {
         guard case .prefill(let caches) = phase else { throw KVSieveError(.state, "the plan is finished already") }
         guard let length = current.length, current.layers.count == shape.layers else {
             throw KVSieveError(
-                .state, "\(current.layers.count) of \(shape.layers) layers were observed; finish comes after the last")
+                .state, "\(current.layers.count) of \(shape.layers) layers were observed; call finish after the last")
         }
         for layer in 0..<shape.layers {
             try current.select(layer, from: caches?.origins(layer), currentWorkspace())
