@@ -17,8 +17,6 @@ REGISTRY: dict[str, dict[str, Any]] = {
     "taskkv": {**TASKKV, "recent": WINDOW},
     "windowkv": WINDOWKV,
     "dynamickv": {"pool": "max"},  # the authors' choice for Mistral and Qwen2
-    "keydiff": {"recent": WINDOW},
-    "random": {"recent": WINDOW},
 }
 
 
@@ -27,8 +25,11 @@ def registry() -> list[Setting]:
     settings = []
     for method in kvsieve.methods():
         chosen = dict(REGISTRY.get(method.name, {}))
-        if any(parameter.name == "window" for parameter in method.parameters):
+        own = {parameter.name for parameter in method.parameters}
+        if "window" in own:
             chosen["window"] = WINDOW
+        if "recent" in own:
+            chosen.setdefault("recent", WINDOW)
         settings.append(Setting(method.name, method.name, chosen))
     more = [
         Setting("ahakv k7", "ahakv", {"window": WINDOW, "score_kernel": 7}),
