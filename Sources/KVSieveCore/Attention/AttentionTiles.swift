@@ -19,6 +19,8 @@ struct AttentionTiles: Sendable {
     /// number if possible, for two threads.
     let tile: Int
     let count: Int
+    /// Keys of the first tile, which sets the rows' references before threads share the others: few, if there are others.
+    let firstTile: Int
     /// Rows of a part, a multiple of the lanes.
     let partRows: Int
     /// Tiles whose logits are kept from the first reading to the second.
@@ -32,11 +34,14 @@ struct AttentionTiles: Sendable {
         dim = attention.layer.shape.headDim
         usesPairs = kernels.pair_columns != nil && attention.queries.type == .bfloat16 && attention.keys.holdsPairs
         self.cacheRows = cacheRows
-        let fewest = (cacheRows + Self.longestTile - 1) / Self.longestTile
+        firstTile = cacheRows > Self.longestTile ? MatrixProduct.wholeRows : cacheRows
+        let others = cacheRows - firstTile
+        let fewest = (others + Self.longestTile - 1) / Self.longestTile
         let even = fewest > 1 ? (fewest + 1) / 2 * 2 : 1
         let unit = Self.usesBLAS ? MatrixProduct.wholeRows : 6
-        tile = min(Self.longestTile, (cacheRows + unit * even - 1) / (unit * even) * unit)
-        count = (cacheRows + tile - 1) / tile
+        let divided = others > 0 ? others : cacheRows
+        tile = min(Self.longestTile, (divided + unit * even - 1) / (unit * even) * unit)
+        count = 1 + (others + tile - 1) / tile
         let most = max(0, Workspace.mostFloats - sumRows * cacheRows - attention.tableFloats)
         let fitting = most / (count * tile) / lanes * lanes
         partRows = max(lanes, min(layout.padded, fitting))
@@ -69,7 +74,7 @@ struct AttentionTiles: Sendable {
     }
 
     func columns(_ index: Int) -> Range<Int> {
-        index * tile..<min((index + 1) * tile, cacheRows)
+        index == 0 ? 0..<firstTile : firstTile + (index - 1) * tile..<min(firstTile + index * tile, cacheRows)
     }
 
     /// May each thread have heads of its own, so that threads meet once? (With tiles of one head they meet twice a head.) Only
