@@ -24,7 +24,7 @@ struct AttentionPart: @unchecked Sendable {
         self.rows = rows
         packed = try buffers.queryRows.reserve(tiles.packedFloats)
         factors = packed + tiles.packedFloats - tiles.partRows
-        logits = try buffers.logits.reserve(tiles.held * tiles.tile * tiles.partRows)
+        logits = try buffers.logits.reserve(tiles.room(tiles.held) * tiles.partRows)
         maxima = try buffers.tileMaxima.reserve((tiles.count + 1) * tiles.partRows)
         sums = try buffers.tileSums.reserve(tiles.count * tiles.partRows)
         weights = try buffers.rowWeights.reserve(tiles.partRows)
@@ -68,7 +68,7 @@ struct AttentionPart: @unchecked Sendable {
     }
 
     private func memory(_ tile: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> UnsafeMutablePointer<Float> {
-        if tile < tiles.held { return logits + tile * tiles.tile * rows.count }
+        if tile < tiles.held { return logits + tiles.room(tile) * rows.count }
         return try worker.logitTile.reserve(tiles.tile * tiles.partRows)
     }
 

@@ -21,6 +21,8 @@ struct AttentionTiles: Sendable {
     let count: Int
     /// Keys of the first tile, which sets the rows' references before threads share the others: few, if there are others.
     let firstTile: Int
+    /// Columns that the first tile takes in memory: a whole tile if it is the only one.
+    private let firstRoom: Int
     /// Rows of a part, a multiple of the lanes.
     let partRows: Int
     /// Tiles whose logits are kept from the first reading to the second.
@@ -43,10 +45,15 @@ struct AttentionTiles: Sendable {
         tile = min(Self.longestTile, (divided + unit * even - 1) / (unit * even) * unit)
         count = 1 + (others + tile - 1) / tile
         let most = max(0, Workspace.mostFloats - sumRows * cacheRows - attention.tableFloats)
-        let fitting = most / (count * tile) / lanes * lanes
+        firstRoom = others > 0 ? firstTile : tile
+        let fitting = most / (firstRoom + (count - 1) * tile) / lanes * lanes
         partRows = max(lanes, min(layout.padded, fitting))
-        held = min(count, most / (partRows * tile))
+        let columns = most / partRows
+        held = columns < firstRoom ? 0 : min(count, 1 + (columns - firstRoom) / tile)
     }
+
+    /// Columns that the first `count` tiles take in memory.
+    func room(_ count: Int) -> Int { count == 0 ? 0 : firstRoom + (count - 1) * tile }
 
     var keysAreReadInPlace: Bool {
         usesPairs
@@ -81,7 +88,7 @@ struct AttentionTiles: Sendable {
     /// if the logits of these heads are held at once: heads are then divided into tiles and parts as with one thread.
     func headsGoSideBySide(_ work: Workspace) -> Bool {
         let heads = attention.layer.shape.heads
-        let floats = work.threads * count * tile * partRows + heads * sumRows * cacheRows + attention.tableFloats
+        let floats = work.threads * room(count) * partRows + heads * sumRows * cacheRows + attention.tableFloats
         return work.threads > 1 && heads % work.threads == 0 && attention.layer.length.isEven && held == count
             && partRows == layout.padded && floats <= Workspace.mostFloats
     }
@@ -105,7 +112,7 @@ struct AttentionTiles: Sendable {
 
     private func reserve(_ buffers: HeadBuffers) throws(KVSieveError) {
         try buffers.queryRows.reserve(packedFloats)
-        try buffers.logits.renew(held * tile * partRows)
+        try buffers.logits.renew(room(held) * partRows)
         try buffers.tileMaxima.reserve((count + 1) * partRows)
         try buffers.tileSums.reserve(count * partRows)
         try buffers.rowWeights.reserve(partRows)
