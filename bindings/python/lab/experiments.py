@@ -65,7 +65,7 @@ EXPERIMENTS: dict[str, list[Part]] = {
         Part(("four_keys", *RUNNING_TEXT), ("registry",), (0.2, 0.069), 16, queries=(SEEN,)),
     ],
     # A12: which kernel AhaKV pools attention with.
-    "decision": [Part((*STRINGS, *RUNNING_TEXT), ("decision",), (0.2, 0.12), 40, queries=(SEEN,))],
+    "decision": [Part((*STRINGS, *RUNNING_TEXT), ("decision",), (0.2, 0.12), 30, queries=(SEEN,))],
     "registry": [
         Part(tuple(TASKS), ("registry",), SHARES, 100),
         Part(STRINGS, ("registry",), SHARES, 100, lengths=(2000,), queries=(SEEN,)),

@@ -1,4 +1,4 @@
-"""Continuation: a real text goes on. Its first `length` tokens are compressed; the next 96 are judged by nll and kl.
+"""Continuation: a real text goes on. Its first `length` tokens are compressed; the next 48 are judged by nll and kl.
 
 The text is a topic of Python's language reference, code and tables included, from some paragraph on. No chat, no question.
 """
@@ -10,7 +10,7 @@ from language import Language
 
 from tasks.prompt import NO_QUERY, Prompt, Task
 
-JUDGED = 96
+JUDGED = 48
 APART = JUDGED  # tokens between two starts in one topic: no token is judged twice
 
 
