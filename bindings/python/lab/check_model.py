@@ -6,6 +6,7 @@ Letters: L layers, Hq query heads, H key/value heads, D head size, T prompt toke
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,17 +16,18 @@ import numpy as np
 import tasks
 import unit
 from choices import choose
-from llama import Kept, Llama, Prefix
+from llama import Kept, Llama, Prefix, rotate
 from records import Unit, read, write
 from setting import FULL, Setting
 from subjects import SUBJECTS, Subject
 from tasks import NO_QUERY, Prompt, Task
-from weights import load
+from weights import half_split, load
 
 import run
 
 RECALL = Path(__file__).resolve().parent.parent / "examples/recall"
 WORDS = 496
+Turn = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 TOKENS = 300
 
 
@@ -98,6 +100,33 @@ def test_suffix_is_a_masked_recomputation() -> None:
         plain = in_double(llama, words(0, TOKENS) + after, kept, TOKENS)
         assert abs(llama.logits(hidden[number]) - plain[1:]).max() < 1e-4
         assert abs(prefix().logits - plain[0]).max() < 1e-4
+
+
+def test_rows_of_gguf_turn_as_rows_of_transformers() -> None:
+    """Neighbours 2i, 2i+1 of GGUF's rows turned by angle i, as llama.cpp does: the logits of the same rows in this lab's order."""
+    random, heads, dim, hidden, distance = np.random.default_rng(3), 2, 8, 5, 11
+    query, key = random.standard_normal((2, heads * dim, hidden))
+    token, other = random.standard_normal((2, hidden))
+    frequencies = 10_000.0 ** -(np.arange(dim // 2) / (dim // 2))
+
+    def by_neighbours(weight: np.ndarray, x: np.ndarray, position: int) -> np.ndarray:
+        rows = (weight @ x).reshape(heads, dim // 2, 2)
+        turned = (rows[..., 0] + 1j * rows[..., 1]) * np.exp(1j * position * frequencies)
+        return np.stack([turned.real, turned.imag], axis=2).reshape(heads, dim)
+
+    def by_halves(weight: np.ndarray, x: np.ndarray, position: int) -> np.ndarray:
+        rows = (weight @ x).reshape(heads, 1, dim)
+        angles = (position * frequencies)[None]
+        return rotate(rows, np.cos(angles), np.sin(angles))[:, 0]
+
+    def logits(turn: Turn, weights: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        found: np.ndarray = (turn(weights[0], token, 100) * turn(weights[1], other, 100 - distance)).sum(axis=1)
+        return found
+
+    ordered = half_split(query, heads), half_split(key, heads)
+    theirs = logits(by_neighbours, (query, key))
+    assert np.allclose(logits(by_halves, ordered), theirs, rtol=1e-6)
+    assert not np.allclose(logits(by_halves, (query, key)), theirs, rtol=1e-2)
 
 
 def test_suffix_in_two_parts_is_the_same() -> None:

@@ -159,7 +159,7 @@ class Llama:
             rows: np.ndarray = normalized @ weight.T
             return rows.reshape(len(hidden), -1, self.head_dim).swapaxes(0, 1)
 
-        queries, keys = (_rotate(heads(weight), *angles) for weight in (block.query, block.key))
+        queries, keys = (rotate(heads(weight), *angles) for weight in (block.query, block.key))
         return queries, keys, np.ascontiguousarray(heads(block.value))
 
     def _finish_block(self, block: _Block, hidden: np.ndarray, mixed: np.ndarray) -> np.ndarray:
@@ -206,7 +206,7 @@ class _Block:
         self.gate, self.up, self.down = of("mlp.gate_proj"), of("mlp.up_proj"), of("mlp.down_proj")
 
 
-def _rotate(rows: np.ndarray, cosine: np.ndarray, sine: np.ndarray) -> np.ndarray:
+def rotate(rows: np.ndarray, cosine: np.ndarray, sine: np.ndarray) -> np.ndarray:
     """RoPE, half-split as in transformers: rows (heads, N, D), angles (N, D / 2) -> (heads, N, D)."""
     half = rows.shape[2] // 2
     low, high = rows[:, :, :half], rows[:, :, half:]
