@@ -85,6 +85,19 @@ def test_cells_pair_prompts() -> None:
     assert back[0].place == one.place and close(back[0].nll_half, one.nll_half, 1e-3) and back[1].right == 0
 
 
+def test_of_two_tables_the_cell_with_more_prompts_stays() -> None:
+    few, many = (
+        cells.cells([row(seed=seed, nll=value, setting="b") for seed in range(count)], "b")
+        for count, value in ((2, 1.0), (3, 5.0))
+    )
+    other = cells.cells([row(seed=0, setting="c")], "b")
+    for made, before in ((few, many), (many, few)):
+        found = tables.with_more_prompts([*made, *other], before)
+        assert [(cell.setting, cell.prompts) for cell in found] == [("b", 3), ("c", 1)]
+    again = cells.cells([row(seed=seed, nll=7.0, setting="b") for seed in range(3)], "b")
+    assert close(tables.with_more_prompts(again, many)[0].nll, 7.0)  # made anew
+
+
 def test_tables_show_what_cells_say() -> None:
     rows = [row(seed=seed, setting=name, share=share) for seed in range(20) for name in "ab" for share in (0.4, 0.069)]
     found = cells.cells([*rows, *(row(seed=seed, setting=FULL, share=1.0) for seed in range(20))], "b")

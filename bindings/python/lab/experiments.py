@@ -82,3 +82,6 @@ EXPERIMENTS: dict[str, list[Part]] = {
         Part(ABLATED, ("ablate-taskkv",), (0.6, 0.4), 40, queries=(SEEN,)),
     ],
 }
+
+COMPARED = {"decision": "snapkv W32 k7"}
+"""The setting that differences are to, where it is not SnapKV of the registry's set."""
