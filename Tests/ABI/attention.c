@@ -55,8 +55,7 @@ static kvsieve_tensor attention_of(const sequence *s, int32_t layer, int32_t kin
     return out;
 }
 
-static kvsieve_status observe_given(kvsieve_plan *plan, int32_t layer, int32_t kind, kvsieve_tensor *attention,
-                                    const sequence *s) {
+static kvsieve_status observe_given(kvsieve_plan *plan, int32_t layer, int32_t kind, kvsieve_tensor *attention, const sequence *s) {
     return kvsieve_plan_observe_attention(plan, layer, kind, attention, &s->values[layer]);
 }
 
@@ -122,8 +121,7 @@ struct given {
 
 static kvsieve_status give(kvsieve_plan *plan, sequence *s, const void *context) {
     const struct given *given = context;
-    return kvsieve_plan_observe_attention(plan, 1, given->kind, given->attention.heads ? &given->attention : NULL,
-                                          &s->values[1]);
+    return kvsieve_plan_observe_attention(plan, 1, given->kind, given->attention.heads ? &given->attention : NULL, &s->values[1]);
 }
 
 static void refused(const struct given *given, kvsieve_status status, const char *words) {
@@ -203,7 +201,7 @@ static void numbers_that_are_read_must_be_finite(void) {
             for (int i = 0; i < 4; ++i) {
                 const float poison = i < 3 ? poisons[i] : -0.5f;
                 const int64_t row = kind == KVSIEVE_COLUMN_SUMS ? 0 : TOKENS - read; /* the first that is read */
-                const int32_t column = (int32_t)(TOKENS - read); /* the row's own */
+                const int32_t column = (int32_t)(TOKENS - read);                     /* the row's own */
                 float before = element(&given.attention, 2, row, column);
                 if (i == 3 && kind == KVSIEVE_LOGITS) continue;
                 element_set(&given.attention, 2, row, column, poison);

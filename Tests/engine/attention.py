@@ -43,5 +43,6 @@ def attention(kind: str, queries: Array, keys: Array, lengths: list[int], rows: 
             found[query_head, more + row, :visible] = z if kind == "logits" else p
             sums[query_head, 0, :visible] += p
     if kind == "sums of groups":
-        return sums.reshape(heads, group, n).mean(axis=1, keepdims=True)
+        means: Exact = sums.reshape(heads, group, n).mean(axis=1, keepdims=True)
+        return means
     return sums if kind == "sums" else found

@@ -5,6 +5,8 @@ Rows that hold no token are NaN, in tensors for the plan and in targets of gathe
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import kvsieve
@@ -46,7 +48,7 @@ class Engine:
             if self.given:
                 self.observe_attention(layer, rows, self.given)
                 continue
-            given = {"queries": laid_out(rows.queries, self.layout), "keys": keys, "values": values}
+            given: dict[str, Any] = {"queries": laid_out(rows.queries, self.layout), "keys": keys, "values": values}
             if self.sparing:
                 needs = self.plan.needs(layer)
                 if "length" in needs:  # the shape alone

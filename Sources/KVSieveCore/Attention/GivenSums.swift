@@ -119,11 +119,14 @@ struct GivenSums: ParallelWork, @unchecked Sendable {
     }
 
     /// Are the row's numbers counted as they are?
-    private func isSum(_ row: Int) -> Bool { given.kind == .columnSums || given.kind == .probabilities && gains[row] == 1 }
+    private func isSum(_ row: Int) -> Bool {
+        given.kind == .columnSums || given.kind == .probabilities && gains[row] == 1
+    }
 
     private func refusal(_ head: Int, _ row: Int, _ what: String) -> KVSieveError {
         KVSieveError(
-            .nonfinite, "attention of layer \(layer.layer), head \(head), row \(row) has \(what) in a column that is read")
+            .nonfinite,
+            "attention of layer \(layer.layer), head \(head), row \(row) has \(what) in a column that is read")
     }
 
     /// P[row, j] of some columns, after addSums: numbers that must be multiplied with the weight.

@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -116,7 +116,7 @@ class Plan:
         values: Any = None,
         *,
         attention: Any = None,
-        kind: Literal["logits", "probabilities", "sums"] = "logits",
+        kind: str = "logits",
     ) -> None:
         """Scores one layer. Call it once for each layer, in order from 0.
 
