@@ -413,6 +413,39 @@ KVSIEVE_API kvsieve_status kvsieve_plan_observe(kvsieve_plan *plan, int32_t laye
                                                 const kvsieve_tensor *queries, const kvsieve_tensor *keys,
                                                 const kvsieve_tensor *values);
 
+/** What the numbers of kvsieve_plan_observe_attention() are. */
+enum {
+    KVSIEVE_LOGITS        = 0,  /**< (Hq, R, n): scale * q . k before the softmax, bias and softcap in it */
+    KVSIEVE_PROBABILITIES = 1,  /**< (Hq, R, n): after it; with attention sinks a row sums to less than 1 */
+    KVSIEVE_COLUMN_SUMS   = 2   /**< (Hq, 1, n): probabilities summed over the rows that the method reads;
+                                     or (H, 1, n): the mean of that over each group of query heads */
+};
+
+/** Does what kvsieve_plan_observe() does, from attention that the engine has computed.
+ *  Use it if keys are not in this memory, or if attention has a bias, a softcap or sinks. The choice is the
+ *  same as by queries and keys, except for scores that are equal within rounding.
+ *  A row's own column is its last: row i of R sees n - R + 1 + i columns. What lies behind is not read.
+ *  A logit that is read must be finite: give -1e4, not -infinity, to a column that the model masks.
+ *  ahakv looks at each row by itself: it takes no column sums. windowkv looks at each query head by itself:
+ *  it takes no sums of H heads. keydiff reads keys: it takes no attention.
+ *  Shapes  plan       as in kvsieve_plan_observe()
+ *          layer      as in kvsieve_plan_observe()
+ *          kind       KVSIEVE_LOGITS, ...
+ *          attention  as its kind says; n is its dim, at most 2^24: T, or after kvsieve_plan_extend() the
+ *                     rows of the longest head, where a shorter head's own n is its length; R as for queries
+ *                     in kvsieve_plan_observe(). With KVSIEVE_NEEDS_LENGTH only its dim is read; if the
+ *                     layer needs nothing, it may be NULL
+ *          values     as in kvsieve_plan_observe()
+ *  Cost    Logits: their exponentials. Probabilities and sums: one reading; for ahakv also logarithms.
+ *  Memory  as in kvsieve_plan_observe(), without logits; a row of n floats a thread
+ *  Errors  as in kvsieve_plan_observe(), and
+ *          KVSIEVE_ERR_NULL       the method reads keys
+ *          KVSIEVE_ERR_PARAMETER  kind is unknown, or the method does not take it
+ *          KVSIEVE_ERR_NONFINITE  a number that is read is NaN or infinite, or a probability is below 0 */
+KVSIEVE_API kvsieve_status kvsieve_plan_observe_attention(kvsieve_plan *plan, int32_t layer, int32_t kind,
+                                                          const kvsieve_tensor *attention,
+                                                          const kvsieve_tensor *values);
+
 /** Makes the selection final.
  *  Shapes  plan  with every layer observed
  *  Cost    the choice in layers that could still shrink
@@ -586,7 +619,7 @@ KVSIEVE_API kvsieve_status kvsieve_plan_step(kvsieve_plan *plan, int32_t layer, 
  *  token's own row; columns past it (later tokens) are ignored.
  *  Shapes  plan    as in kvsieve_plan_step()
  *          layer   as in kvsieve_plan_step()
- *          logits  (Hq, m, n); n is its dim, so at most 65536
+ *          logits  (Hq, m, n); n is its dim, here at most 2^24
  *          values  as in kvsieve_plan_step()
  *          evict   as in kvsieve_plan_step()
  *          If the method has KVSIEVE_NEEDS_LENGTH (streamingllm), of logits only the shape is read.

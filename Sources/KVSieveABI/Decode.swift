@@ -13,7 +13,9 @@ func decode(_ model: UnsafePointer<kvsieve_model>?) throws(KVSieveError) -> Mode
 }
 
 /// nil for NULL: the caller knows whether that is allowed.
-func decode(_ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString) throws(KVSieveError) -> TensorView? {
+func decode(
+    _ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString, mostDim: Int = ModelShape.mostDim
+) throws(KVSieveError) -> TensorView? {
     guard let tensor = tensor?.pointee else { return nil }
     guard tensor.reserved.0 == 0, tensor.reserved.1 == 0 else {
         throw KVSieveError(.layout, "\(name).reserved is not 0")
@@ -24,13 +26,13 @@ func decode(_ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString) thro
     }
     return try TensorView(
         name, base: base, heads: Int(tensor.heads), tokens: Int(tensor.tokens), dim: Int(tensor.dim),
-        headStride: Int(tensor.head_stride), tokenStride: Int(tensor.token_stride), type: type)
+        headStride: Int(tensor.head_stride), tokenStride: Int(tensor.token_stride), type: type, mostDim: mostDim)
 }
 
 func decodeRequired(
-    _ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString
+    _ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString, mostDim: Int = ModelShape.mostDim
 ) throws(KVSieveError) -> TensorView {
-    guard let view = try decode(tensor, name) else { throw KVSieveError(.null, "\(name) is NULL") }
+    guard let view = try decode(tensor, name, mostDim: mostDim) else { throw KVSieveError(.null, "\(name) is NULL") }
     return view
 }
 
@@ -50,4 +52,27 @@ func decodeShapeRequired(
 ) throws(KVSieveError) -> TensorShape {
     guard let shape = try decodeShape(tensor, name) else { throw KVSieveError(.null, "\(name) is NULL") }
     return shape
+}
+
+/// Attention that an engine gave, and what is read beside it.
+func decode(
+    _ kind: Int32, _ attention: UnsafePointer<kvsieve_tensor>?, _ values: UnsafePointer<kvsieve_tensor>?,
+    _ shape: ModelShape, layer: Int32, _ needs: Needs
+) throws(KVSieveError) -> LayerTensors {
+    guard let kind = GivenAttention.Kind(rawValue: kind) else {
+        throw KVSieveError(
+            .parameter, "kind is \(kind); expected 0 (logits), 1 (probabilities) or 2 (column sums)")
+    }
+    if needs.contains(.length) {
+        guard let dim = attention?.pointee.dim else { return LayerTensors() }
+        return try LayerTensors(shape: TensorShape("attention", heads: shape.heads, tokens: Int(dim)))
+    }
+    guard needs.contains(.queries) || !needs.contains(.keys) else {
+        throw KVSieveError(
+            .null, "layer \(layer) reads keys and no attention (kvsieve_plan_needs): pass it to kvsieve_plan_observe")
+    }
+    guard needs.contains(.queries) else { return LayerTensors() }
+    return try LayerTensors(
+        attention: GivenAttention(kind, decodeRequired(attention, "attention", mostDim: GivenAttention.mostColumns)),
+        values: needs.contains(.values) ? decode(values, "values") : nil)
 }

@@ -38,7 +38,8 @@ public func kvsieve_plan_step_logits(
                     rows: Int(logits?.pointee.dim ?? 0))
             }
             return try StepInput(
-                plan.shape, layer: Int(layer), logits: decodeRequired(logits, "logits"),
+                plan.shape, layer: Int(layer),
+                logits: decodeRequired(logits, "logits", mostDim: GivenAttention.mostColumns),
                 values: needs.contains(.values) ? decodeRequired(values, "values") : nil)
         }
     }

@@ -59,6 +59,19 @@ public func kvsieve_plan_observe(
     }
 }
 
+@_cdecl("kvsieve_plan_observe_attention")
+public func kvsieve_plan_observe_attention(
+    _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ layer: Int32, _ kind: Int32,
+    _ attention: UnsafePointer<kvsieve_tensor>?, _ values: UnsafePointer<kvsieve_tensor>?
+) -> kvsieve_status {
+    boundary { () throws(KVSieveError) in
+        let plan = try borrow(plan)
+        try plan.observe(layer: Int(layer)) { (needs) throws(KVSieveError) in
+            try decode(kind, attention, values, plan.shape, layer: layer, needs)
+        }
+    }
+}
+
 @_cdecl("kvsieve_plan_finish")
 public func kvsieve_plan_finish(_ plan: UnsafeMutablePointer<kvsieve_plan>?) -> kvsieve_status {
     boundary { () throws(KVSieveError) in try borrow(plan).finish() }

@@ -98,6 +98,8 @@ typedef struct support_kernels {
                      float *out, int64_t out_stride);
     float (*row_maximum)(const float *row, int64_t count);
     float (*row_exponentials)(const float *row, int64_t count, float maximum, float factor, float *out); /* out may be row */
+    float (*row_minimum)(const float *row, int64_t count);
+    void (*row_logarithms)(const float *row, int64_t count, float *out); /* out may be row */
     void (*candidate_minima)(const float *totals, const float *_Nullable weights, int64_t count, float *minima);
     void (*roll_row)(const float *newest, const float *_Nullable suffix, int64_t count, float *prefix, float *row,
                      const float *_Nullable weights, float *totals);

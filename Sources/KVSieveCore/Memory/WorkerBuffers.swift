@@ -27,6 +27,8 @@ final class WorkerBuffers: Sendable {
     let oneRow: Buffer<Float>
     /// Logits of a tile that is not held for the second reading; of the prompt's rows over a tile of kept keys.
     let logitTile: Buffer<Float>
+    /// A row of attention that the engine gave, as floats and as exponentials.
+    let attentionRow: Buffer<Float>
     /// A row of a table while it is pooled.
     let pooledRow: Buffer<Float>
     /// Query rows of a group as floats, while decoding and for its beginning.
@@ -46,6 +48,7 @@ final class WorkerBuffers: Sendable {
         keyTile = Buffer(account)
         oneRow = Buffer(account)
         logitTile = Buffer(account)
+        attentionRow = Buffer(account)
         pooledRow = Buffer(account)
         packedQueries = Buffer(account)
         stepRows = Buffer(account)

@@ -46,11 +46,11 @@ public struct TensorView: @unchecked Sendable {
 
     public init(
         _ name: StaticString, base: UnsafeMutableRawPointer, heads: Int, tokens: Int, dim: Int, headStride: Int,
-        tokenStride: Int, type: ElementType
+        tokenStride: Int, type: ElementType, mostDim: Int = ModelShape.mostDim
     ) throws(KVSieveError) {
         try Self.checkSize(name, "heads", heads, ModelShape.mostHeads)
         try Self.checkSize(name, "tokens", tokens, ModelShape.mostTokens)
-        try Self.checkSize(name, "dim", dim, ModelShape.mostDim)
+        try Self.checkSize(name, "dim", dim, mostDim)
         let row = dim * type.size
         let headStep = try Self.checkStride(name, "head_stride", headStride, row, type, along: heads)
         let tokenStep = try Self.checkStride(name, "token_stride", tokenStride, row, type, along: tokens)

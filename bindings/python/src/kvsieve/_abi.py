@@ -21,6 +21,9 @@ DTYPES = {"float32": 0, "float16": 1, "bfloat16": 2}
 NEEDS = {"queries": 1, "keys": 2, "values": 4, "all_queries": 8, "length": 16}
 """KVSIEVE_NEEDS_QUERIES, _KEYS, _VALUES, _ALL_QUERIES, _LENGTH."""
 
+KINDS = {"logits": 0, "probabilities": 1, "sums": 2}
+"""KVSIEVE_LOGITS, KVSIEVE_PROBABILITIES, KVSIEVE_COLUMN_SUMS."""
+
 
 class kvsieve_plan(ctypes.Structure):
     """Opaque."""

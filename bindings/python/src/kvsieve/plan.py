@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ._abi import NEEDS, kvsieve_kept, kvsieve_model, kvsieve_plan, kvsieve_slots, sized
+from ._abi import KINDS, NEEDS, kvsieve_kept, kvsieve_model, kvsieve_plan, kvsieve_slots, sized
 from ._kept import Kept, Slots, copied, copied_slots
 from ._library import library
 from ._methods import MethodInfo, find_method, natural, parameter_value
@@ -108,7 +108,16 @@ class Plan:
             check(library().kvsieve_plan_needs(handle, whole("layer", layer), ctypes.byref(bits)))
         return frozenset(name for name, bit in NEEDS.items() if bits.value & bit)
 
-    def observe(self, layer: int, queries: Any = None, keys: Any = None, values: Any = None) -> None:
+    def observe(
+        self,
+        layer: int,
+        queries: Any = None,
+        keys: Any = None,
+        values: Any = None,
+        *,
+        attention: Any = None,
+        kind: str = "logits",
+    ) -> None:
         """Scores one layer. Call it once for each layer, in order from 0.
 
         queries  (Hq, R, D)   the last R queries, rotary embedding applied; R at least min(W, T), T for "all_queries".
@@ -116,12 +125,30 @@ class Plan:
         keys     (H, T, D)    all keys, rotary embedding applied; T is the same in every layer
         values   (H, T, any)
         Arrays that needs(layer) does not name may be None. With "length", keys is an array whose shape counts.
+
+        attention  instead of queries and keys, what the engine has computed, of the same last R rows over all n rows of the
+                   cache (T of a prompt). By `kind`:
+                   "logits" (Hq, R, n)         scale * q . k before the softmax, bias and softcap in it; finite up to a
+                                               row's own column, and not read behind it
+                   "probabilities" (Hq, R, n)  after the softmax
+                   "sums" (Hq or H, 1, n)      probabilities summed over the rows that the method reads; of H heads the
+                                               mean over each group
+        The library refuses what the method cannot use: ahakv takes no sums, windowkv none of H heads, keydiff no attention.
         """
-        given = {"queries": queries, "keys": keys, "values": values}
+        if kind not in KINDS:
+            raise ValueError(f"kind is {kind!r}: expected {', '.join(map(repr, KINDS))}")
+        if attention is not None and (queries is not None or keys is not None):
+            raise ValueError("attention was given beside queries or keys: expected one or the other")
+        given = {"queries": queries, "keys": keys} if attention is None else {"attention": attention}
+        given["values"] = values
         views = [None if array is None else tensor(name, array) for name, array in given.items()]
+        number = whole("layer", layer)
         with self._use() as handle:
             pointers = [None if view is None else view.pointer for view in views]
-            check(library().kvsieve_plan_observe(handle, whole("layer", layer), *pointers))
+            if attention is None:
+                check(library().kvsieve_plan_observe(handle, number, *pointers))
+            else:
+                check(library().kvsieve_plan_observe_attention(handle, number, KINDS[kind], *pointers))
 
     def finish(self) -> None:
         """Makes the selection final. KVSieveError unless every layer was observed."""
