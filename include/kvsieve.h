@@ -30,7 +30,8 @@
  * Pass queries and keys as an engine caches them: after rotary embedding, and
  * after query/key normalisation if the model has it. Kept keys keep their
  * rotation. The position of the next token is the number of tokens seen
- * (kvsieve_kept.tokens), not the number of rows kept.
+ * (kvsieve_kept.tokens), not the number of rows kept. If positions must not grow,
+ * use kvsieve_plan_gather_rotated().
  *
  * -- Contract -----------------------------------------------------------------
  *
@@ -517,6 +518,58 @@ KVSIEVE_API kvsieve_status kvsieve_plan_kept(const kvsieve_plan *plan, int32_t l
  *                              overlap */
 KVSIEVE_API kvsieve_status kvsieve_plan_gather(const kvsieve_plan *plan, int32_t layer,
                                                const kvsieve_tensor *source, const kvsieve_tensor *target);
+
+/** Which numbers of a row are a pair that rotary embedding turns; d counts from 0 within the rotated part. */
+enum {
+    KVSIEVE_ROPE_HALVES     = 0,  /**< d and d + dims / 2: Llama, Mistral, Qwen, Gemma in transformers */
+    KVSIEVE_ROPE_NEIGHBOURS = 1   /**< 2d and 2d + 1: GPT-J in transformers, Llama in ggml */
+};
+
+/** How the keys of a cache were rotated. The layout is frozen: 32 bytes.
+ *  At position p, pair i of a row, (x, y), was turned to (x cos a - y sin a, x sin a + y cos a), with
+ *  a = p * frequencies[i]. Any scaling of the positions is in the frequencies. A factor of the whole row
+ *  (YaRN) stays as it is. */
+typedef struct kvsieve_rope {
+    uint32_t     struct_size;  /**< sizeof(kvsieve_rope); any other is refused */
+    int32_t      pairing;      /**< KVSIEVE_ROPE_HALVES or _NEIGHBOURS */
+    int32_t      dims;         /**< numbers of a row that are rotated: even, 2 ... D; others are copied */
+    int32_t      first;        /**< the first of them, 0 ... D - dims */
+    const float *frequencies;  /**< dims / 2 finite numbers, read during the call only */
+    int32_t      by_row;       /**< 0: a row of source is rotated by its absolute position; 1: by its row in
+                                    the cache, as an earlier kvsieve_plan_gather_rotated() left it */
+    int32_t      reserved;     /**< 0 */
+} kvsieve_rope;
+
+/** Copies the kept rows of a layer's keys to a target, and rotates them to positions 0, 1, 2, ...
+ *  Row j of those that a head keeps is turned by (j - its position) * frequency. Angle, sine, cosine and
+ *  products are computed in double, and each number is rounded once, from the source. If a row is at
+ *  position j already, it is copied byte by byte. A number beyond the dtype's range becomes infinity.
+ *  The position of a head's next token is then the number of rows that the head keeps, not the number of
+ *  tokens seen: rotate the next queries and keys of that head by it. If heads keep different numbers of rows,
+ *  their next positions differ. Values have no rotation: use kvsieve_plan_gather() for them.
+ *  Tokens that were far apart become near: that may cost quality, and gains none. Use it if positions must
+ *  not grow, or must have no gaps.
+ *  After kvsieve_plan_extend() of a rotated cache, set by_row to 1: its kept rows are at 0, 1, 2, ..., and
+ *  the new ones follow. Each such round rounds once more.
+ *  Shapes  plan    finished
+ *          layer   0 ... layers - 1
+ *          source  as in kvsieve_plan_gather(), rotated as rope says
+ *          target  as in kvsieve_plan_gather(); in place too
+ *          rope    as above, D the dim of source
+ *  Cost    a sine and a cosine for each pair of each kept row; rows that were neighbours share them. The
+ *          plan's threads take a head each. If two calls on one plan come at the same time, one waits.
+ *  Memory  a row and its angles for each thread, the first time
+ *  Errors  KVSIEVE_ERR_NULL       plan, a tensor, its data, rope or its frequencies are NULL
+ *          KVSIEVE_ERR_PARAMETER  struct_size, pairing or by_row is none of the above
+ *          KVSIEVE_ERR_NONFINITE  a frequency is NaN or infinity
+ *          KVSIEVE_ERR_SHAPE      dims or first is out of bounds, or as in kvsieve_plan_gather()
+ *          KVSIEVE_ERR_LAYOUT     rope.reserved is not 0, or as in kvsieve_plan_gather()
+ *          KVSIEVE_ERR_STATE, _DTYPE  as in kvsieve_plan_gather()
+ *          KVSIEVE_ERR_MEMORY     out of memory */
+KVSIEVE_API kvsieve_status kvsieve_plan_gather_rotated(const kvsieve_plan *plan, int32_t layer,
+                                                       const kvsieve_tensor *source,
+                                                       const kvsieve_tensor *target,
+                                                       const kvsieve_rope *rope);
 
 /* == Decoding: methods whose kvsieve_method_info.decodes is 1 ================ */
 

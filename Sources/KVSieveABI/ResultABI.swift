@@ -29,3 +29,17 @@ public func kvsieve_plan_gather(
             layer: Int(layer), source: decodeRequired(source, "source"), target: decodeRequired(target, "target"))
     }
 }
+
+@_cdecl("kvsieve_plan_gather_rotated")
+public func kvsieve_plan_gather_rotated(
+    _ plan: UnsafePointer<kvsieve_plan>?, _ layer: Int32, _ source: UnsafePointer<kvsieve_tensor>?,
+    _ target: UnsafePointer<kvsieve_tensor>?, _ rope: UnsafePointer<kvsieve_rope>?
+) -> kvsieve_status {
+    boundary { () throws(KVSieveError) in
+        let plan = try borrow(plan)
+        let source = try decodeRequired(source, "source")
+        try plan.gather(
+            layer: Int(layer), source: source, target: decodeRequired(target, "target"),
+            decode(rope, dim: source.dim))
+    }
+}

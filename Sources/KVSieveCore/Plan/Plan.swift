@@ -252,9 +252,23 @@ public final class Plan {
     }
 
     public func gather(layer: Int, source: TensorView, target: TensorView) throws(KVSieveError) {
+        try Gather.rows(of: source, by: gathered(layer), to: target)
+    }
+
+    /// gather() that turns keys: the rows of a head are then at positions 0, 1, 2, ...
+    public func gather(layer: Int, source: TensorView, target: TensorView, _ rope: Rope) throws(KVSieveError) {
+        let selection = try gathered(layer)
+        // The plan's threads and their buffers do one call's work at a time.
+        support_lock(lock)
+        defer { support_unlock(lock) }
+        try RotatedGather.rows(of: source, by: selection, to: target, rope, currentWorkspace())
+    }
+
+    /// What a gather copies.
+    private func gathered(_ layer: Int) throws(KVSieveError) -> Selection {
         try checkLayer(layer)
         if case .prefill = phase { throw KVSieveError(.state, "gather of layer \(layer) came before finish") }
-        try Gather.rows(of: source, by: kept(layer: layer), to: target)
+        return try kept(layer: layer)
     }
 
     // MARK: - What the calls share

@@ -21,6 +21,9 @@ DTYPES = {"float32": 0, "float16": 1, "bfloat16": 2}
 NEEDS = {"queries": 1, "keys": 2, "values": 4, "all_queries": 8, "length": 16}
 """KVSIEVE_NEEDS_QUERIES, _KEYS, _VALUES, _ALL_QUERIES, _LENGTH."""
 
+PAIRINGS = {"halves": 0, "neighbours": 1}
+"""KVSIEVE_ROPE_HALVES, _NEIGHBOURS."""
+
 
 class kvsieve_plan(ctypes.Structure):
     """Opaque."""
@@ -66,6 +69,20 @@ class kvsieve_kept(ctypes.Structure):
         ("positions", ctypes.POINTER(ctypes.c_int32)),
         ("tokens", ctypes.c_int64),
         ("rows", ctypes.POINTER(ctypes.c_int32)),
+    ]
+
+
+class kvsieve_rope(ctypes.Structure):
+    """How keys were rotated; frequencies belong to the caller."""
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("pairing", ctypes.c_int32),
+        ("dims", ctypes.c_int32),
+        ("first", ctypes.c_int32),
+        ("frequencies", ctypes.POINTER(ctypes.c_float)),
+        ("by_row", ctypes.c_int32),
+        ("reserved", ctypes.c_int32),
     ]
 
 
@@ -117,6 +134,7 @@ STRUCTURES: list[Any] = [
     kvsieve_tensor,
     kvsieve_model,
     kvsieve_kept,
+    kvsieve_rope,
     kvsieve_slots,
     kvsieve_method_info,
     kvsieve_parameter_info,

@@ -12,6 +12,7 @@ PROTOTYPES = {
     "kvsieve_plan_extend": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int64_t", "tokens")]),
     "kvsieve_plan_finish": ("kvsieve_status", [("kvsieve_plan *", "plan")]),
     "kvsieve_plan_gather": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "layer"), ("const kvsieve_tensor *", "source"), ("const kvsieve_tensor *", "target")]),
+    "kvsieve_plan_gather_rotated": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "layer"), ("const kvsieve_tensor *", "source"), ("const kvsieve_tensor *", "target"), ("const kvsieve_rope *", "rope")]),
     "kvsieve_plan_get": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "parameter"), ("double *", "value")]),
     "kvsieve_plan_kept": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "layer"), ("kvsieve_kept *", "kept")]),
     "kvsieve_plan_needs": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "layer"), ("int32_t *", "needs")]),
