@@ -1,18 +1,18 @@
 // A double to the nearest number of a tensor's type, ties to even, in one rounding. Beyond the type's range it is infinity.
 
 enum Rounding {
-    static func float32(_ x: Double) -> Float { Float(x) }
+    @inline(__always) static func float32(_ x: Double) -> Float { Float(x) }
 
     /// bfloat16: a float without its lower half.
-    static func bfloat16(_ x: Double) -> UInt16 {
-        let bits = sticky(x).bitPattern
+    @inline(__always) static func bfloat16(_ x: Double) -> UInt16 {
+        let bits = sticky(x)
         if bits & 0x7fff_ffff > 0x7f80_0000 { return UInt16(truncatingIfNeeded: bits &>> 16) | 0x40 }
         return UInt16(truncatingIfNeeded: (bits &+ 0x7fff &+ (bits &>> 16 & 1)) &>> 16)
     }
 
     /// binary16: exponents are less by 112, and 13 bits fewer are kept.
-    static func float16(_ x: Double) -> UInt16 {
-        let bits = sticky(x).bitPattern
+    @inline(__always) static func float16(_ x: Double) -> UInt16 {
+        let bits = sticky(x)
         let sign = UInt16(truncatingIfNeeded: bits &>> 16) & 0x8000
         let magnitude = bits & 0x7fff_ffff
         if magnitude > 0x7f80_0000 { return sign | 0x7e00 }
@@ -27,13 +27,13 @@ enum Rounding {
         return sign | UInt16(truncatingIfNeeded: (shifted &+ 0x0fff &+ (shifted &>> 13 & 1)) &>> 13)
     }
 
-    /// `x` as a float towards zero, whose last bit is set if something was cut off: a tie after that is one of `x` too, and
-    /// rounding again to fewer bits is rounding once.
-    private static func sticky(_ x: Double) -> Float {
+    /// The bits of `x` as a float towards zero, whose last bit is set if something was cut off: a tie after that is one of `x`
+    /// too, and rounding again to fewer bits is rounding once. Without branches: they would go either way at random.
+    @inline(__always) private static func sticky(_ x: Double) -> UInt32 {
         let nearest = Float(x)
-        if x.isNaN || Double(nearest) == x { return nearest }
-        let towardsZero = nearest.magnitude > Float.greatestFiniteMagnitude || Double(nearest.magnitude) > x.magnitude
-        let bits = towardsZero ? nearest.bitPattern &- 1 : nearest.bitPattern
-        return Float(bitPattern: bits | 1)
+        let back = Double(nearest)
+        let over: UInt32 = back.magnitude > x.magnitude ? 1 : 0
+        let inexact: UInt32 = back == x ? 0 : 1
+        return (nearest.bitPattern &- over) | inexact
     }
 }
