@@ -51,7 +51,7 @@ def test_not_three_dimensions(shape: tuple[int, ...]) -> None:
 
 
 def test_memory_of_a_device() -> None:
-    with pytest.raises(ValueError, match="keys is on DLPack device 2: expected memory of the CPU"):
+    with pytest.raises(ValueError, match="keys is on cuda: expected memory of the CPU"):
         described(Legacy(KEYS, device=2))
 
 

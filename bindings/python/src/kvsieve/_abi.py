@@ -72,6 +72,16 @@ class kvsieve_kept(ctypes.Structure):
     ]
 
 
+class kvsieve_ranges(ctypes.Structure):
+    """Positions of one head as ranges; bounds belong to the plan."""
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("count", ctypes.c_int32),
+        ("bounds", ctypes.POINTER(ctypes.c_int32)),
+    ]
+
+
 class kvsieve_rope(ctypes.Structure):
     """How keys were rotated; frequencies belong to the caller."""
 
@@ -134,6 +144,7 @@ STRUCTURES: list[Any] = [
     kvsieve_tensor,
     kvsieve_model,
     kvsieve_kept,
+    kvsieve_ranges,
     kvsieve_rope,
     kvsieve_slots,
     kvsieve_method_info,

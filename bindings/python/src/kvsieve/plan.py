@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ._abi import NEEDS, kvsieve_kept, kvsieve_model, kvsieve_plan, kvsieve_slots, sized
-from ._kept import Kept, Slots, copied, copied_slots
+from ._abi import NEEDS, kvsieve_kept, kvsieve_model, kvsieve_plan, kvsieve_ranges, kvsieve_slots, sized
+from ._kept import Kept, Slots, copied, copied_ranges, copied_slots
 from ._library import library
 from ._methods import MethodInfo, find_method, natural, parameter_value
 from ._numbers import real, whole
@@ -133,6 +133,17 @@ class Plan:
         """What `layer` keeps, as a copy. After observe(layer) it may still shrink. After finish it is final."""
         with self._use() as handle:
             return copied(self._kept(handle, layer))
+
+    def ranges(self, layer: int, head: int, dropped: bool = False) -> np.ndarray[Any, np.dtype[np.int32]]:
+        """The positions that `head` keeps, or has dropped, as ranges: (count, 2) of first and end, ascending, a copy.
+
+        At least one position lies between two ranges. If the plan decodes: the positions in the head's slots now.
+        """
+        ranges: kvsieve_ranges = sized(kvsieve_ranges)
+        numbers = whole("layer", layer), whole("head", head), int(bool(dropped))
+        with self._use() as handle:
+            check(library().kvsieve_plan_ranges(handle, *numbers, ctypes.byref(ranges)))
+            return copied_ranges(ranges)
 
     def gather(self, layer: int, source: Any, out: Any = None, *, rope: Rope | None = None) -> Any:
         """The kept rows of `source` (H, T, any), after finish. Returns `out`, or a new numpy array (total, D) without it.
