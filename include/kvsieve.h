@@ -540,9 +540,9 @@ typedef struct kvsieve_ranges {
  *          head     key/value head, 0 ... H - 1
  *          dropped  0: what is kept; 1: what was dropped
  *          ranges   struct_size set by the caller; filled on success only
- *  Cost    The first call for a layer makes all ranges of its heads: three passes over the positions kept.
+ *  Cost    The first call for a layer makes all ranges of its heads: two passes over the positions kept.
  *          If the plan decodes, also a bit for each token seen. Further calls: constant.
- *  Memory  8 bytes a range, for all heads of the layer, used again for the next sequence. The plan owns
+ *  Memory  16 bytes for each row that the layer keeps, used again for the next sequence. The plan owns
  *          bounds; they are valid until the next observe, finish, extend, step, trim, reset or destroy
  *  Errors  KVSIEVE_ERR_NULL       plan or ranges is NULL
  *          KVSIEVE_ERR_SHAPE      layer or head is out of range

@@ -16,9 +16,11 @@ struct PositionRanges: @unchecked Sendable {
         heads: Int, seen: Int, _ pool: SelectionMemory, _ positions: (_ head: Int) -> UnsafeBufferPointer<Int32>
     ) throws(KVSieveError) {
         let lists = 2 * heads
+        // The most that so many positions can make, so that sequences of one size need memory of one size.
         var ranges = 0
         for head in 0..<heads {
-            Self.walk(positions(head), seen) { _, _, _ in ranges += 1 }
+            let count = positions(head).count
+            ranges += min(2 * count + 1, 2 * (seen - count) + 1)
         }
         // A range is two numbers of 32 bits: one word.
         let words = lists + 1 + ranges

@@ -12,7 +12,8 @@ from typing import Any
 
 from ._memory import Memory
 
-_HOST_DEVICES = {
+_HOST_DEVICES = (1, 3, 11)  # kDLCPU, kDLCUDAHost, kDLROCMHost: memory that the CPU reads
+_DEVICES = {
     2: "cuda",
     4: "opencl",
     7: "vulkan",
