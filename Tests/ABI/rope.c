@@ -65,8 +65,7 @@ static void rows_are_turned_to_their_index(void) {
                     EXPECT(furthest < unit, "%s, dtype %d, pairing %d: off by %g", method_name(method), (int)dtype, (int)pairing,
                            furthest);
                     /* "in place too": the same bytes */
-                    EXPECT_OK(
-                        kvsieve_plan_gather_rotated(plan, layer, &s->keys[layer], &s->keys[layer], &rope));
+                    EXPECT_OK(kvsieve_plan_gather_rotated(plan, layer, &s->keys[layer], &s->keys[layer], &rope));
                     for (int64_t i = 0, head = 0; i < kept.total; ++i) {
                         head += i >= kept.offsets[head + 1];
                         EXPECT(memcmp((char *)s->keys[layer].data + head * s->keys[layer].head_stride
@@ -169,10 +168,10 @@ static void the_rest_is_refused_as_by_gather(void) {
         kvsieve_status status;
         const char *words;
     } faults[] = {
-        { { 'p', 1 }, KVSIEVE_ERR_NULL, "plan" },           { { 's', 1 }, KVSIEVE_ERR_NULL, "source" },
-        { { 't', 1 }, KVSIEVE_ERR_NULL, "target" },         { { 'D', 1 }, KVSIEVE_ERR_NULL, "source.data" },
-        { { 'd', 1 }, KVSIEVE_ERR_DTYPE, "target.dtype" },  { { 'T', 1 }, KVSIEVE_ERR_SHAPE, "target.tokens" },
-        { { 'o', 1 }, KVSIEVE_ERR_LAYOUT, "overlap" },      { { ' ', -1 }, KVSIEVE_ERR_SHAPE, "layer|-1" },
+        { { 'p', 1 }, KVSIEVE_ERR_NULL, "plan" },          { { 's', 1 }, KVSIEVE_ERR_NULL, "source" },
+        { { 't', 1 }, KVSIEVE_ERR_NULL, "target" },        { { 'D', 1 }, KVSIEVE_ERR_NULL, "source.data" },
+        { { 'd', 1 }, KVSIEVE_ERR_DTYPE, "target.dtype" }, { { 'T', 1 }, KVSIEVE_ERR_SHAPE, "target.tokens" },
+        { { 'o', 1 }, KVSIEVE_ERR_LAYOUT, "overlap" },     { { ' ', -1 }, KVSIEVE_ERR_SHAPE, "layer|-1" },
         { { ' ', LAYERS }, KVSIEVE_ERR_SHAPE, "layer|4" },
     };
     for (size_t i = 0; i < sizeof faults / sizeof *faults; ++i) {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import KVSieveCore
 
-/// What is refused of a rope of rows of 8 numbers; frequencies 1, 1, 1, 1 unless given.
+/// A rope of rows of 8 numbers, all rotated by a frequency of 1 unless said otherwise.
 private func rope(
     _ pairing: Rope.Pairing = .halves, _ positions: Rope.Positions = .absolute, first: Int = 0, dims: Int = 8,
     of dim: Int = 8,
@@ -18,12 +18,12 @@ private func rope(
         pairing: pairing, positions: positions, first: first, dims: dims, of: dim, frequencies: memory)
 }
 
-/// The first `heads.count` heads of 12 tokens that keep these rows.
+/// Heads of 12 tokens that keep these rows.
 private func selection(_ heads: [[Int]], _ work: Workspace) throws -> Selection {
     let scores = heads.map { kept in (0..<12).map { Float(kept.contains($0) ? 1 : 0) } }
     return try Selection(
-        Frame(CacheLength(prompt: 12), sinks: 0, recent: 0), makeScores(work.account, scores), units: heads.map(\.count),
-        work)
+        Frame(CacheLength(prompt: 12), sinks: 0, recent: 0), makeScores(work.account, scores),
+        units: heads.map(\.count), work)
 }
 
 private func floats(_ tensor: Tensor, _ head: Int, _ token: Int) -> [Double] {
@@ -106,7 +106,8 @@ private func floats(_ tensor: Tensor, _ head: Int, _ token: Int) -> [Double] {
 
     @Test func whatARopeRefuses() throws {
         let sizes: [(Int, String)] = [
-            (0, "0"), (-2, "-2"), (3, "3"), (10, "10"), (Int(Int32.max) - 1, "2147483646"), (Int(Int32.min), "-2147483648"),
+            (0, "0"), (-2, "-2"), (3, "3"), (10, "10"), (Int(Int32.max) - 1, "2147483646"),
+            (Int(Int32.min), "-2147483648"),
         ]
         for (dims, name) in sizes {
             expectRefusal(.shape, "rope.dims is \(name); expected an even number, 2 ... 8, the dim of source") {
@@ -138,7 +139,9 @@ private func floats(_ tensor: Tensor, _ head: Int, _ token: Int) -> [Double] {
             let target = Tensor(heads: 1, tokens: 3, dim: 8)
             let before = target.contents
             let kept = try selection([[1, 5, 9]], work)
-            func gather() throws { try RotatedGather.rows(of: keys.view(), by: kept, to: target.view("t"), rope(), work) }
+            func gather() throws {
+                try RotatedGather.rows(of: keys.view(), by: kept, to: target.view("t"), rope(), work)
+            }
             account.limit = account.held
             #expect(refusal(gather)?.kind == .memory)
             #expect(target.contents == before)

@@ -39,6 +39,8 @@ private let types: [Type16] = [
             #expect(type.rounded(-x) == type.infinity | 0x8000, "\(-x)")
         }
         for x in [Double.nan, -.nan, .signalingNaN] { #expect(type.widen(type.rounded(x)).isNaN, "\(x)") }
-        for x in [1e-300, .leastNonzeroMagnitude] { #expect(type.rounded(x) == 0 && type.rounded(-x) == 0x8000, "\(x)") }
+        for x in [1e-300, .leastNonzeroMagnitude] {
+            #expect(type.rounded(x) == 0 && type.rounded(-x) == 0x8000, "\(x)")
+        }
     }
 }

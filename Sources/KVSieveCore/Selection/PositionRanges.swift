@@ -52,7 +52,8 @@ struct PositionRanges: @unchecked Sendable {
 
     /// Calls `body` with every range of positions that are there, and of those that are missing, in order.
     private static func walk(
-        _ positions: UnsafeBufferPointer<Int32>, _ seen: Int, _ body: (_ first: Int, _ end: Int, _ missing: Bool) -> Void
+        _ positions: UnsafeBufferPointer<Int32>, _ seen: Int,
+        _ body: (_ first: Int, _ end: Int, _ missing: Bool) -> Void
     ) {
         var end = 0
         var index = 0

@@ -8,8 +8,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import DIM, INCLUDE, KV_HEADS, LAYERS, TOKENS, Cache, fresh, noise, parameters, refused
-from conftest import MODEL as MODEL
+from conftest import DIM, INCLUDE, KV_HEADS, LAYERS, MODEL, TOKENS, Cache, fresh, noise, parameters, refused
 
 import kvsieve
 
@@ -22,14 +21,14 @@ def llama(x: np.ndarray, positions: np.ndarray, frequencies: np.ndarray) -> np.n
     emb = np.concatenate([angles, angles], axis=-1)
     half = x.shape[-1] // 2
     rotated_half = np.concatenate([-x[..., half:], x[..., :half]], axis=-1)
-    return x * np.cos(emb) + rotated_half * np.sin(emb)
+    return np.asarray(x * np.cos(emb) + rotated_half * np.sin(emb))
 
 
 def gptj(x: np.ndarray, positions: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
     """transformers' apply_rotary_pos_emb of GPT-J, in double: x * cos + rotate_every_two(x) * sin."""
     angles = np.repeat(positions[:, None] * frequencies.astype(np.float64), 2, axis=-1)
     every_two = np.stack([-x[..., 1::2], x[..., ::2]], axis=-1).reshape(x.shape)
-    return x * np.cos(angles) + every_two * np.sin(angles)
+    return np.asarray(x * np.cos(angles) + every_two * np.sin(angles))
 
 
 FORMULAS = {"halves": llama, "neighbours": gptj}
