@@ -76,3 +76,26 @@ func decode(
         attention: GivenAttention(kind, decodeRequired(attention, "attention", mostDim: GivenAttention.mostColumns)),
         values: needs.contains(.values) ? decode(values, "values") : nil)
 }
+
+/// - Parameter dim: of the rows that are rotated.
+func decode(_ rope: UnsafePointer<kvsieve_rope>?, dim: Int) throws(KVSieveError) -> Rope {
+    let pointer = try required(rope, "rope")
+    // Before the rest: a struct of another size is not read beyond its size.
+    let size = UnsafeRawPointer(pointer).load(as: UInt32.self)
+    guard Int(size) == MemoryLayout<kvsieve_rope>.size else {
+        throw KVSieveError(
+            .parameter, "rope.struct_size is \(size); expected sizeof, \(MemoryLayout<kvsieve_rope>.size)")
+    }
+    let rope = pointer.pointee
+    guard let pairing = Rope.Pairing(rawValue: rope.pairing) else {
+        throw KVSieveError(.parameter, "rope.pairing is \(rope.pairing); expected 0 (HALVES) or 1 (NEIGHBOURS)")
+    }
+    guard let positions = Rope.Positions(rawValue: rope.by_row) else {
+        throw KVSieveError(
+            .parameter, "rope.by_row is \(rope.by_row); expected 0 (absolute positions) or 1 (rows of the cache)")
+    }
+    guard rope.reserved == 0 else { throw KVSieveError(.layout, "rope.reserved is not 0") }
+    return try Rope(
+        pairing: pairing, positions: positions, first: Int(rope.first), dims: Int(rope.dims), of: dim,
+        frequencies: required(rope.frequencies, "rope.frequencies"))
+}

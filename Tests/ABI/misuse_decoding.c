@@ -52,7 +52,7 @@ static void pointers(void) {
         changes_nothing(method, by_logits, step_as_it_is, NULL);
         for (const char *which = "peqkvzQKVZ"; *which; ++which) {
             const char letter = (char)(*which < 'a' ? *which - 'A' + 'a' : *which);
-            const char *word = letter == 'p' ? "plan" : letter == 'e' ? "evict" : name_of(letter);
+            const char *word = letter == 'p' ? "plan" : letter == 'e' ? "slot" : name_of(letter);
             if (letter != 'p' && letter != 'e' && step_reads(method, by_logits, letter) < (letter == *which ? SHAPE_ONLY : READ))
                 continue;
             harness_case("%s: step without '%c', logits %d", method_name(method), *which, by_logits);

@@ -12,7 +12,11 @@
 
 /* -- last_error.c: one sentence a thread ------------------------------------------------------------------------ */
 
-/** Keeps a copy of `length` bytes of UTF-8, cut to 1023; 0 clears it. */
+/** Of a sentence, with the 0 at its end. */
+#define SUPPORT_MESSAGE_BYTES 1024
+/** Copies `length` bytes of UTF-8, cut to SUPPORT_MESSAGE_BYTES with the 0 at their end. */
+void support_copy_message(char *target, const char *text, size_t length);
+/** The same, to this thread's own memory. */
 void support_set_last_error(const char *text, size_t length);
 const char *support_last_error(void);
 

@@ -8,13 +8,12 @@ public enum Gather {
         of source: TensorView, by selection: Selection, to target: TensorView
     ) throws(KVSieveError) {
         try check(source, selection, target)
-        let packed = target.heads == 1 && source.heads > 1
         let rowBytes = source.rowBytes
         let contiguous = source.tokenStride == rowBytes && target.tokenStride == rowBytes
         for head in 0..<source.heads {
             let begin = Int(selection.offsets[head])
             let end = Int(selection.offsets[head + 1])
-            let first = packed ? target.row(0, 0) + begin * target.tokenStride : target.row(head, 0)
+            let first = first(of: head, selection, source, target)
             var index = begin
             while index < end {
                 // Neighbours that stay neighbours move together.
@@ -31,7 +30,15 @@ public enum Gather {
         }
     }
 
-    private static func check(
+    /// Where a head's rows begin in the target.
+    static func first(
+        of head: Int, _ selection: Selection, _ source: TensorView, _ target: TensorView
+    ) -> UnsafeMutableRawPointer {
+        let packed = target.heads == 1 && source.heads > 1
+        return packed ? target.row(0, Int(selection.offsets[head])) : target.row(head, 0)
+    }
+
+    static func check(
         _ source: TensorView, _ selection: Selection, _ target: TensorView
     ) throws(KVSieveError) {
         guard source.heads == selection.heads else {

@@ -25,6 +25,8 @@ final class WorkerBuffers: Sendable {
     let keyTile: Buffer<Float>
     /// One row of values, or of keys, as floats.
     let oneRow: Buffer<Float>
+    /// Cosines and sines by which a row of keys is turned.
+    let angles: Buffer<Double>
     /// Logits of a tile that is not held for the second reading; of the prompt's rows over a tile of kept keys.
     let logitTile: Buffer<Float>
     /// A row of attention that the engine gave, as floats and as exponentials.
@@ -47,6 +49,7 @@ final class WorkerBuffers: Sendable {
         head = HeadBuffers(account)
         keyTile = Buffer(account)
         oneRow = Buffer(account)
+        angles = Buffer(account)
         logitTile = Buffer(account)
         attentionRow = Buffer(account)
         pooledRow = Buffer(account)

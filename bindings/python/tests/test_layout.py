@@ -23,6 +23,7 @@ FIELD_TYPES = {
     ctypes.c_void_p: "void *",
     ctypes.POINTER(ctypes.c_int64): "const int64_t *",
     ctypes.POINTER(ctypes.c_int32): "const int32_t *",
+    ctypes.POINTER(ctypes.c_float): "const float *",
     ctypes.c_int64 * 2: "int64_t *",  # an array decays in _Generic
     ctypes.c_int32 * 3: "int32_t *",
 }
@@ -42,7 +43,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             what = f'offsetof({c}, {field}), sizeof({member}), _Generic({member}, {types}, default: "other")'
             lines.append(f'printf("{c}.{field}=%zu %zu %s\\n", {what});')
     needs = ("NEEDS_QUERIES", "NEEDS_KEYS", "NEEDS_VALUES", "NEEDS_ALL_QUERIES", "NEEDS_LENGTH")
-    for constant in ("OK", "F32", "F16", "BF16", *needs, "VERSION"):
+    ropes = ("ROPE_HALVES", "ROPE_NEIGHBOURS")
+    for constant in ("OK", "F32", "F16", "BF16", *needs, *ropes, "VERSION"):
         lines.append(f'printf("{constant}=%d\\n", (int)KVSIEVE_{constant});')
     folder = tmp_path_factory.mktemp("layout")
     source = folder / "probe.c"
@@ -83,6 +85,8 @@ def test_constants(measured: dict[str, str]) -> None:
     assert [int(measured[name]) for name in ("F32", "F16", "BF16")] == list(_abi.DTYPES.values())
     needs = [int(measured[f"NEEDS_{name.upper()}"]) for name in _abi.NEEDS]
     assert needs == list(_abi.NEEDS.values())
+    pairings = [int(measured[f"ROPE_{name.upper()}"]) for name in _abi.PAIRINGS]
+    assert pairings == list(_abi.PAIRINGS.values())
     header = (INCLUDE / "kvsieve.h").read_text()
     assert sorted(re.findall(r"^    KVSIEVE_NEEDS_(\w+)", header, re.MULTILINE)) == sorted(map(str.upper, _abi.NEEDS))
 

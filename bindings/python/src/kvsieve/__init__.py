@@ -7,6 +7,7 @@ from ._compress import Layer, compress
 from ._kept import Kept, Slots
 from ._library import build_info, version
 from ._methods import MethodInfo, ParameterInfo, methods
+from ._rope import Rope
 from .errors import KVSieveError
 from .plan import Model, Plan
 
@@ -18,6 +19,7 @@ __all__ = [
     "Model",
     "ParameterInfo",
     "Plan",
+    "Rope",
     "Slots",
     "build_info",
     "compress",

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ._abi import KINDS, NEEDS, kvsieve_kept, kvsieve_model, kvsieve_plan, kvsieve_slots, sized
-from ._kept import Kept, Slots, copied, copied_slots
+from ._abi import KINDS, NEEDS, kvsieve_kept, kvsieve_model, kvsieve_plan, kvsieve_ranges, kvsieve_slots, sized
+from ._kept import Kept, Slots, copied, copied_ranges, copied_slots
 from ._library import library
 from ._methods import MethodInfo, find_method, natural, parameter_value
 from ._numbers import real, whole
+from ._rope import Rope
 from ._tensor import numpy_dtype, tensor
 from .errors import check
 
@@ -160,13 +161,27 @@ class Plan:
         with self._use() as handle:
             return copied(self._kept(handle, layer))
 
-    def gather(self, layer: int, source: Any, out: Any = None) -> Any:
+    def ranges(self, layer: int, head: int, dropped: bool = False) -> np.ndarray[Any, np.dtype[np.int32]]:
+        """The positions that `head` keeps, or has dropped, as ranges: (count, 2) of first and end, ascending, a copy.
+
+        At least one position lies between two ranges. If the plan decodes: the positions in the head's slots now.
+        """
+        ranges: kvsieve_ranges = sized(kvsieve_ranges)
+        numbers = whole("layer", layer), whole("head", head), int(bool(dropped))
+        with self._use() as handle:
+            check(library().kvsieve_plan_ranges(handle, *numbers, ctypes.byref(ranges)))
+            return copied_ranges(ranges)
+
+    def gather(self, layer: int, source: Any, out: Any = None, *, rope: Rope | None = None) -> Any:
         """The kept rows of `source` (H, T, any), after finish. Returns `out`, or a new numpy array (total, D) without it.
 
         out (1, total, D)       head after head, no gaps
         out (H, n, D)           n at least kept(layer).longest: one row of `out` a head; rows past a head's count are not written
         out the same as source  in place, by the rule for (H, n, D)
         `out` has the dtype of `source` and can be written.
+
+        With `rope`, which says how keys were rotated, the rows of each head are rotated anew, to positions 0, 1, 2, ... The
+        position of a head's next token is then kept(layer).counts[head]. Values have no rotation.
         """
         number = whole("layer", layer)
         view = tensor("source", source)
@@ -176,7 +191,11 @@ class Plan:
                 total = self._kept(handle, number).total
                 result = np.empty((total, view.struct.dim), numpy_dtype(view.memory.dtype))
             target = tensor("out", result[np.newaxis] if out is None else out, writable=True)
-            check(library().kvsieve_plan_gather(handle, number, view.pointer, target.pointer))
+            if rope is None:
+                check(library().kvsieve_plan_gather(handle, number, view.pointer, target.pointer))
+            else:
+                struct = ctypes.byref(rope._struct())
+                check(library().kvsieve_plan_gather_rotated(handle, number, view.pointer, target.pointer, struct))
         return result
 
     def extend(self, tokens: int) -> None:
