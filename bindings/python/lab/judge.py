@@ -52,6 +52,12 @@ class Tokens:
     def __getitem__(self, part: slice) -> Tokens:
         return Tokens(self.hits[part], self.agree[part], self.nll[part], self.kl[part])
 
+    @staticmethod
+    def joined(parts: Sequence[Tokens]) -> Tokens:
+        """Of the tokens of all parts, in order."""
+        names = ("hits", "agree", "nll", "kl")
+        return Tokens(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
 
 def by_token(logits: np.ndarray, answer: Sequence[int], whole: np.ndarray) -> Tokens:
     """As judge()."""
