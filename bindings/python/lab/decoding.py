@@ -125,7 +125,7 @@ def _begun(stage: Stage, wanted: Sequence[Pair]) -> Document:
 
     prefix = model.llama.prefill(document.prompt)
     about = [(FULL, "-", 1.0, 1.0)]
-    about += [(one.name, one.digest, size, size / (prefix.tokens + len(fed))) for one, size in wanted]
+    about += [(one.name, one.digest, size, min(1.0, size / (prefix.tokens + len(fed)))) for one, size in wanted]
     states = [model.llama.suffix(prefix, [None], fed).hidden[0], *(np.empty(0) for _ in wanted)]
     variants = [Slots(model.llama, prefix, setting, int(budget)) for setting, budget in wanted]
     return Document(stage, fed, due, parts, variants, about, states)
