@@ -220,8 +220,10 @@ def test_cells_pair_prompts() -> None:
         "| a | 3 of 3 [44, 100 %] |",
         "| b | 0 of 3 [0, 56 %] |",
     ]
-    assert "| a | 2.600 (+0.600 ±" in later_cells.markdown([one, other], "nll", ["p"])
-    assert later_cells.markdown([one, other], "nll", ["q"]) == ""
+    assert "| a | 2.600 (+0.600 ±" in later_cells.markdown([one, other], "nll")
+    asked: dict[str, list[str]] = dict(parts=["p", "q"], settings=["b"], tasks=[])
+    assert [later.shown(cell, argparse.Namespace(**asked)) for cell in (one, other, full)] == [False, True, True]
+    assert not later.shown(full, argparse.Namespace(**{**asked, "parts": ["q"]}))
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder) / "a.csv", [one, other], digits=4, ends="\n")
         back = read_as(later_cells.LaterCell, Path(folder) / "a.csv")

@@ -66,13 +66,20 @@ Job = tuple[str, list[Stage], Path, list[Pair]]
 def main() -> int:
     options = arguments()
     if options.command == "show":
-        print(markdown(read_as(LaterCell, options.file), options.measure, options.parts))
+        found = [cell for cell in read_as(LaterCell, options.file) if shown(cell, options)]
+        print(markdown(found, options.measure))
     elif options.command == "cells":
         compared = options.compared or EXPERIMENTS[options.experiment].compared
         write(options.file, cells(asked_for(options), compared), digits=4, ends="\n")
     else:
         make(jobs(options), options.processes)
     return 0
+
+
+def shown(cell: LaterCell, options: argparse.Namespace) -> bool:
+    """Whether a cell is among the parts, settings and tasks that are asked for; the whole cache is."""
+    chosen = ((cell.part, options.parts), (cell.setting, options.settings), (cell.task, options.tasks))
+    return all(not names or name in names or name == FULL for name, names in chosen)
 
 
 def pairs(options: argparse.Namespace) -> list[Pair]:
@@ -167,7 +174,8 @@ def arguments() -> argparse.Namespace:
         )
     third = commands.add_parser("show", help="a CSV file to markdown")
     third.add_argument("--measure", choices=list(MEASURES), default="kl")
-    third.add_argument("--parts", nargs="+", default=[])
+    for name in ("parts", "settings", "tasks"):
+        third.add_argument(f"--{name}", nargs="+", default=[], help="these; default: all")
     for command in (second, third):
         command.add_argument("file", type=Path)
     return parser.parse_args()

@@ -140,12 +140,11 @@ MEASURES = {
 }
 
 
-def markdown(found: Sequence[LaterCell], measure: str, parts: Sequence[str] = ()) -> str:
-    """A table for each task: settings down, parts and sizes across; the whole cache above. parts: these, or all."""
+def markdown(found: Sequence[LaterCell], measure: str) -> str:
+    """A table for each task: settings down, parts and sizes across; the whole cache above."""
     tables: dict[Where, list[LaterCell]] = defaultdict(list)
     for cell in found:
-        if not parts or cell.part in parts:
-            tables[cell.where._replace(part="")].append(cell)
+        tables[cell.where._replace(part="")].append(cell)
     return "\n\n".join(_table(where, table, measure) for where, table in tables.items())
 
 
