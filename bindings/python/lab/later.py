@@ -57,7 +57,7 @@ EXPERIMENTS = {
         decoding.examine, ("text",), (160, 256), 500, 600, 16, "streamingllm", decodes=True, together=8
     ),
     "generation": Experiment(generation.examine, ("summary", "continuation"), (0.2, 0.069), 1000, 64, 16, "snapkv"),
-    "followups": Experiment(followups.examine, QUERIES, (0.2, 0.12), 1000, 3, 30, "snapkv"),
+    "followups": Experiment(followups.examine, QUERIES, (0.2, 0.12), 1000, 3, 30, "snapkv k15"),
 }
 
 Job = tuple[str, list[Stage], Path, list[Pair]]
