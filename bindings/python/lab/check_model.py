@@ -58,7 +58,22 @@ def some_rows(seed: int, share: float) -> Kept:
 
 
 def in_double(llama: Llama, tokens: list[int], kept: Kept | None, prompt: int) -> np.ndarray:
-    """Logits (S, V) of the tokens behind `prompt`, all N recomputed in double with a mask: who reads this reads the definition."""
+    """Logits (S, V) of the tokens behind `prompt`, which see what is kept of it."""
+
+    def sees(layer: int, head: int) -> np.ndarray:
+        mask = np.tril(np.ones((len(tokens), len(tokens)), bool))
+        if kept is not None:
+            mask[prompt:, :prompt] = np.isin(np.arange(prompt), kept[layer][head])
+        return mask
+
+    return masked_in_double(llama, tokens, sees)[prompt - 1 :]
+
+
+def masked_in_double(llama: Llama, tokens: list[int], sees: Callable[[int, int], np.ndarray]) -> np.ndarray:
+    """Logits (N, V), all recomputed in double: who reads this reads the definition.
+
+    sees(layer, key/value head) -> (N, N): which token sees which.
+    """
     count, dim, group = len(tokens), llama.head_dim, llama.query_heads // llama.kv_heads
     x = llama.embedding[tokens].astype(np.float64)  # (N, E)
     angles = np.arange(count)[:, None] * llama.frequencies
@@ -78,16 +93,13 @@ def in_double(llama: Llama, tokens: list[int], kept: Kept | None, prompt: int) -
         for head in range(llama.query_heads):
             own, shared = slice(head * dim, (head + 1) * dim), slice(head // group * dim, (head // group + 1) * dim)
             q, k = turned(y @ block.query[own].T), turned(y @ block.key[shared].T)
-            sees = np.tril(np.ones((count, count), bool))
-            if kept is not None:
-                sees[prompt:, :prompt] = np.isin(np.arange(prompt), kept[layer][head // group])
-            weights = np.where(sees, np.exp(q @ k.T / dim**0.5), 0)
+            weights = np.where(sees(layer, head // group), np.exp(q @ k.T / dim**0.5), 0)
             mixed[:, own] = weights / weights.sum(axis=1, keepdims=True) @ (y @ block.value[shared].T)
         x = x + mixed @ block.attention_output.T
         y = normalized(x, block.mlp_norm)
         gate = y @ block.gate.T
         x = x + (gate / (1 + np.exp(-gate)) * (y @ block.up.T)) @ block.down.T
-    logits: np.ndarray = normalized(x, llama.final_norm)[prompt - 1 :] @ llama.output.T
+    logits: np.ndarray = normalized(x, llama.final_norm) @ llama.output.T
     return logits
 
 

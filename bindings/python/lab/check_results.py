@@ -17,7 +17,7 @@ import settings
 import tables
 from experiments import Part
 from intervals import half_width, student, wilson
-from judge import judge, log_probabilities
+from judge import by_token, judge, log_probabilities
 from records import Row, Unit, read, read_all, write
 from setting import FULL, Setting
 
@@ -42,6 +42,10 @@ def test_judgement_by_hand() -> None:
     assert close(found.nll, (math.log(4) + math.log(4 / 3)) / 2, 1e-6)
     assert close(found.kl, (math.log(1 / 2) / 4 + math.log(2) / 2) / 2, 1e-6)
     assert judge(variant, [0, 2], whole).right
+    each = by_token(variant, [1, 2], whole)
+    assert (each.hits.tolist(), each.agree.tolist()) == ([False, True], [False, True])
+    assert (by_token(variant, [0, 0], whole).agree.tolist(), each[1:].agree.tolist()) == ([False, True], [True])
+    assert close(each.nll[0], math.log(4), 1e-6) and each.kl[1] == 0
     assert judge(variant, [0, 2], log_probabilities(variant)).kl == 0
 
 

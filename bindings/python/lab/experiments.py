@@ -10,11 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import settings
-from records import Unit
-from setting import Setting
+from records import Pair, Unit
 from tasks import NO_QUERY, QUERIES, SEEN, TASKS
 
-Pair = tuple[Setting, float]
 SHARES = (0.4, 0.2, 0.12, 0.069, 0.035)
 
 
