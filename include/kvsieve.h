@@ -458,9 +458,10 @@ enum {
  *          KVSIEVE_ERR_NULL       the method reads keys
  *          KVSIEVE_ERR_PARAMETER  kind is unknown, or the method does not take it
  *          KVSIEVE_ERR_NONFINITE  a number that is read is NaN or infinite, or a probability is below 0 */
-KVSIEVE_API kvsieve_status kvsieve_plan_observe_attention(kvsieve_plan *plan, int32_t layer, int32_t kind,
-                                                          const kvsieve_tensor *attention,
-                                                          const kvsieve_tensor *values);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_observe_attention(kvsieve_plan *plan, int32_t layer,
+                                                                          int32_t kind,
+                                                                          const kvsieve_tensor *attention,
+                                                                          const kvsieve_tensor *values);
 
 /** Makes the selection final.
  *  Shapes  plan  with every layer observed
