@@ -7,9 +7,10 @@ from ._compress import Layer, compress
 from ._kept import Kept, Slots
 from ._library import build_info, version
 from ._methods import MethodInfo, ParameterInfo, methods
+from ._model import Model
 from ._rope import Rope
 from .errors import KVSieveError
-from .plan import Model, Plan
+from .plan import Plan
 
 __all__ = [
     "KVSieveError",

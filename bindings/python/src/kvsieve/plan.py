@@ -7,37 +7,19 @@ import ctypes
 import threading
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ._abi import KINDS, NEEDS, kvsieve_kept, kvsieve_model, kvsieve_plan, kvsieve_ranges, kvsieve_slots, sized
+from ._abi import KINDS, NEEDS, kvsieve_kept, kvsieve_plan, kvsieve_ranges, kvsieve_slots, sized
 from ._kept import Kept, Slots, copied, copied_ranges, copied_slots
 from ._library import library
 from ._methods import MethodInfo, find_method, natural, parameter_value
-from ._numbers import real, whole
+from ._model import Model
+from ._numbers import whole
 from ._rope import Rope
 from ._tensor import numpy_dtype, tensor
 from .errors import check
-
-
-@dataclass(frozen=True)
-class Model:
-    """What is fixed for a model. Checked when a Plan is made of it."""
-
-    layers: int
-    query_heads: int
-    """A multiple of kv_heads."""
-    kv_heads: int
-    head_dim: int
-    """Of queries and keys; values may differ."""
-    scale: float = 0.0
-    """Of the logits; 0 means 1/sqrt(head_dim)."""
-
-    def _struct(self) -> kvsieve_model:
-        sizes = {name: whole(name, getattr(self, name)) for name in ("layers", "query_heads", "kv_heads", "head_dim")}
-        return kvsieve_model(scale=real("scale", self.scale), **sizes)
 
 
 class Plan:
