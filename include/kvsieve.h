@@ -363,7 +363,7 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_create(int32_t method, c
  *  Cost    constant
  *  Memory  none
  *  Errors  KVSIEVE_ERR_NULL       plan is NULL
- *          KVSIEVE_ERR_STATE      a layer was observed already
+ *          KVSIEVE_ERR_STATE      a layer was observed already, or queries came by kvsieve_plan_queries()
  *          KVSIEVE_ERR_PARAMETER  the method has no such parameter, or the value is out of bounds */
 KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_set(kvsieve_plan *plan, int32_t parameter,
                                                             double value);
@@ -393,6 +393,28 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_get(const kvsieve_plan *
 KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t layer,
                                                               int32_t *needs);
 
+/** Takes some of a layer's queries, of an engine that reads a prompt in chunks.
+ *  Call it for each chunk, in the order of the tokens; layers may come in any order. The plan keeps the
+ *  queries of the last W tokens, and nothing for a layer that reads no queries. Then call
+ *  kvsieve_plan_observe() with NULL for queries: the result does not depend on how the prompt was cut. An
+ *  observe that succeeds, and kvsieve_plan_reset(), forget them.
+ *  After kvsieve_plan_extend() the chunks are those of the new tokens.
+ *  Shapes  plan     from kvsieve_plan_create(), with its parameters set
+ *          layer    one that was not observed yet
+ *          queries  (Hq, m, D), m of any size: rotary embedding applied; dtype as in the chunks before
+ *  Cost    a copy of at most W rows a query head
+ *  Memory  Hq * W * D elements for each layer; the next sequence uses them again
+ *  Errors  KVSIEVE_ERR_NULL       plan, queries or its data is NULL
+ *          KVSIEVE_ERR_SHAPE      layer is out of range, or a shape is not as above; more than 2^24 tokens
+ *          KVSIEVE_ERR_LAYOUT     strides, alignment or a reserved field are not as in kvsieve_tensor
+ *          KVSIEVE_ERR_DTYPE      a dtype is unknown, or not that of the chunks before
+ *          KVSIEVE_ERR_STATE      the layer was observed already, or the method reads the queries of all
+ *                                 tokens
+ *          KVSIEVE_ERR_PARAMETER  as in kvsieve_plan_needs()
+ *          KVSIEVE_ERR_MEMORY     out of memory */
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_queries(kvsieve_plan *plan, int32_t layer,
+                                                                const kvsieve_tensor *queries);
+
 /** Reads one layer and scores its tokens.
  *  Observe each layer once, in order from 0. Dtypes may differ from tensor to tensor.
  *  If R is more than min(W, T), the last min(W, T) query rows are read. After kvsieve_plan_extend() the
@@ -417,7 +439,8 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_needs(const kvsieve_plan
  *          KVSIEVE_ERR_LAYOUT     strides, alignment or a reserved field are not as in kvsieve_tensor
  *          KVSIEVE_ERR_DTYPE      a dtype is unknown
  *          KVSIEVE_ERR_STATE      the layer is out of order, was observed already, or comes after finish()
- *                                 without extend()
+ *                                 without extend(); or queries are given and came by
+ *                                 kvsieve_plan_queries()
  *          KVSIEVE_ERR_BUDGET     the budget cannot hold what the method must keep; the sentence has the
  *                                 smallest that would do
  *          KVSIEVE_ERR_PARAMETER  as in kvsieve_plan_needs()

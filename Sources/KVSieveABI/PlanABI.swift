@@ -57,6 +57,15 @@ public func kvsieve_plan_observe(
     }
 }
 
+@_cdecl("kvsieve_plan_queries")
+public func kvsieve_plan_queries(
+    _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ layer: Int32, _ queries: UnsafePointer<kvsieve_tensor>?
+) -> kvsieve_status {
+    boundary(plan) { (plan) throws(KVSieveError) in
+        try plan.queries(layer: Int(layer)) { () throws(KVSieveError) in try decodeRequired(queries, "queries") }
+    }
+}
+
 @_cdecl("kvsieve_plan_observe_attention")
 public func kvsieve_plan_observe_attention(
     _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ layer: Int32, _ kind: Int32,

@@ -8,7 +8,9 @@ import numpy as np
 
 from engine.rows import Array, Exact
 
-KINDS = ("logits", "probabilities", "sums", "sums of groups")
+CHUNKS = "chunks"
+"""No attention: queries in pieces."""
+KINDS = ("logits", "probabilities", "sums", "sums of groups", CHUNKS)
 
 
 class Given(NamedTuple):

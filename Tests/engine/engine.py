@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import kvsieve
-from engine.attention import Given, attention
+from engine.attention import CHUNKS, Given, attention
 from engine.rows import Array, Rows, blank, laid_out
 
 Kept = list[list[list[int]]]
@@ -66,6 +66,13 @@ class Engine:
         """What the engine's own softmax has, in the place of queries and keys."""
         keys, values = self.caches[layer]
         needs = self.plan.needs(layer)
+        if given.kind == CHUNKS:
+            m = new.queries.shape[1]
+            cuts = sorted({0, m, *np.random.default_rng([m, layer]).integers(0, m, 3).tolist()})
+            for begin, end in zip(cuts, cuts[1:]):
+                self.plan.queries(layer, laid_out(new.queries[:, begin:end], self.layout))
+            self.plan.observe(layer, None, keys, values)
+            return
         lengths = [len(book) for book in self.books[layer]]
         has_window = any(parameter.name == "window" for parameter in self.plan.method.parameters)
         window = int(self.plan["window"]) if has_window else 1

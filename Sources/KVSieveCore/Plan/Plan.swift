@@ -47,6 +47,7 @@ public final class Plan {
     private let scorePool: ScorePool
     private let decodingPool: DecodingPool
     let rangePool: RangePool
+    let chunks: QueryChunks
     let lock: OpaquePointer
 
     public init(
@@ -66,6 +67,7 @@ public final class Plan {
         scorePool = ScorePool(shape, account)
         decodingPool = DecodingPool(shape, account)
         rangePool = RangePool(shape, account)
+        chunks = QueryChunks(shape, account)
     }
 
     deinit { support_lock_destroy(lock) }
@@ -73,10 +75,10 @@ public final class Plan {
     // MARK: - Parameters
 
     public func set(_ parameter: Int32, _ value: Double) throws(KVSieveError) {
-        guard case .prefill(nil) = phase, current.layers.isEmpty else {
+        guard case .prefill(nil) = phase, current.layers.isEmpty, chunks.isEmpty else {
             throw KVSieveError(
                 .state,
-                "\(parameters.name(parameter)) was set after the first observe; set parameters before it, or reset")
+                "\(parameters.name(parameter)) was set after the first observe; set parameters before it and before queries, or reset")
         }
         try settings.set(parameter, value, of: row.name, parameters.name)
         method = nil
@@ -102,9 +104,10 @@ public final class Plan {
         let caches = try checkTurn(layer)
         let method = try currentMethod()
         let reads = method.reads(layer: layer)
+        let tensors = try chunks.with(
+            read(reads?.needs ?? []), layer: layer, window: reads?.window, new: caches?.length(layer).new)
         let view = try LayerView(
-            shape, layer: layer, length: caches?.length(layer) ?? current.length, reads: reads, read(reads?.needs ?? [])
-        )
+            shape, layer: layer, length: caches?.length(layer) ?? current.length, reads: reads, tensors)
         let frame = try method.frame(view.length, layer: layer)
         let rule = try currentRule(method, view.length)
         let work = currentWorkspace()
@@ -137,6 +140,7 @@ public final class Plan {
         self.work = work
         swap(&current, &next)
         rangePool.clear()
+        chunks.forget(layer)
         scorePool.take(ranking)
         forget(before: remembered)
     }
@@ -231,6 +235,7 @@ public final class Plan {
         forget(before: shape.layers)
         current.clear()
         rangePool.clear()
+        chunks.clear()
         decodingPool.release()
         phase = .prefill(nil)
     }
@@ -258,7 +263,7 @@ public final class Plan {
         }
     }
 
-    private func currentMethod() throws(KVSieveError) -> any Method {
+    func currentMethod() throws(KVSieveError) -> any Method {
         if let method { return method }
         return try type.init(settings, shape)
     }

@@ -102,7 +102,7 @@ public struct LayerView: Sendable {
                 : "the most rows that a head of layer \(layer) kept and \(length.new) new ones")
     }
 
-    private static func check(
+    static func check(
         _ name: StaticString, _ field: StaticString, _ value: Int, _ expected: Int, _ what: @autoclosure () -> String
     ) throws(KVSieveError) {
         guard value == expected else {

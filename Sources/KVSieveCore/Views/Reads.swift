@@ -60,6 +60,12 @@ public struct Reads: Sendable, Equatable {
         return needs
     }
 
+    /// W; nil if no queries are read, or those of all tokens.
+    var window: Int? {
+        if case .last(let window) = queryRows { return window }
+        return nil
+    }
+
     /// How many query rows are read if there are `new` tokens.
     func rows(new: Int) -> Int {
         switch queryRows {

@@ -133,6 +133,15 @@ class Plan:
             else:
                 check(library().kvsieve_plan_observe_attention(handle, number, KINDS[kind], *pointers))
 
+    def queries(self, layer: int, queries: Any) -> None:
+        """Takes queries (Hq, m, D) of a chunk of the prompt, chunks in order, before observe(layer), which then takes none.
+
+        The last W are kept, and none where needs(layer) has no "queries". Refused for methods that need "all_queries".
+        """
+        with self._use() as handle:
+            pointer = tensor("queries", queries).pointer
+            check(library().kvsieve_plan_queries(handle, whole("layer", layer), pointer))
+
     def finish(self) -> None:
         """Makes the selection final. KVSieveError unless every layer was observed."""
         with self._use() as handle:
