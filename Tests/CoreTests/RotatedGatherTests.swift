@@ -1,9 +1,24 @@
 // Kept keys turned to positions 0, 1, 2, ...: hand-worked quarter turns, and a plain double loop. What a target may be and what is
 // refused of it is Gather's: GatherTests.
+import Foundation
 import TestSupport
 import Testing
 
 @testable import KVSieveCore
+
+/// Frequencies of all ropes: a rope points to its own as long as a test runs.
+private final class Frequencies: @unchecked Sendable {
+    static let all = Frequencies()
+    private let lock = NSLock()
+    private var kept: [UnsafeMutablePointer<Float>] = []
+
+    func keep(_ numbers: [Float]) -> UnsafePointer<Float> {
+        let memory = UnsafeMutablePointer<Float>.allocate(capacity: numbers.count)
+        memory.initialize(from: numbers, count: numbers.count)
+        lock.withLock { kept.append(memory) }
+        return UnsafePointer(memory)
+    }
+}
 
 /// A rope of rows of 8 numbers, all rotated by a frequency of 1 unless said otherwise.
 private func rope(
@@ -11,11 +26,9 @@ private func rope(
     of dim: Int = 8,
     frequencies: [Float] = [1, 1, 1, 1]
 ) throws -> Rope {
-    let memory = UnsafeMutablePointer<Float>.allocate(capacity: frequencies.count)
-    memory.initialize(from: frequencies, count: frequencies.count)
-    // Never freed: a rope points to it.
-    return try Rope(
-        pairing: pairing, positions: positions, first: first, dims: dims, of: dim, frequencies: memory)
+    try Rope(
+        pairing: pairing, positions: positions, first: first, dims: dims, of: dim,
+        frequencies: Frequencies.all.keep(frequencies))
 }
 
 /// Heads of 12 tokens that keep these rows.

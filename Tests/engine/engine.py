@@ -5,6 +5,7 @@ Rows that hold no token are NaN, in tensors for the plan and in targets of gathe
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ class Engine:
         if given.kind == CHUNKS:
             m = new.queries.shape[1]
             cuts = sorted({0, m, *np.random.default_rng([m, layer]).integers(0, m, 3).tolist()})
-            for begin, end in zip(cuts, cuts[1:]):
+            for begin, end in pairwise(cuts):
                 self.plan.queries(layer, laid_out(new.queries[:, begin:end], self.layout))
             self.plan.observe(layer, None, keys, values)
             return

@@ -78,7 +78,8 @@ public final class Plan {
         guard case .prefill(nil) = phase, current.layers.isEmpty, chunks.isEmpty else {
             throw KVSieveError(
                 .state,
-                "\(parameters.name(parameter)) was set after the first observe; set parameters before it and before queries, or reset")
+                "\(parameters.name(parameter)) was set after the first observe or queries; set parameters before them, or reset"
+            )
         }
         try settings.set(parameter, value, of: row.name, parameters.name)
         method = nil

@@ -125,22 +125,20 @@ class Plan:
         given = {"queries": queries, "keys": keys} if attention is None else {"attention": attention}
         given["values"] = values
         views = [None if array is None else tensor(name, array) for name, array in given.items()]
-        number = whole("layer", layer)
+        call: Any = library().kvsieve_plan_observe if attention is None else library().kvsieve_plan_observe_attention
+        kinds = [] if attention is None else [KINDS[kind]]
         with self._use() as handle:
             pointers = [None if view is None else view.pointer for view in views]
-            if attention is None:
-                check(library().kvsieve_plan_observe(handle, number, *pointers))
-            else:
-                check(library().kvsieve_plan_observe_attention(handle, number, KINDS[kind], *pointers))
+            check(call(handle, whole("layer", layer), *kinds, *pointers))
 
     def queries(self, layer: int, queries: Any) -> None:
         """Takes queries (Hq, m, D) of a chunk of the prompt, chunks in order, before observe(layer), which then takes none.
 
         The last W are kept, and none where needs(layer) has no "queries". Refused for methods that need "all_queries".
         """
+        view = tensor("queries", queries)
         with self._use() as handle:
-            pointer = tensor("queries", queries).pointer
-            check(library().kvsieve_plan_queries(handle, whole("layer", layer), pointer))
+            check(library().kvsieve_plan_queries(handle, whole("layer", layer), view.pointer))
 
     def finish(self) -> None:
         """Makes the selection final. KVSieveError unless every layer was observed."""
