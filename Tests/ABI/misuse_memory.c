@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* Products too big for a BLAS's small ones; of all queries with all keys, fewer tokens do. */
-enum { MANY = 20000, MANY_IF_ALL = 1200, WIDE = 128, ROWS = 32, MANY_QUERY_HEADS = 8 };
+enum { MANY = 12000, MANY_IF_ALL = 1200, WIDE = 128, ROWS = 32, MANY_QUERY_HEADS = 8 };
 
 static int32_t method, threads;
 static kvsieve_tensor queries, keys, values;

@@ -14,7 +14,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export VENV_PYTHON=${VENV_PYTHON:-$root/.venv/bin/python}
 passed=0 failed=0
-c_flags="-std=c99 -g -O1 -Wall -Wextra -Wpedantic -Werror -I$include -I$work"
+c_flags="-std=c99 -g -O2 -Wall -Wextra -Wpedantic -Werror -I$include -I$work"
 
 # What linker and loader look for, beside each other.
 mkdir "$work/lib"

@@ -27,7 +27,7 @@ enum RowKind: CaseIterable, Sendable {
     }
 }
 
-private let counts = [1, 2, 3, 17, 100, 2049]
+private let counts = [1, 2, 3, 17, 100, 2049, 5000]
 
 @Suite struct RankingTests {
     @Test func keysAreInTheOrderOfTheFloats() {
@@ -68,7 +68,9 @@ private let counts = [1, 2, 3, 17, 100, 2049]
                 return UnsafeBufferPointer(copy)
             }
             defer { pointers.forEach { $0.deallocate() } }
-            let many = RankThreshold(places: places, histogram: &histogram) { body in pointers.forEach(body) }
+            let many = RankThreshold(places: places, of: all.count, histogram: &histogram) { body in
+                pointers.forEach(body)
+            }
             #expect((many.key, many.above) == (one.key, one.above), "place \(places), seed 7")
         }
     }

@@ -128,17 +128,20 @@ private struct RandomCaller {
         try plan.set(parameter.id, values[random.below(values.count)])
     }
 
-    /// All that a plan says.
-    var said: [String] {
-        var said: [String] = method.row.parameters.map { "\((try? plan.get($0.id)) ?? .nan)" }
+    /// All that a plan says, as numbers: text of it took most of the test's time.
+    var said: [Int] {
+        var said = method.row.parameters.map { Int(bitPattern: UInt(((try? plan.get($0.id)) ?? .nan).bitPattern)) }
         for layer in 0..<shape.layers {
             if let kept = try? plan.kept(layer: layer) {
-                said.append(
-                    "\(kept.frame.length) \((0..<2).map { kept.copy($0) }) \((0..<kept.total).map { kept.rows[$0] })")
+                said += [-1, kept.frame.length.seen, kept.frame.length.new, kept.total]
+                said += (0...2).map { Int(kept.offsets[$0]) }
+                said += (0..<2).map { kept.frame.length.rows($0) }
+                for index in 0..<kept.total { said += [Int(kept.positions[index]), Int(kept.rows[index])] }
             }
             for head in 0..<2 {
                 if let (positions, tokens) = try? plan.slots(layer: layer, head: head) {
-                    said.append("\(Array(positions)) \(tokens)")
+                    said += [-2, tokens, positions.count]
+                    said += positions.lazy.map { Int($0) }
                 }
             }
         }

@@ -63,10 +63,11 @@ extension Plan {
 }
 
 extension SplitMix {
-    /// Roughly normal, a multiple of 1/64 below 8 in size: exact in float16 and float32.
-    mutating func coarse() -> Float {
-        let sum = (0..<4).reduce(0) { sum, _ in sum + Int(next() >> 56) - 127 }
-        return Float(sum / 3) / 64
+    /// Roughly normal, in 64ths of numbers below 8 in size.
+    mutating func sixtyFourths() -> Int {
+        var sum = -4 * 127
+        for _ in 0..<4 { sum += Int(next() >> 56) }
+        return sum / 3
     }
 }
 
@@ -89,7 +90,17 @@ struct Sequence {
     init(_ shape: ModelShape, tokens: Int, seed: UInt64) {
         self.init(shape, tokens: tokens)
         var noise = SplitMix(seed)
-        func many(_ count: Int) -> [Float] { (0..<count).map { _ in (noise.coarse() * 8).rounded() / 8 } }
+        func many(_ count: Int) -> [Float] {
+            [Float](unsafeUninitializedCapacity: count) { numbers, filled in
+                for index in 0..<count {
+                    let sixtyFourths = noise.sixtyFourths()
+                    // Halves go away from zero.
+                    let eighths = (abs(sixtyFourths) + 4) / 8
+                    numbers[index] = Float(sixtyFourths < 0 ? -eighths : eighths) / 8
+                }
+                filled = count
+            }
+        }
         for _ in 0..<shape.layers {
             queries.append(many(shape.queryHeads * rows * shape.headDim))
             keys.append(many(shape.heads * tokens * shape.headDim))

@@ -32,8 +32,14 @@ public final class Tensor: @unchecked Sendable {
         _ layout: Layout = .headMajor
     ) {
         self.init(heads: heads, tokens: tokens, dim: dim, type, layout)
-        for (index, value) in values.enumerated() {
-            set(index / dim / tokens, index / dim % tokens, index % dim, value)
+        var index = 0
+        for head in 0..<heads {
+            for token in 0..<tokens {
+                for d in 0..<dim {
+                    set(head, token, d, values[index])
+                    index += 1
+                }
+            }
         }
     }
 

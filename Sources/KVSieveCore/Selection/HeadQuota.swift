@@ -13,7 +13,9 @@ enum HeadQuota {
             return counts
         }
         let histogram = try work.caller.histogram.reserve(RankThreshold.histogramSize)
-        let threshold = RankThreshold(places: places, histogram: histogram) { body in scores.forEachRow(body) }
+        let threshold = RankThreshold(places: places, of: scores.entries, histogram: histogram) { body in
+            scores.forEachRow(body)
+        }
         var equals = places - threshold.above
         for row in 0..<scores.rows {
             won[row] = LayerQuota.winners(UnsafeBufferPointer(scores.row(row)), threshold.key, &equals)

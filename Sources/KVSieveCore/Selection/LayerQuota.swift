@@ -44,7 +44,7 @@ enum LayerQuota {
         let histogram = try work.caller.histogram.reserve(max(buckets, RankThreshold.histogramSize))
         let (bucket, above, inside) = try lastBucket(layers, places, histogram)
         if inside > mostCollected(of: entries, work) {
-            countAll(layers, places, histogram, into: won)
+            countAll(layers, places, of: entries, histogram, into: won)
             return counts
         }
         // The bucket's scores, in order of (layer, head, position). One more float: the last copy may be of none.
@@ -107,10 +107,10 @@ enum LayerQuota {
     }
 
     private static func countAll(
-        _ layers: [LayerScores?], _ places: Int, _ histogram: UnsafeMutablePointer<Int>,
+        _ layers: [LayerScores?], _ places: Int, of entries: Int, _ histogram: UnsafeMutablePointer<Int>,
         into won: UnsafeMutablePointer<Int>
     ) {
-        let threshold = RankThreshold(places: places, histogram: histogram) { body in
+        let threshold = RankThreshold(places: places, of: entries, histogram: histogram) { body in
             for scores in layers { scores?.forEachRow(body) }
         }
         var equals = places - threshold.above

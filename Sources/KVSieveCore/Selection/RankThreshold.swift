@@ -1,5 +1,5 @@
-// Where the n-th best of many floats lies, without sorting them: a radix select on order-preserving keys, 11 + 11 + 10 bits,
-// three readings of the floats whatever they are (constant rows included). Of equal keys the reader takes the earlier ones.
+// Where the n-th best of many floats lies, without sorting them: a radix select on order-preserving keys, from the upper digit
+// down. Of equal keys the reader takes the earlier ones.
 
 enum RankKey {
     /// Greater float, greater key; -0 and +0 are equal. NaN does not occur: statistics refuse it.
@@ -17,30 +17,38 @@ struct RankThreshold {
 
     /// Floats that follow one another often fall in one bucket, and a count that was just written is slow to read: four
     /// take turns.
-    static let histogramSize = 4 * buckets
-    private static let buckets = 2048
+    static let histogramSize = turns * 2048
+    private static let turns = 4
+    /// Of fewer floats, clearing and adding up 2,048 buckets would take longer than reading the floats once more.
+    private static let many = 4096
 
     /// - Parameters:
-    ///   - places: n, 1 ... the number of floats.
+    ///   - places: n, 1 ... count.
+    ///   - count: how many floats compete.
     ///   - histogram: histogramSize counts of scratch.
     ///   - forEachRow: all that compete, together.
     init(
-        places: Int, histogram: UnsafeMutablePointer<Int>,
+        places: Int, of count: Int, histogram: UnsafeMutablePointer<Int>,
         forEachRow: (_ body: (UnsafeBufferPointer<Float>) -> Void) -> Void
     ) {
         var prefix: UInt32 = 0
         var above = 0
-        for (shift, bits) in [(21, 11), (10, 11), (0, 10)] as [(UInt32, UInt32)] {
-            histogram.update(repeating: 0, count: Self.histogramSize)
+        /// The bits that are not known yet.
+        var shift: UInt32 = 32
+        while shift > 0 {
+            let bits = min(count < Self.many ? 8 : 11, shift)
+            shift &-= bits
+            let buckets = 1 &<< Int(bits)
+            histogram.update(repeating: 0, count: Self.turns &* buckets)
             forEachRow { row in
-                if shift == 21 {
-                    Self.count(row, into: histogram)
+                if shift &+ bits == 32 {
+                    Self.count(row, into: histogram, shift: shift, buckets: buckets)
                 } else {
                     Self.count(row, into: histogram, shift: shift, bits: bits, prefix: prefix)
                 }
             }
-            Self.addTurns(histogram)
-            var bucket = Self.buckets &- 1
+            Self.addTurns(histogram, buckets)
+            var bucket = buckets &- 1
             while bucket > 0 && above &+ histogram[bucket] < places {
                 above &+= histogram[bucket]
                 bucket &-= 1
@@ -51,11 +59,13 @@ struct RankThreshold {
         self.above = above
     }
 
-    /// Counts the upper 11 bits of every key.
-    private static func count(_ row: UnsafeBufferPointer<Float>, into histogram: UnsafeMutablePointer<Int>) {
+    /// Counts the upper bits of every key, from `shift` on.
+    private static func count(
+        _ row: UnsafeBufferPointer<Float>, into histogram: UnsafeMutablePointer<Int>, shift: UInt32, buckets: Int
+    ) {
         guard let start = row.baseAddress else { return }
         for j in 0..<row.count {
-            histogram[(j & 3) &* buckets &+ Int(RankKey.of(start[j]) &>> 21)] &+= 1
+            histogram[(j & 3) &* buckets &+ Int(RankKey.of(start[j]) &>> shift)] &+= 1
         }
     }
 
@@ -66,6 +76,7 @@ struct RankThreshold {
     ) {
         guard let start = row.baseAddress else { return }
         let mask: UInt32 = (1 &<< bits) &- 1
+        let buckets = 1 &<< Int(bits)
         for j in 0..<row.count {
             let key = RankKey.of(start[j])
             if key &>> (shift &+ bits) == prefix {
@@ -74,8 +85,8 @@ struct RankThreshold {
         }
     }
 
-    /// The four counts of each bucket become one.
-    private static func addTurns(_ histogram: UnsafeMutablePointer<Int>) {
+    /// The counts of each bucket become one.
+    private static func addTurns(_ histogram: UnsafeMutablePointer<Int>, _ buckets: Int) {
         for bucket in 0..<buckets {
             histogram[bucket] &+=
                 histogram[buckets &+ bucket] &+ histogram[2 &* buckets &+ bucket]
@@ -84,6 +95,6 @@ struct RankThreshold {
     }
 
     init(_ row: UnsafeBufferPointer<Float>, places: Int, histogram: UnsafeMutablePointer<Int>) {
-        self.init(places: places, histogram: histogram) { body in body(row) }
+        self.init(places: places, of: row.count, histogram: histogram) { body in body(row) }
     }
 }
