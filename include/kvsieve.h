@@ -146,29 +146,55 @@ KVSIEVE_API const char *kvsieve_last_error(void);
 
 /* == Tensors =============================================================== */
 
-/** Element types. Strides and gathers count bytes; scores are computed in float. */
+/** Element types. Strides and gathers count bytes; scores are computed in float. No whole tensor is widened.
+ *  Any tensor may have any type but KVSIEVE_BYTES.
+ *  If 8-bit floats have one scale for the whole tensor, multiply kvsieve_model.scale by the scales of queries
+ *  and keys. A scale of the values changes no method's choice. A scale for each row cannot be passed. */
 enum {
-    KVSIEVE_F32  = 0,  /**< IEEE binary32, 4 bytes */
-    KVSIEVE_F16  = 1,  /**< IEEE binary16, 2 bytes */
-    KVSIEVE_BF16 = 2   /**< bfloat16, 2 bytes */
+    KVSIEVE_F32     = 0,  /**< IEEE binary32, 4 bytes */
+    KVSIEVE_F16     = 1,  /**< IEEE binary16, 2 bytes */
+    KVSIEVE_BF16    = 2,  /**< bfloat16, 2 bytes */
+    KVSIEVE_BYTES   = 3,  /**< a row is `dim` bytes, whatever they hold; for kvsieve_plan_gather() only */
+    KVSIEVE_F8_E4M3 = 4,  /**< float8 E4M3 of OCP ("fn"), 1 byte: no infinity, 0x7f and 0xff are NaN */
+    KVSIEVE_F8_E5M2 = 5,  /**< float8 E5M2, 1 byte: the upper half of an IEEE binary16 */
+    KVSIEVE_Q8_0    = 6,  /**< ggml's: 32 numbers in 34 bytes, a binary16 scale and 32 signed bytes */
+    KVSIEVE_Q4_0    = 7   /**< ggml's: 32 numbers in 18 bytes, a binary16 scale and 32 half bytes */
 };
 
 /** A strided view of memory that the caller owns: `heads` x `tokens` rows of `dim` elements each.
- *  A row is contiguous. Strides count BYTES, as in numpy and ggml. The layout is frozen: 64 bytes.
- *  Element d of token t in head h lies at data + h * head_stride + t * token_stride + d * element size.
+ *  A row is contiguous. Strides count BYTES, as in numpy and ggml. The layout is frozen: 80 bytes.
+ *  The row of token t in head h begins at data + h * head_stride + t * token_stride.
  *  Head-major (H, T, D) f32:  token_stride = D*4,   head_stride = T*D*4.
  *  Token-major (T, H, D) f32: token_stride = H*D*4, head_stride = D*4.
- *  A stride is at least a row long and a multiple of the element size. No two rows may overlap. Else the
- *  call returns KVSIEVE_ERR_LAYOUT. If a dimension has size 1, its stride is ignored. */
+ *  A stride is at least a row long and a multiple of the element size (of 2 for Q8_0 and Q4_0). No two rows
+ *  may overlap. Else the call returns KVSIEVE_ERR_LAYOUT. If a dimension has size 1, its stride is ignored.
+ *
+ *  Paged: if `blocks` is not NULL, tokens are in blocks of block_tokens, and token t is in block
+ *  b = blocks[t / block_tokens]. Its row in head h begins at
+ *  data + b * block_stride + h * head_stride + (t % block_tokens) * token_stride.
+ *  (blocks, block, H, D) f32:    token_stride = H*D*4, head_stride = D*4,       block_stride = block*H*D*4.
+ *  (blocks, H, block, D) f32:    token_stride = D*4,   head_stride = block*D*4, block_stride = H*block*D*4.
+ *  (blocks, 2, block, H, D) f32: as the first with block_stride = 2*block*H*D*4; the values' data is
+ *                                block*H*D*4 bytes after the keys'.
+ *  The table has ceil(tokens / block_tokens) entries. Every entry is checked before a row is read or written.
+ *  Any tensor may be paged, a target of kvsieve_plan_gather() too. Results are the same, bit for bit, as
+ *  without a table. The strides nest: each is at least what the smaller ones span.
+ *  The blocks of a target are all different. If source and target have the same data and block_stride, no
+ *  block is in both tables, unless in place: then they have the same strides, and the shorter table is the
+ *  beginning of the longer one. */
 typedef struct kvsieve_tensor {
     void   *data;          /**< first row; aligned as its dtype needs */
     int64_t heads;         /**< 1 or more */
     int64_t tokens;        /**< 1 ... 2^24 */
     int64_t head_stride;   /**< bytes from a head to the next */
     int64_t token_stride;  /**< bytes from a token to the next */
-    int32_t dim;           /**< elements in a row, 1 ... 65536 */
-    int32_t dtype;         /**< KVSIEVE_F32, _F16 or _BF16 */
-    int64_t reserved[2];   /**< 0 */
+    int32_t dim;           /**< elements in a row, 1 ... 65536; of Q8_0 and Q4_0 a multiple of 32 */
+    int32_t dtype;         /**< KVSIEVE_F32, ... */
+    const int32_t *blocks; /**< block table, or NULL; without one the next three are 0 */
+    int64_t block_stride;  /**< bytes from a block to the next */
+    int32_t block_tokens;  /**< tokens of a block, 1 or more */
+    int32_t block_count;   /**< blocks that `data` has: entries are less; 0 means that it is not known */
+    int32_t reserved[2];   /**< 0 */
 } kvsieve_tensor;
 
 /** The sizes of a model. The layout is frozen: 32 bytes. */

@@ -26,6 +26,7 @@ public func kvsieve_plan_gather(
 ) -> kvsieve_status {
     boundary { () throws(KVSieveError) in
         try borrow(plan).gather(
-            layer: Int(layer), source: decodeRequired(source, "source"), target: decodeRequired(target, "target"))
+            layer: Int(layer), source: decodeRequired(source, "source", moved: true),
+            target: decodeRequired(target, "target", moved: true))
     }
 }

@@ -124,7 +124,7 @@ static void tensors_that_cannot_be(void) {
         { "kv", TOKEN_STRIDE, row - 4, KVSIEVE_ERR_LAYOUT, "" }, { "kv", TOKEN_STRIDE, row + 1, KVSIEVE_ERR_LAYOUT, "" },
         { "qkvz", HEAD_STRIDE, INT64_MAX - 3, KVSIEVE_ERR_LAYOUT, "" },
         { "qkvz", TOKEN_STRIDE, INT64_MIN, KVSIEVE_ERR_LAYOUT, "" },
-        { "qkvz", DTYPE, 3, KVSIEVE_ERR_DTYPE, "3" },            { "qkvz", DTYPE, -1, KVSIEVE_ERR_DTYPE, "-1" },
+        { "qkvz", DTYPE, 8, KVSIEVE_ERR_DTYPE, "8" },            { "qkvz", DTYPE, -1, KVSIEVE_ERR_DTYPE, "-1" },
         { "qkvz", RESERVED0, 1, KVSIEVE_ERR_LAYOUT, "" },        { "qkvz", RESERVED1, INT64_MIN, KVSIEVE_ERR_LAYOUT, "" },
         { "qkvz", SHIFT, 1, KVSIEVE_ERR_LAYOUT, "" },            { "qkvz", SHIFT, 2, KVSIEVE_ERR_LAYOUT, "" },
     };

@@ -111,7 +111,7 @@ static void fields_that_cannot_be(void) {
         { TOKEN_STRIDE, INT64_MAX, KVSIEVE_ERR_LAYOUT },
         { TOKEN_STRIDE, INT64_MAX - 3, KVSIEVE_ERR_LAYOUT },
         { TOKEN_STRIDE, INT64_C(1) << 61, KVSIEVE_ERR_LAYOUT },
-        { DTYPE, 3, KVSIEVE_ERR_DTYPE },
+        { DTYPE, 8, KVSIEVE_ERR_DTYPE },
         { DTYPE, -1, KVSIEVE_ERR_DTYPE },
         { DTYPE, INT32_MAX, KVSIEVE_ERR_DTYPE },
         { DTYPE, INT32_MIN, KVSIEVE_ERR_DTYPE },

@@ -132,27 +132,38 @@ struct AttentionPart: @unchecked Sendable {
             packed, Int64(vectors), keys, Int64(stride), Int64(columns), Int64(tiles.dim), out, width, highest) == 1
     }
 
-    /// Keys of a tile as floats (or as pairs): where they are, or widened; followed by zeros if the product needs some.
+    /// Keys of a tile as floats (or as pairs): where they are, or copied; followed by zeros if the product needs some.
     private func keys(
         _ columns: Range<Int>, _ worker: WorkerBuffers
     ) throws(KVSieveError) -> (UnsafePointer<Float>, stride: Int) {
         let keys = attention.keys
-        let first = keys.row(head, columns.lowerBound)
         let padding = tiles.padded(columns.count) - columns.count
         if tiles.keysAreReadInPlace && padding == 0 {
+            let first = keys.row(head, columns.lowerBound)
             return (UnsafePointer(first.assumingMemoryBound(to: Float.self)), keys.tokenStride / 4)
         }
+        // Pairs are copied as they are: a float's place holds two.
+        let type = tiles.usesPairs ? ElementType.float32 : keys.type
+        let words = tiles.words
         let floats = try worker.keyTile.reserve(tiles.tile * tiles.dim)
-        if keys.tokenStride == keys.rowBytes {
-            keys.type.widen(first, floats, columns.count * tiles.dim)
-        } else {
-            for j in 0..<columns.count {
-                if j + 8 < columns.count { prefetchLines(first + (j + 8) * keys.tokenStride, bytes: keys.rowBytes) }
-                keys.type.widen(first + j * keys.tokenStride, floats + j * tiles.dim, tiles.dim)
+        var token = columns.lowerBound
+        var out = floats
+        while token < columns.upperBound {
+            let run = keys.run(from: token, to: columns.upperBound)
+            let source = keys.row(head, token)
+            if keys.tokenStride == keys.rowBytes {
+                type.widen(source, out, run * words)
+            } else {
+                for j in 0..<run {
+                    if j + 8 < run { prefetchLines(source + (j + 8) * keys.tokenStride, bytes: keys.rowBytes) }
+                    type.widen(source + j * keys.tokenStride, out + j * words, words)
+                }
             }
+            token += run
+            out += run * words
         }
-        (floats + columns.count * tiles.dim).update(repeating: 0, count: padding * tiles.dim)
-        return (UnsafePointer(floats), tiles.dim)
+        out.update(repeating: 0, count: padding * words)
+        return (UnsafePointer(floats), words)
     }
 
     /// Causality inside the last W columns: row i does not see j > T - W + i. Most tiles have none of them.

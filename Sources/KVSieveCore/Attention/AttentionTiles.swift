@@ -55,9 +55,11 @@ struct AttentionTiles: Sendable {
     /// Columns that the first `count` tiles take in memory.
     func room(_ count: Int) -> Int { count == 0 ? 0 : firstRoom + (count - 1) * tile }
 
+    /// Keys in blocks are copied, a tile at a time: the product's keys are one stride apart.
     var keysAreReadInPlace: Bool {
-        usesPairs
-            || (attention.keys.type == .float32 && attention.keys.tokenStride / 4 <= MatrixProduct.longestStride)
+        attention.keys.table == nil
+            && (usesPairs
+                || (attention.keys.type == .float32 && attention.keys.tokenStride / 4 <= MatrixProduct.longestStride))
     }
 
     /// Queries and keys in bfloat16 are multiplied as they are where the processor can, and pairs begin at whole words.

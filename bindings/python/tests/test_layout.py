@@ -23,7 +23,7 @@ FIELD_TYPES = {
     ctypes.c_void_p: "void *",
     ctypes.POINTER(ctypes.c_int64): "const int64_t *",
     ctypes.POINTER(ctypes.c_int32): "const int32_t *",
-    ctypes.c_int64 * 2: "int64_t *",  # an array decays in _Generic
+    ctypes.c_int32 * 2: "int32_t *",  # an array decays in _Generic
     ctypes.c_int32 * 3: "int32_t *",
 }
 STRUCTURES = [structure for structure in _abi.STRUCTURES if structure is not _abi.kvsieve_plan]

@@ -37,7 +37,11 @@ class kvsieve_tensor(ctypes.Structure):
         ("token_stride", ctypes.c_int64),
         ("dim", ctypes.c_int32),
         ("dtype", ctypes.c_int32),
-        ("reserved", ctypes.c_int64 * 2),
+        ("blocks", ctypes.POINTER(ctypes.c_int32)),
+        ("block_stride", ctypes.c_int64),
+        ("block_tokens", ctypes.c_int32),
+        ("block_count", ctypes.c_int32),
+        ("reserved", ctypes.c_int32 * 2),
     ]
 
 
