@@ -42,7 +42,7 @@ static void spoil(kvsieve_tensor *t) {
         t->tokens = odd_number();
         break;
     case 6:
-        t->reserved[chance(2)] = number | 1;
+        t->reserved[chance(2)] = (int32_t)number | 1;
         t->dim = (int32_t)odd_number();
         break;
     case 7:

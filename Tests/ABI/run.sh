@@ -87,7 +87,7 @@ if wanted layout; then
         count "layout (C++, $compiler)" "$work/layout_cpp"
     done
 fi
-programs="versions contract contract_lengths tiny misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
+programs="versions contract contract_lengths tiny paged misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
     misuse_decoding misuse_decoding_order misuse_extending misuse_memory threads forks"
 for name in $programs; do
     # Both compilers must accept it; the one that is run is gcc's.
@@ -100,7 +100,7 @@ if wanted versions && wanted symbols || [ "$only" = "  " ]; then
     count symbols bash "$here/symbols.sh" "$library" "$include" "$work/constants"
 fi
 # The narrowest instruction set takes other paths (its products are the BLAS's).
-for name in contract misuse_numbers misuse_decoding misuse_decoding_order misuse_extending misuse_memory threads; do
+for name in contract paged misuse_numbers misuse_decoding misuse_decoding_order misuse_extending misuse_memory threads; do
     if wanted $name; then count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"; fi
 done
 # shellcheck disable=SC2086
@@ -120,7 +120,7 @@ if wanted embed; then
     build gcc embed $shared -o "$work/embed" $link $(/usr/bin/python3-config --embed --ldflags) &&
         count embed env PYTHONPATH="$root/bindings/python/src" KVSIEVE_LIBRARY="$work/lib/libkvsieve.so.0" "$work/embed" "$VENV_PYTHON"
 fi
-for name in contract contract_lengths tiny misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
+for name in contract contract_lengths tiny paged misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
     misuse_decoding misuse_decoding_order misuse_extending threads; do
     if wanted $name; then under_valgrind $name; fi
 done

@@ -7,6 +7,7 @@ from ._compress import Layer, compress
 from ._kept import Kept, Slots
 from ._library import build_info, version
 from ._methods import MethodInfo, ParameterInfo, methods
+from ._rows import Paged, Quantised
 from .errors import KVSieveError
 from .plan import Model, Plan
 
@@ -16,8 +17,10 @@ __all__ = [
     "Layer",
     "MethodInfo",
     "Model",
+    "Paged",
     "ParameterInfo",
     "Plan",
+    "Quantised",
     "Slots",
     "build_info",
     "compress",

@@ -14,6 +14,7 @@ from ._memory import Memory
 
 _HOST_DEVICES = (1, 3, 11)  # kDLCPU, kDLCUDAHost, kDLROCMHost: memory that the CPU reads
 _KINDS = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}
+_WHOLE = {(10, 8): "float8_e4m3fn", (12, 8): "float8_e5m2"}
 _READ_ONLY = 1
 
 
@@ -105,5 +106,6 @@ def _strides(tensor: Any, shape: tuple[int, ...], itemsize: int) -> tuple[int, .
 
 
 def _name(tensor: Any) -> str:
-    name = f"{_KINDS.get(tensor.code, f'DLPack type {tensor.code}:')}{tensor.bits}"
+    kind = f"{_KINDS.get(tensor.code, f'DLPack type {tensor.code}:')}{tensor.bits}"
+    name = _WHOLE.get((tensor.code, tensor.bits), kind)
     return name if tensor.lanes == 1 else f"{name}x{tensor.lanes}"

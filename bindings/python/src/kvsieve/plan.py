@@ -17,7 +17,7 @@ from ._kept import Kept, Slots, copied, copied_slots
 from ._library import library
 from ._methods import MethodInfo, find_method, natural, parameter_value
 from ._numbers import real, whole
-from ._tensor import numpy_dtype, tensor
+from ._tensor import rows_like, tensor
 from .errors import check
 
 
@@ -52,10 +52,11 @@ class Plan:
     the paper); those not given have the library's defaults. Letters: Hq query heads, H key/value heads, T tokens, D
     head size, W the method's observation window.
 
-    Arrays have __array_interface__, __dlpack__ or the buffer protocol, hold float32, float16 or bfloat16, and are in CPU
-    memory. Rows are contiguous; other strides are free. Arrays are read during the call only, and never copied. An array
-    that cannot be read raises TypeError or ValueError with the argument's name. If the library refuses a call, it raises
-    KVSieveError and the plan is as before. A closed plan raises ValueError.
+    Arrays have __array_interface__, __dlpack__ or the buffer protocol, hold float32, float16, bfloat16, float8_e4m3fn or
+    float8_e5m2, and are in CPU memory. Rows are contiguous; other strides are free. A Paged or a Quantised may take the
+    place of an array. Arrays are read during the call only, and never copied. An array that cannot be read raises
+    TypeError or ValueError with the argument's name. If the library refuses a call, it raises KVSieveError and the plan is
+    as before. A closed plan raises ValueError.
 
     Threads: calls on one plan run one after the other. The interpreter is free while the library works, so different plans
     run at the same time.
@@ -139,16 +140,18 @@ class Plan:
         out (1, total, D)       head after head, no gaps
         out (H, n, D)           n at least kept(layer).longest: one row of `out` a head; rows past a head's count are not written
         out the same as source  in place, by the rule for (H, n, D)
-        `out` has the dtype of `source` and can be written.
+        `out` has the dtype of `source` and can be written. Both may be Paged or Quantised; without `out`, the rows of
+        a Quantised source are returned as uint8. Integers, bool and float64 are moved as well.
         """
         number = whole("layer", layer)
-        view = tensor("source", source)
+        view = tensor("source", source, moved=True)
         with self._use() as handle:
             result = out
             if out is None:
-                total = self._kept(handle, number).total
-                result = np.empty((total, view.struct.dim), numpy_dtype(view.memory.dtype))
-            target = tensor("out", result[np.newaxis] if out is None else out, writable=True)
+                result, out = rows_like(view, self._kept(handle, number).total)
+            target = tensor("out", out, writable=True, moved=True)
+            if target.struct.dtype == view.struct.dtype and target.memory.dtype != view.memory.dtype:
+                raise TypeError(f"out has dtype {target.memory.dtype}: expected {view.memory.dtype}, as source has")
             check(library().kvsieve_plan_gather(handle, number, view.pointer, target.pointer))
         return result
 
