@@ -1,4 +1,4 @@
-// A block of logits, six keys against some query rows, for LogitColumns: the sums in registers, and the prefetch of later keys.
+// A block of logits, six keys against some query rows, for LogitColumns: the sums in registers.
 
 import CSupport
 
@@ -59,69 +59,38 @@ private struct Six {
 /// the twelve sums would not fit in sixteen registers.
 @inline(__always)
 private func add(
-    _ q0: Lanes, _ q1: Lanes, _ keys: UnsafePointer<Float>, _ stride: Int, _ pairs: Bool, _ v0: inout Six,
+    _ q0: Lanes, _ q1: Lanes, _ keys: UnsafePointer<Float>, _ six: some SixKeys, _ pairs: Bool, _ v0: inout Six,
     _ v1: inout Six
 ) {
     var key = Lanes(repeating: keys[0])
     v0.a = accumulate(q0, key, v0.a, pairs)
     v1.a = accumulate(q1, key, v1.a, pairs)
-    key = Lanes(repeating: keys[stride])
+    key = Lanes(repeating: keys[six.b])
     v0.b = accumulate(q0, key, v0.b, pairs)
     v1.b = accumulate(q1, key, v1.b, pairs)
-    key = Lanes(repeating: keys[2 &* stride])
+    key = Lanes(repeating: keys[six.c])
     v0.c = accumulate(q0, key, v0.c, pairs)
     v1.c = accumulate(q1, key, v1.c, pairs)
-    key = Lanes(repeating: keys[3 &* stride])
+    key = Lanes(repeating: keys[six.d])
     v0.d = accumulate(q0, key, v0.d, pairs)
     v1.d = accumulate(q1, key, v1.d, pairs)
-    key = Lanes(repeating: keys[4 &* stride])
+    key = Lanes(repeating: keys[six.e])
     v0.e = accumulate(q0, key, v0.e, pairs)
     v1.e = accumulate(q1, key, v1.e, pairs)
-    key = Lanes(repeating: keys[5 &* stride])
+    key = Lanes(repeating: keys[six.f])
     v0.f = accumulate(q0, key, v0.f, pairs)
     v1.f = accumulate(q1, key, v1.f, pairs)
 }
 
 /// One vector of rows times element d of six keys.
 @inline(__always)
-private func add(_ q: Lanes, _ keys: UnsafePointer<Float>, _ stride: Int, _ pairs: Bool, _ v: inout Six) {
+private func add(_ q: Lanes, _ keys: UnsafePointer<Float>, _ six: some SixKeys, _ pairs: Bool, _ v: inout Six) {
     v.a = accumulate(q, Lanes(repeating: keys[0]), v.a, pairs)
-    v.b = accumulate(q, Lanes(repeating: keys[stride]), v.b, pairs)
-    v.c = accumulate(q, Lanes(repeating: keys[2 &* stride]), v.c, pairs)
-    v.d = accumulate(q, Lanes(repeating: keys[3 &* stride]), v.d, pairs)
-    v.e = accumulate(q, Lanes(repeating: keys[4 &* stride]), v.e, pairs)
-    v.f = accumulate(q, Lanes(repeating: keys[5 &* stride]), v.f, pairs)
-}
-
-/// Prefetches later keys while sixteen numbers of these are multiplied: a line of each of the next six (all lines at once would
-/// fill the processor's queue of misses and stop it), and a first line of one of the six after those. Token-major keys are a page
-/// or more apart, and six pages looked up at once would stop the loop as well: this way each page is known before its lines are
-/// prefetched. The addresses may be past the last key: a prefetch never faults.
-private struct KeysAhead {
-    /// Floats to the key six later; 0: no prefetch, the keys were prefetched already.
-    private let distance: Int
-    private let stride: Int
-    private var page: UnsafePointer<Float>
-
-    @inline(__always) init(_ keys: UnsafePointer<Float>, distance: Int, stride: Int) {
-        self.distance = distance
-        self.stride = stride
-        page = keys + 2 &* distance
-    }
-
-    @inline(__always)
-    mutating func ask(_ key: UnsafePointer<Float>) {
-        if distance == 0 { return }
-        let next = key + distance
-        support_prefetch(next)
-        support_prefetch(next + stride)
-        support_prefetch(next + 2 &* stride)
-        support_prefetch(next + 3 &* stride)
-        support_prefetch(next + 4 &* stride)
-        support_prefetch(next + 5 &* stride)
-        support_prefetch(page)
-        page += stride
-    }
+    v.b = accumulate(q, Lanes(repeating: keys[six.b]), v.b, pairs)
+    v.c = accumulate(q, Lanes(repeating: keys[six.c]), v.c, pairs)
+    v.d = accumulate(q, Lanes(repeating: keys[six.d]), v.d, pairs)
+    v.e = accumulate(q, Lanes(repeating: keys[six.e]), v.e, pairs)
+    v.f = accumulate(q, Lanes(repeating: keys[six.f]), v.f, pairs)
 }
 
 /// Up to blockVectors vectors of query rows, side by side in `queries`, and the place of their logits.
@@ -136,16 +105,14 @@ private struct RowBlock {
 
     /// Their products with six keys.
     @inline(__always)
-    func times(
-        _ keys: UnsafePointer<Float>, _ stride: Int, _ depth: Int, _ ahead: Int, _ poison: inout Lanes
-    ) {
-        var next = KeysAhead(keys, distance: ahead, stride: stride)
+    func times(_ keys: UnsafePointer<Float>, _ places: some SixKeys, _ depth: Int, _ poison: inout Lanes) {
+        var six = places
         #if SIMD_512
         if vectors == 4 {
             var (v0, v1, v2, v3) = (Six(), Six(), Six(), Six())
-            forEachNumber(of: keys, depth, 0, &next) { q, k in
-                add(load(q), load(q + laneCount), k, stride, pairs, &v0, &v1)
-                add(load(q + 2 &* laneCount), load(q + 3 &* laneCount), k, stride, pairs, &v2, &v3)
+            forEachNumber(of: keys, depth, 0, &six) { q, k in
+                add(load(q), load(q + laneCount), k, places, pairs, &v0, &v1)
+                add(load(q + 2 &* laneCount), load(q + 3 &* laneCount), k, places, pairs, &v2, &v3)
             }
             store(v0, 0, &poison)
             store(v1, 1, &poison)
@@ -154,9 +121,9 @@ private struct RowBlock {
         }
         if vectors == 3 {
             var (v0, v1, v2) = (Six(), Six(), Six())
-            forEachNumber(of: keys, depth, 0, &next) { q, k in
-                add(load(q), load(q + laneCount), k, stride, pairs, &v0, &v1)
-                add(load(q + 2 &* laneCount), k, stride, pairs, &v2)
+            forEachNumber(of: keys, depth, 0, &six) { q, k in
+                add(load(q), load(q + laneCount), k, places, pairs, &v0, &v1)
+                add(load(q + 2 &* laneCount), k, places, pairs, &v2)
             }
             store(v0, 0, &poison)
             store(v1, 1, &poison)
@@ -166,17 +133,17 @@ private struct RowBlock {
         var done = 0
         while done &+ 2 <= vectors {
             var (v0, v1) = (Six(), Six())
-            forEachNumber(of: keys, depth, done, &next) { q, k in
-                add(load(q), load(q + laneCount), k, stride, pairs, &v0, &v1)
+            forEachNumber(of: keys, depth, done, &six) { q, k in
+                add(load(q), load(q + laneCount), k, places, pairs, &v0, &v1)
             }
-            next = KeysAhead(keys, distance: 0, stride: stride)
+            six.isAsked = true
             store(v0, done, &poison)
             store(v1, done &+ 1, &poison)
             done &+= 2
         }
         if done < vectors {
             var v0 = Six()
-            forEachNumber(of: keys, depth, done, &next) { q, k in add(load(q), k, stride, pairs, &v0) }
+            forEachNumber(of: keys, depth, done, &six) { q, k in add(load(q), k, places, pairs, &v0) }
             store(v0, done, &poison)
         }
     }
@@ -184,7 +151,7 @@ private struct RowBlock {
     /// body(vector `first` of the rows' numbers d, number d of the first key), d < depth.
     @inline(__always)
     private func forEachNumber(
-        of keys: UnsafePointer<Float>, _ depth: Int, _ first: Int, _ next: inout KeysAhead,
+        of keys: UnsafePointer<Float>, _ depth: Int, _ first: Int, _ six: inout some SixKeys,
         _ body: (_ q: UnsafePointer<Float>, _ k: UnsafePointer<Float>) -> Void
     ) {
         let end = keys + depth
@@ -192,7 +159,7 @@ private struct RowBlock {
         var k = keys
         while k < end {
             let lineEnd = end - k > 16 ? k + 16 : end
-            next.ask(k)
+            six.ask(k)
             while k < lineEnd {
                 body(q, k)
                 q += vectors &* laneCount
@@ -209,14 +176,13 @@ private struct RowBlock {
 }
 
 /// Six columns of one block of `count` vectors of rows, side by side in `queries`.
-/// - Parameter ahead: floats to the keys to prefetch; 0: none.
 @inline(__always)
 func sixColumns(
-    _ queries: UnsafePointer<Float>, _ count: Int, _ keys: UnsafePointer<Float>, _ stride: Int, _ depth: Int,
-    _ ahead: Int, _ pairs: Bool, _ factors: UnsafePointer<Float>?,
+    _ queries: UnsafePointer<Float>, _ count: Int, _ keys: UnsafePointer<Float>, _ six: some SixKeys, _ depth: Int,
+    _ pairs: Bool, _ factors: UnsafePointer<Float>?,
     _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes
 ) {
     RowBlock(
         queries: queries, vectors: count, pairs: pairs, factors: factors, out: out, outStride: outStride, maxima: maxima
-    ).times(keys, stride, depth, ahead, &poison)
+    ).times(keys, six, depth, &poison)
 }

@@ -4,9 +4,11 @@
 //     maxima[r] = max(maxima[r], max_j out[j, r])
 //     returned: 0 when some out[j, r] is NaN or infinite (a sum of out * 0 is then NaN), 1 otherwise
 //
+// keys are where they are: rows of floats, `stride` floats apart, or, with a table, places[j] floats after `keys` (which may be
+// less than 0). A table has twelve entries more than there are columns, whose keys are prefetched at most.
+//
 // queries are packed (blocks, depth, block * lanes): a block is `blockVectors` vectors of rows (the last may have fewer), rows
-// beyond those that exist are 0. keys are rows of floats, `stride` floats apart, read where they are; out has `outStride`
-// floats a column.
+// beyond those that exist are 0. out has `outStride` floats a column.
 //
 // The same of bfloat16 pairs, where the processor multiplies them (AVX512-BF16): every "float" of queries and keys is then two
 // bfloat16 numbers, `depth` and `stride` count pairs, and the sums are multiplied by factors[r]: queries cannot be scaled
@@ -49,37 +51,55 @@ private func oneColumn(
     }
 }
 
+/// - Parameters:
+///   - key: column j's.
+///   - six: where the keys of six columns from j on are.
 @inline(__always)
-func logitColumns(
-    _ queries: UnsafePointer<Float>, _ vectors: Int, _ keys: UnsafePointer<Float>, _ stride: Int, _ columns: Int,
-    _ depth: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>,
-    pairs: Bool = false, factors: UnsafePointer<Float>? = nil
+private func logitColumns<Keys: SixKeys>(
+    _ queries: UnsafePointer<Float>, _ vectors: Int, _ columns: Int, _ depth: Int, _ out: UnsafeMutablePointer<Float>,
+    _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>, _ pairs: Bool, _ factors: UnsafePointer<Float>?,
+    key: (_ j: Int) -> UnsafePointer<Float>, six: (_ j: Int, _ isAsked: Bool) -> Keys
 ) -> Int32 {
     var poison = Lanes(repeating: 0)
     var j = 0
     while j < columns {
-        let six = j &+ 6 <= columns
-        var ahead = 6 &* stride
+        let isSix = j &+ 6 <= columns
         var vector = 0
         while vector < vectors {
             let count = vectors &- vector < blockVectors ? vectors &- vector : blockVectors
             let block = queries + vector &* depth &* laneCount
             let target = out + (j &* outStride &+ vector &* laneCount)
-            if six {
+            if isSix {
                 sixColumns(
-                    block, count, keys + j &* stride, stride, depth, ahead, pairs,
-                    factors.map { $0 + vector &* laneCount }, target, outStride, maxima + vector &* laneCount, &poison)
-                ahead = 0
+                    block, count, key(j), six(j, vector > 0), depth, pairs, factors.map { $0 + vector &* laneCount },
+                    target, outStride, maxima + vector &* laneCount, &poison)
             } else {
                 oneColumn(
-                    block, count, keys + j &* stride, depth, pairs, factors.map { $0 + vector &* laneCount }, target,
+                    block, count, key(j), depth, pairs, factors.map { $0 + vector &* laneCount }, target,
                     maxima + vector &* laneCount, &poison)
             }
             vector &+= count
         }
-        j &+= six ? 6 : 1
+        j &+= isSix ? 6 : 1
     }
     return total(poison) == 0 ? 1 : 0
+}
+
+/// - Parameter places: nil if keys are `stride` floats apart.
+@inline(__always)
+func logitColumns(
+    _ queries: UnsafePointer<Float>, _ vectors: Int, _ keys: UnsafePointer<Float>, _ stride: Int,
+    _ places: UnsafePointer<Int64>?, _ columns: Int, _ depth: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int,
+    _ maxima: UnsafeMutablePointer<Float>, pairs: Bool = false, factors: UnsafePointer<Float>? = nil
+) -> Int32 {
+    guard let places else {
+        return logitColumns(
+            queries, vectors, columns, depth, out, outStride, maxima, pairs, factors, key: { keys + $0 &* stride },
+            six: { StridedKeys(keys + $0 &* stride, stride, isAsked: $1) })
+    }
+    return logitColumns(
+        queries, vectors, columns, depth, out, outStride, maxima, pairs, factors, key: { keys + Int(places[$0]) },
+        six: { PlacedKeys(places + $0, isAsked: $1) })
 }
 
 /// What logit_columns says of its logits, for a tile that BLAS made: maxima[r] = max(maxima[r], max_j tile[j, r]).

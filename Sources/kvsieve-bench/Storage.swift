@@ -5,8 +5,8 @@ func storage(_ options: Options) throws {
     let tokens = options.quick ? 8192 : 32_768
     title(9, "Blocks and narrow types: one layer of 8 KV heads, T \(grouped(tokens)), CPU ms")
     note(
-        "Blocks of 16 tokens in a shuffled table, (blocks, block, H, D) or (blocks, H, block, D). Ratios are to the type's first"
-            + " line, in turns. A gather has 1,024 rows a head.")
+        "Blocks of 16 tokens in a shuffled table, (blocks, block, H, D) or (blocks, H, block, D). Ratios are to contiguous"
+            + " rows of the same order (of float16: to the type's), in turns. A gather has 1,024 rows a head.")
     var table = Table("type", "layout", "observe, 128 rows", "ratio", "observe, 8 rows", "ratio", "gather", "ratio")
     for type in [ElementType.float32, .float16, .bfloat16, .float8e4m3, .float8e5m2, .q8, .q4] {
         let cache = try StoredKeys(tokens, type)
@@ -31,18 +31,21 @@ func storage(_ options: Options) throws {
             })
         for (index, name) in cache.names.prefix(cache.keys.count).enumerated() {
             let cells = (observed + [gathered]).flatMap { series in
-                [milliseconds(median(series[index].cpu)), fixed(medianRatio(series[index].cpu, series[0].cpu), 2)]
+                [milliseconds(median(series[index].cpu)), fixed(medianRatio(series[index].cpu, series[name.1].cpu), 2)]
             }
-            table.add([type.name, name] + cells)
+            table.add([type.name, name.0] + cells)
         }
         Memory.endSection()
     }
     table.show()
 }
 
-/// One cache, three times: contiguous, and in blocks of 16.
+/// One cache in both orders, contiguous and in blocks of 16, and as float16.
 private struct StoredKeys {
-    let names = ["head-major", "blocks, token-major", "blocks, head-major", "float16, head-major"]
+    /// Each with the index of what its time is divided by.
+    let names = [
+        ("head-major", 0), ("token-major", 1), ("blocks, token-major", 1), ("blocks, head-major", 0), ("float16, head-major", 0),
+    ]
     let shape: ModelShape
     let keys: [TensorView]
     let targets: [TensorView]
@@ -73,6 +76,7 @@ private struct StoredKeys {
         }
         keys = [
             try memory.view("keys", heads: heads, tokens: tokens, dim: dim, type),
+            try memory.view("keys", heads: heads, tokens: tokens, dim: dim, type, .tokenMajor),
             try paged(head: row, token: heads * row), try paged(head: block * row, token: row),
         ] + (type == .float16 ? [] : [try halves.view("keys", heads: heads, tokens: tokens, dim: dim, .float16)])
         targets = try keys.map { keys in

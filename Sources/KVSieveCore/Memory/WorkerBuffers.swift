@@ -23,6 +23,8 @@ final class WorkerBuffers: Sendable {
     let head: HeadBuffers
     /// A tile of keys as floats.
     let keyTile: Buffer<Float>
+    /// Where the keys of a tile are, in floats from the first.
+    let keyPlaces: Buffer<Int64>
     /// One row of values, or of keys, as floats.
     let oneRow: Buffer<Float>
     /// Logits of a tile that is not held for the second reading; of the prompt's rows over a tile of kept keys.
@@ -44,6 +46,7 @@ final class WorkerBuffers: Sendable {
     init(_ account: MemoryAccount) {
         head = HeadBuffers(account)
         keyTile = Buffer(account)
+        keyPlaces = Buffer(account)
         oneRow = Buffer(account)
         logitTile = Buffer(account)
         pooledRow = Buffer(account)
