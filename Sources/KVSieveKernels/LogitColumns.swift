@@ -51,14 +51,11 @@ private func oneColumn(
     }
 }
 
-/// - Parameters:
-///   - key: column j's.
-///   - six: where the keys of six columns from j on are.
 @inline(__always)
-private func logitColumns<Keys: SixKeys>(
-    _ queries: UnsafePointer<Float>, _ vectors: Int, _ columns: Int, _ depth: Int, _ out: UnsafeMutablePointer<Float>,
-    _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>, _ pairs: Bool, _ factors: UnsafePointer<Float>?,
-    key: (_ j: Int) -> UnsafePointer<Float>, six: (_ j: Int, _ isAsked: Bool) -> Keys
+private func logitColumns(
+    _ queries: UnsafePointer<Float>, _ vectors: Int, _ keys: some KeyColumns, _ columns: Int, _ depth: Int,
+    _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>, _ pairs: Bool,
+    _ factors: UnsafePointer<Float>?
 ) -> Int32 {
     var poison = Lanes(repeating: 0)
     var j = 0
@@ -71,11 +68,11 @@ private func logitColumns<Keys: SixKeys>(
             let target = out + (j &* outStride &+ vector &* laneCount)
             if isSix {
                 sixColumns(
-                    block, count, key(j), six(j, vector > 0), depth, pairs, factors.map { $0 + vector &* laneCount },
-                    target, outStride, maxima + vector &* laneCount, &poison)
+                    block, count, keys.key(j), keys.six(j, isAsked: vector > 0), depth, pairs,
+                    factors.map { $0 + vector &* laneCount }, target, outStride, maxima + vector &* laneCount, &poison)
             } else {
                 oneColumn(
-                    block, count, key(j), depth, pairs, factors.map { $0 + vector &* laneCount }, target,
+                    block, count, keys.key(j), depth, pairs, factors.map { $0 + vector &* laneCount }, target,
                     maxima + vector &* laneCount, &poison)
             }
             vector &+= count
@@ -89,17 +86,16 @@ private func logitColumns<Keys: SixKeys>(
 @inline(__always)
 func logitColumns(
     _ queries: UnsafePointer<Float>, _ vectors: Int, _ keys: UnsafePointer<Float>, _ stride: Int,
-    _ places: UnsafePointer<Int64>?, _ columns: Int, _ depth: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int,
+    _ places: UnsafePointer<Int>?, _ columns: Int, _ depth: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int,
     _ maxima: UnsafeMutablePointer<Float>, pairs: Bool = false, factors: UnsafePointer<Float>? = nil
 ) -> Int32 {
     guard let places else {
         return logitColumns(
-            queries, vectors, columns, depth, out, outStride, maxima, pairs, factors, key: { keys + $0 &* stride },
-            six: { StridedKeys(keys + $0 &* stride, stride, isAsked: $1) })
+            queries, vectors, StridedColumns(first: keys, stride: stride), columns, depth, out, outStride, maxima, pairs,
+            factors)
     }
     return logitColumns(
-        queries, vectors, columns, depth, out, outStride, maxima, pairs, factors, key: { keys + Int(places[$0]) },
-        six: { PlacedKeys(places + $0, isAsked: $1) })
+        queries, vectors, PlacedColumns(first: keys, places: places), columns, depth, out, outStride, maxima, pairs, factors)
 }
 
 /// What logit_columns says of its logits, for a tile that BLAS made: maxima[r] = max(maxima[r], max_j tile[j, r]).

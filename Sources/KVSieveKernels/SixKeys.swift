@@ -21,6 +21,32 @@ protocol SixKeys {
     mutating func ask(_ key: UnsafePointer<Float>)
 }
 
+/// All keys of a product.
+protocol KeyColumns {
+    associatedtype Six: SixKeys
+
+    /// Column j's.
+    func key(_ j: Int) -> UnsafePointer<Float>
+    /// Where those of six columns from j on are.
+    func six(_ j: Int, isAsked: Bool) -> Six
+}
+
+struct StridedColumns: KeyColumns {
+    let first: UnsafePointer<Float>
+    let stride: Int
+
+    @inline(__always) func key(_ j: Int) -> UnsafePointer<Float> { first + j &* stride }
+    @inline(__always) func six(_ j: Int, isAsked: Bool) -> StridedKeys { StridedKeys(key(j), stride, isAsked: isAsked) }
+}
+
+struct PlacedColumns: KeyColumns {
+    let first: UnsafePointer<Float>
+    let places: UnsafePointer<Int>
+
+    @inline(__always) func key(_ j: Int) -> UnsafePointer<Float> { first + places[j] }
+    @inline(__always) func six(_ j: Int, isAsked: Bool) -> PlacedKeys { PlacedKeys(places + j, isAsked: isAsked) }
+}
+
 /// Keys `stride` floats apart.
 struct StridedKeys: SixKeys {
     private let stride: Int
@@ -61,17 +87,17 @@ struct PlacedKeys: SixKeys {
     let d: Int
     let e: Int
     let f: Int
-    private let places: UnsafePointer<Int64>
+    private let places: UnsafePointer<Int>
     private var line = 0
     var isAsked: Bool
 
-    @inline(__always) init(_ places: UnsafePointer<Int64>, isAsked: Bool) {
+    @inline(__always) init(_ places: UnsafePointer<Int>, isAsked: Bool) {
         let first = places[0]
-        b = Int(places[1] &- first)
-        c = Int(places[2] &- first)
-        d = Int(places[3] &- first)
-        e = Int(places[4] &- first)
-        f = Int(places[5] &- first)
+        b = places[1] &- first
+        c = places[2] &- first
+        d = places[3] &- first
+        e = places[4] &- first
+        f = places[5] &- first
         self.places = places
         self.isAsked = isAsked
     }
@@ -79,14 +105,14 @@ struct PlacedKeys: SixKeys {
     @inline(__always)
     mutating func ask(_ key: UnsafePointer<Float>) {
         if isAsked { return }
-        let origin = key - Int(places[0])
-        support_prefetch(origin + Int(places[6]))
-        support_prefetch(origin + Int(places[7]))
-        support_prefetch(origin + Int(places[8]))
-        support_prefetch(origin + Int(places[9]))
-        support_prefetch(origin + Int(places[10]))
-        support_prefetch(origin + Int(places[11]))
-        if line < 6 { support_prefetch(origin + Int(places[12 &+ line])) }
+        let origin = key + (0 &- places[0])
+        support_prefetch(origin + places[6])
+        support_prefetch(origin + places[7])
+        support_prefetch(origin + places[8])
+        support_prefetch(origin + places[9])
+        support_prefetch(origin + places[10])
+        support_prefetch(origin + places[11])
+        if line < 6 { support_prefetch(origin + places[12 &+ line]) }
         line &+= 1
     }
 }

@@ -112,7 +112,7 @@ struct AttentionPart: @unchecked Sendable {
 
     /// The tile's logits, and in `highest` their maxima; false when one is NaN or infinite.
     private func finiteLogits(
-        _ keys: UnsafePointer<Float>, _ stride: Int, _ places: UnsafePointer<Int64>?, _ columns: Int, _ out: UnsafeMutablePointer<Float>,
+        _ keys: UnsafePointer<Float>, _ stride: Int, _ places: UnsafePointer<Int>?, _ columns: Int, _ out: UnsafeMutablePointer<Float>,
         _ highest: UnsafeMutablePointer<Float>, _ worker: WorkerBuffers
     ) throws(KVSieveError) -> Bool {
         let width = Int64(rows.count)
@@ -170,13 +170,13 @@ struct AttentionPart: @unchecked Sendable {
     }
 
     /// Where the keys of a tile are, and some after them, in floats from the tile's first.
-    private func places(_ columns: Range<Int>, _ worker: WorkerBuffers) throws(KVSieveError) -> UnsafePointer<Int64> {
+    private func places(_ columns: Range<Int>, _ worker: WorkerBuffers) throws(KVSieveError) -> UnsafePointer<Int> {
         let keys = attention.keys
         let places = try worker.keyPlaces.reserve(tiles.tile + AttentionTiles.keysAhead)
         let first = keys.row(head, columns.lowerBound)
         for j in 0..<(columns.count + AttentionTiles.keysAhead) {
             let token = min(columns.lowerBound + j, tiles.cacheRows - 1)
-            places[j] = Int64((keys.row(head, token) - first) / 4)
+            places[j] = (keys.row(head, token) - first) / 4
         }
         return UnsafePointer(places)
     }

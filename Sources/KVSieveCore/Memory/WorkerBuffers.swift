@@ -24,7 +24,7 @@ final class WorkerBuffers: Sendable {
     /// A tile of keys as floats.
     let keyTile: Buffer<Float>
     /// Where the keys of a tile are, in floats from the first.
-    let keyPlaces: Buffer<Int64>
+    let keyPlaces: Buffer<Int>
     /// One row of values, or of keys, as floats.
     let oneRow: Buffer<Float>
     /// Logits of a tile that is not held for the second reading; of the prompt's rows over a tile of kept keys.
