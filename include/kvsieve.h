@@ -425,8 +425,8 @@ KVSIEVE_API kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t 
  *          not. With KVSIEVE_DECODING 1, each layer of the first sequence allocates what it remembers.
  *  Errors  KVSIEVE_ERR_NULL       plan, or a tensor that the layer needs, or its data, is NULL
  *          KVSIEVE_ERR_SHAPE      layer is out of range, or a shape is not as above
- *          KVSIEVE_ERR_LAYOUT     strides, alignment or a reserved field are not as in kvsieve_tensor
- *          KVSIEVE_ERR_DTYPE      a dtype is unknown
+ *          KVSIEVE_ERR_LAYOUT     strides, table, alignment or reserved fields are not as in kvsieve_tensor
+ *          KVSIEVE_ERR_DTYPE      a dtype is unknown, or KVSIEVE_BYTES
  *          KVSIEVE_ERR_STATE      the layer is out of order, was observed already, or comes after finish()
  *                                 without extend()
  *          KVSIEVE_ERR_BUDGET     the budget cannot hold what the method must keep; the sentence has the
@@ -526,7 +526,7 @@ KVSIEVE_API kvsieve_status kvsieve_plan_kept(const kvsieve_plan *plan, int32_t l
  *  kvsieve_kept.positions.
  *  A packed target has one head: the rows of head after head, without gaps. A padded target has H heads; rows
  *  past a head's count are not written. The target may begin at the source's data with the source's
- *  strides: in place.
+ *  strides (and table): in place.
  *  Shapes  plan    finished
  *          layer   0 ... layers - 1
  *          source  (H, T, D): keys or values of the layer, or any other tensor with a row a token; after
@@ -539,8 +539,8 @@ KVSIEVE_API kvsieve_status kvsieve_plan_kept(const kvsieve_plan *plan, int32_t l
  *          KVSIEVE_ERR_STATE   the plan is not finished
  *          KVSIEVE_ERR_SHAPE   layer is out of range, or a shape is not as above
  *          KVSIEVE_ERR_DTYPE   a dtype is unknown, or source and target differ
- *          KVSIEVE_ERR_LAYOUT  strides, alignment or a reserved field are not as in kvsieve_tensor, or rows
- *                              overlap */
+ *          KVSIEVE_ERR_LAYOUT  strides, table, alignment or reserved fields are not as in kvsieve_tensor, or
+ *                              rows overlap */
 KVSIEVE_API kvsieve_status kvsieve_plan_gather(const kvsieve_plan *plan, int32_t layer,
                                                const kvsieve_tensor *source, const kvsieve_tensor *target);
 
@@ -599,8 +599,8 @@ typedef struct kvsieve_slots {
  *          KVSIEVE_ERR_STATE      the plan is not finished, the layer is out of turn, KVSIEVE_DECODING is 0,
  *                                 or the method only appends
  *          KVSIEVE_ERR_SHAPE      layer is out of range, or a shape is not as above
- *          KVSIEVE_ERR_LAYOUT     strides, alignment or a reserved field are not as in kvsieve_tensor
- *          KVSIEVE_ERR_DTYPE      a dtype is unknown
+ *          KVSIEVE_ERR_LAYOUT     strides, table, alignment or reserved fields are not as in kvsieve_tensor
+ *          KVSIEVE_ERR_DTYPE      a dtype is unknown, or KVSIEVE_BYTES
  *          KVSIEVE_ERR_NONFINITE  what is read has NaN or infinity, or a logit overflows float32
  *          KVSIEVE_ERR_MEMORY     out of memory */
 KVSIEVE_API kvsieve_status kvsieve_plan_step(kvsieve_plan *plan, int32_t layer, const kvsieve_tensor *queries,

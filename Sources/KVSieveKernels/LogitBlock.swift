@@ -1,4 +1,4 @@
-// A block of logits, six keys against some query rows, for LogitColumns: the sums in registers.
+// A block of logits, six keys against some query rows, for LogitColumns: the sums in registers, and the prefetch of later keys.
 
 import CSupport
 
@@ -55,11 +55,85 @@ private struct Six {
     }
 }
 
+/// Where six keys are, and which of the later ones are prefetched while they are multiplied: for sixteen numbers of them a line of
+/// each of the next six (all lines at once would fill the processor's queue of misses and stop it), and a first line of one of the
+/// six after those. Token-major keys are a page or more apart, and six pages looked up at once would stop the loop as well: this
+/// way each page is known before its lines are prefetched. The addresses may be past the last key: a prefetch never faults.
+private struct SixKeys {
+    /// Floats from the first key to the five others.
+    let b: Int
+    let c: Int
+    let d: Int
+    let e: Int
+    let f: Int
+    /// Were the later keys prefetched already?
+    var isAsked: Bool
+    private let stride: Int
+    /// Of these and the next twelve keys; nil if keys are `stride` floats apart.
+    private let places: UnsafePointer<Int>?
+    private var page: UnsafePointer<Float>
+    private var line = 0
+
+    /// Column j and the five after it.
+    /// - Parameter places: of all columns. A literal nil leaves nothing of it in the code.
+    @inline(__always)
+    init(_ keys: UnsafePointer<Float>, _ stride: Int, _ places: UnsafePointer<Int>?, _ j: Int, isAsked: Bool) {
+        self.stride = stride
+        self.isAsked = isAsked
+        if let places {
+            let own = places + j
+            let first = own[0]
+            b = own[1] &- first
+            c = own[2] &- first
+            d = own[3] &- first
+            e = own[4] &- first
+            f = own[5] &- first
+            self.places = own
+            page = keys
+        } else {
+            b = stride
+            c = 2 &* stride
+            d = 3 &* stride
+            e = 4 &* stride
+            f = 5 &* stride
+            self.places = nil
+            page = keys + (j &+ 12) &* stride
+        }
+    }
+
+    /// Prefetches for the line of the first key that begins at `key`.
+    @inline(__always)
+    mutating func ask(_ key: UnsafePointer<Float>) {
+        if isAsked { return }
+        if let places {
+            let origin = key + (0 &- places[0])
+            support_prefetch(origin + places[6])
+            support_prefetch(origin + places[7])
+            support_prefetch(origin + places[8])
+            support_prefetch(origin + places[9])
+            support_prefetch(origin + places[10])
+            support_prefetch(origin + places[11])
+            if line < 6 { support_prefetch(origin + places[12 &+ line]) }
+            line &+= 1
+        } else {
+            let next = key + 6 &* stride
+            support_prefetch(next)
+            support_prefetch(next + stride)
+            support_prefetch(next + 2 &* stride)
+            support_prefetch(next + 3 &* stride)
+            support_prefetch(next + 4 &* stride)
+            support_prefetch(next + 5 &* stride)
+            support_prefetch(page)
+            page += stride
+        }
+    }
+}
+
 /// Two vectors of rows times element d of six keys. A key's number is used up before the next is read: six of them beside
 /// the twelve sums would not fit in sixteen registers.
 @inline(__always)
 private func add(
-    _ q0: Lanes, _ q1: Lanes, _ keys: UnsafePointer<Float>, _ six: some SixKeys, _ pairs: Bool, _ v0: inout Six,
+    _ q0: Lanes, _ q1: Lanes, _ keys: UnsafePointer<Float>, _ six: SixKeys, _ pairs: Bool, _ v0: inout Six,
     _ v1: inout Six
 ) {
     var key = Lanes(repeating: keys[0])
@@ -84,7 +158,7 @@ private func add(
 
 /// One vector of rows times element d of six keys.
 @inline(__always)
-private func add(_ q: Lanes, _ keys: UnsafePointer<Float>, _ six: some SixKeys, _ pairs: Bool, _ v: inout Six) {
+private func add(_ q: Lanes, _ keys: UnsafePointer<Float>, _ six: SixKeys, _ pairs: Bool, _ v: inout Six) {
     v.a = accumulate(q, Lanes(repeating: keys[0]), v.a, pairs)
     v.b = accumulate(q, Lanes(repeating: keys[six.b]), v.b, pairs)
     v.c = accumulate(q, Lanes(repeating: keys[six.c]), v.c, pairs)
@@ -105,7 +179,7 @@ private struct RowBlock {
 
     /// Their products with six keys.
     @inline(__always)
-    func times(_ keys: UnsafePointer<Float>, _ places: some SixKeys, _ depth: Int, _ poison: inout Lanes) {
+    func times(_ keys: UnsafePointer<Float>, _ places: SixKeys, _ depth: Int, _ poison: inout Lanes) {
         var six = places
         #if SIMD_512
         if vectors == 4 {
@@ -151,7 +225,7 @@ private struct RowBlock {
     /// body(vector `first` of the rows' numbers d, number d of the first key), d < depth.
     @inline(__always)
     private func forEachNumber(
-        of keys: UnsafePointer<Float>, _ depth: Int, _ first: Int, _ six: inout some SixKeys,
+        of keys: UnsafePointer<Float>, _ depth: Int, _ first: Int, _ six: inout SixKeys,
         _ body: (_ q: UnsafePointer<Float>, _ k: UnsafePointer<Float>) -> Void
     ) {
         let end = keys + depth
@@ -175,14 +249,26 @@ private struct RowBlock {
     }
 }
 
-/// Six columns of one block of `count` vectors of rows, side by side in `queries`.
+/// Column j's key.
+@inline(__always)
+func keyColumn(
+    _ keys: UnsafePointer<Float>, _ stride: Int, _ places: UnsafePointer<Int>?, _ j: Int
+) -> UnsafePointer<Float> {
+    if let places { return keys + places[j] }
+    return keys + j &* stride
+}
+
+/// Columns j to j + 5 of one block of `count` vectors of rows, side by side in `queries`.
+/// - Parameter isAsked: were later keys prefetched already?
 @inline(__always)
 func sixColumns(
-    _ queries: UnsafePointer<Float>, _ count: Int, _ keys: UnsafePointer<Float>, _ six: some SixKeys, _ depth: Int,
-    _ pairs: Bool, _ factors: UnsafePointer<Float>?,
+    _ queries: UnsafePointer<Float>, _ count: Int, _ keys: UnsafePointer<Float>, _ stride: Int,
+    _ places: UnsafePointer<Int>?, _ j: Int, isAsked: Bool, _ depth: Int, _ pairs: Bool,
+    _ factors: UnsafePointer<Float>?,
     _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes
 ) {
     RowBlock(
         queries: queries, vectors: count, pairs: pairs, factors: factors, out: out, outStride: outStride, maxima: maxima
-    ).times(keys, six, depth, &poison)
+    ).times(
+        keyColumn(keys, stride, places, j), SixKeys(keys, stride, places, j, isAsked: isAsked), depth, &poison)
 }

@@ -52,10 +52,10 @@ private func oneColumn(
 }
 
 @inline(__always)
-private func logitColumns(
-    _ queries: UnsafePointer<Float>, _ vectors: Int, _ keys: some KeyColumns, _ columns: Int, _ depth: Int,
-    _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>, _ pairs: Bool,
-    _ factors: UnsafePointer<Float>?
+private func multiplyColumns(
+    _ queries: UnsafePointer<Float>, _ vectors: Int, _ keys: UnsafePointer<Float>, _ stride: Int,
+    _ places: UnsafePointer<Int>?, _ columns: Int, _ depth: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int,
+    _ maxima: UnsafeMutablePointer<Float>, _ pairs: Bool, _ factors: UnsafePointer<Float>?
 ) -> Int32 {
     var poison = Lanes(repeating: 0)
     var j = 0
@@ -68,11 +68,12 @@ private func logitColumns(
             let target = out + (j &* outStride &+ vector &* laneCount)
             if isSix {
                 sixColumns(
-                    block, count, keys.key(j), keys.six(j, isAsked: vector > 0), depth, pairs,
+                    block, count, keys, stride, places, j, isAsked: vector > 0, depth, pairs,
                     factors.map { $0 + vector &* laneCount }, target, outStride, maxima + vector &* laneCount, &poison)
             } else {
                 oneColumn(
-                    block, count, keys.key(j), depth, pairs, factors.map { $0 + vector &* laneCount }, target,
+                    block, count, keyColumn(keys, stride, places, j), depth, pairs,
+                    factors.map { $0 + vector &* laneCount }, target,
                     maxima + vector &* laneCount, &poison)
             }
             vector &+= count
@@ -89,13 +90,13 @@ func logitColumns(
     _ places: UnsafePointer<Int>?, _ columns: Int, _ depth: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int,
     _ maxima: UnsafeMutablePointer<Float>, pairs: Bool = false, factors: UnsafePointer<Float>? = nil
 ) -> Int32 {
+    // Each is compiled by itself.
     guard let places else {
-        return logitColumns(
-            queries, vectors, StridedColumns(first: keys, stride: stride), columns, depth, out, outStride, maxima, pairs,
-            factors)
+        return multiplyColumns(
+            queries, vectors, keys, stride, nil, columns, depth, out, outStride, maxima, pairs, factors)
     }
-    return logitColumns(
-        queries, vectors, PlacedColumns(first: keys, places: places), columns, depth, out, outStride, maxima, pairs, factors)
+    return multiplyColumns(
+        queries, vectors, keys, stride, places, columns, depth, out, outStride, maxima, pairs, factors)
 }
 
 /// What logit_columns says of its logits, for a tile that BLAS made: maxima[r] = max(maxima[r], max_j tile[j, r]).

@@ -36,7 +36,8 @@ private func widenLanes(_ bytes: LaneWords, _ shift: UInt32, _ bias: UInt32, _ s
 
 @inline(__always)
 private func widenFloat8(
-    _ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<Float>, _ count: Int, _ shift: UInt32, _ bias: UInt32,
+    _ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<Float>, _ count: Int, _ shift: UInt32,
+    _ bias: UInt32,
     _ special: UInt32
 ) {
     var j = 0

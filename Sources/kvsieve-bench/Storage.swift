@@ -11,7 +11,9 @@ func storage(_ options: Options) throws {
     for type in [ElementType.float32, .float16, .bfloat16, .float8e4m3, .float8e5m2, .q8, .q4] {
         let cache = try StoredKeys(tokens, type)
         let windows = [32, 2]
-        let plans = try windows.map { try makePlan("dynamickv", cache.shape, ["budget": 1024, "window": Double($0), "cap": 1]) }
+        let plans = try windows.map {
+            try makePlan("dynamickv", cache.shape, ["budget": 1024, "window": Double($0), "cap": 1])
+        }
         let observed = try zip(plans, windows).map { plan, window in
             let queries = try cache.queries(window)
             return try inTurns(
@@ -44,7 +46,8 @@ func storage(_ options: Options) throws {
 private struct StoredKeys {
     /// Each with the index of what its time is divided by.
     let names = [
-        ("head-major", 0), ("token-major", 1), ("blocks, token-major", 1), ("blocks, head-major", 0), ("float16, head-major", 0),
+        ("head-major", 0), ("token-major", 1), ("blocks, token-major", 1), ("blocks, head-major", 0),
+        ("float16, head-major", 0),
     ]
     let shape: ModelShape
     let keys: [TensorView]
@@ -74,11 +77,12 @@ private struct StoredKeys {
                 type: type,
                 pages: PagedTokens(entries: table, stride: block * heads * row, tokens: block, blocks: tokens / block))
         }
-        keys = [
-            try memory.view("keys", heads: heads, tokens: tokens, dim: dim, type),
-            try memory.view("keys", heads: heads, tokens: tokens, dim: dim, type, .tokenMajor),
-            try paged(head: row, token: heads * row), try paged(head: block * row, token: row),
-        ] + (type == .float16 ? [] : [try halves.view("keys", heads: heads, tokens: tokens, dim: dim, .float16)])
+        keys =
+            [
+                try memory.view("keys", heads: heads, tokens: tokens, dim: dim, type),
+                try memory.view("keys", heads: heads, tokens: tokens, dim: dim, type, .tokenMajor),
+                try paged(head: row, token: heads * row), try paged(head: block * row, token: row),
+            ] + (type == .float16 ? [] : [try halves.view("keys", heads: heads, tokens: tokens, dim: dim, .float16)])
         targets = try keys.map { keys in
             try Memory(heads * 1024 * dim, keys.type, seed: 64).view(
                 "target", heads: heads, tokens: 1024, dim: dim, keys.type)

@@ -98,7 +98,9 @@ private func view(
         let keys = try view([4, 1, 9], head: head, token: token, stride: stride)
         let places = (0..<2).flatMap { h in (0..<9).flatMap { t in [keys.row(h, t)] } }
         #expect(Set(places).count == 18)
-        #expect(try view([0, 0, 0], head: head, token: token, stride: stride).tokens == 9, "a source may have a block twice")
+        #expect(
+            try view([0, 0, 0], head: head, token: token, stride: stride).tokens == 9, "a source may have a block twice"
+        )
     }
 
     @Test func repeatedBlocksAreFoundWhereverTheyAre() throws {
@@ -135,11 +137,14 @@ private func view(
             let place = [0, 0, 0, 0, 16, 128, 8192][random.below(7)]
             guard
                 let view = try? view(
-                    entries, heads: heads, tokens: tokens, head: head, token: token, stride: [64, 192, 256][random.below(3)],
+                    entries, heads: heads, tokens: tokens, head: head, token: token,
+                    stride: [64, 192, 256][random.below(3)],
                     block: block, at: memory + place)
             else { return nil }
             var bytes: Set<Int> = []
-            for h in 0..<heads { for t in 0..<tokens { bytes.formUnion(view.row(h, t) - memory..<view.row(h, t) - memory + 16) } }
+            for h in 0..<heads {
+                for t in 0..<tokens { bytes.formUnion(view.row(h, t) - memory..<view.row(h, t) - memory + 16) }
+            }
             return (view, bytes, block)
         }
         for _ in 0..<20_000 {

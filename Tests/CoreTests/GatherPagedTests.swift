@@ -15,7 +15,9 @@ private final class Pool {
         for table in tables { table.deallocate() }
     }
 
-    func view(_ name: StaticString, _ entries: [Int32], heads: Int = 2, tokens: Int, head: Int = 16) throws -> TensorView {
+    func view(_ name: StaticString, _ entries: [Int32], heads: Int = 2, tokens: Int, head: Int = 16) throws
+        -> TensorView
+    {
         let copy = UnsafeMutablePointer<Int32>.allocate(capacity: entries.count)
         copy.initialize(from: entries, count: entries.count)
         tables.append(copy)
@@ -59,7 +61,8 @@ private func moved(_ before: [Float], _ selection: Selection, to place: (_ head:
         let (pool, selection) = (Pool(), try choose(work))
         let to: [Int32] = [3, 0, 23]
         let expected = moved(pool.contents, selection) { Pool.row(to, $0, $1) }
-        try Gather.rows(of: pool.view("source", from, tokens: 18), by: selection, to: pool.view("target", to, tokens: 12))
+        try Gather.rows(
+            of: pool.view("source", from, tokens: 18), by: selection, to: pool.view("target", to, tokens: 12))
         #expect(pool.contents == expected)
     }
 

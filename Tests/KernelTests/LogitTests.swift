@@ -91,7 +91,9 @@ private func highest(_ out: Guarded, _ stride: Int, _ columns: Int, _ before: [F
                 #expect(product.run(placed, found, places) == 1)
                 for (j, key) in order.enumerated() {
                     for r in 0..<rows {
-                        let (a, b) = (placed.start[j * product.outStride + r], straight.start[key * product.outStride + r])
+                        let (a, b) = (
+                            placed.start[j * product.outStride + r], straight.start[key * product.outStride + r]
+                        )
                         #expect(a.bitPattern == b.bitPattern, "\(columns) columns, \(vectors) vectors, seed 48")
                     }
                 }

@@ -34,7 +34,8 @@ private func wrong(_ eight: Eight, _ source: [UInt8], _ floats: [Float]) -> [UIn
     /// Numbers of the formats' definition (OCP 8-bit floating point, revision 1.0, tables 1 and 2).
     @Test func theReferenceHasTheNumbersOfTheDefinition() {
         let e4m3: [(UInt8, Float)] = [
-            (0x00, 0), (0x01, 0x1p-9), (0x07, 0x1.cp-7), (0x08, 0x1p-6), (0x38, 1), (0x7e, 448), (0xfe, -448), (0x80, -0.0),
+            (0x00, 0), (0x01, 0x1p-9), (0x07, 0x1.cp-7), (0x08, 0x1p-6), (0x38, 1), (0x7e, 448), (0xfe, -448),
+            (0x80, -0.0),
         ]
         let e5m2: [(UInt8, Float)] = [
             (0x00, 0), (0x01, 0x1p-16), (0x03, 0x1.8p-15), (0x04, 0x1p-14), (0x3c, 1), (0x7b, 57344), (0x7c, .infinity),
@@ -59,7 +60,8 @@ private func wrong(_ eight: Eight, _ source: [UInt8], _ floats: [Float]) -> [UIn
         #expect(one.intact)
     }
 
-    @Test(arguments: Table.all, Eight.allCases) private func nothingIsWrittenPastTheEnd(_ table: Table, _ eight: Eight) {
+    @Test(arguments: Table.all, Eight.allCases) private func nothingIsWrittenPastTheEnd(_ table: Table, _ eight: Eight)
+    {
         var random = SplitMix(12)
         for length in lengths {
             let source = random.bytes(length)
@@ -72,7 +74,9 @@ private func wrong(_ eight: Eight, _ source: [UInt8], _ floats: [Float]) -> [UIn
         }
     }
 
-    @Test(arguments: Table.all, Eight.allCases) private func subnormalsSurviveFlushToZero(_ table: Table, _ eight: Eight) {
+    @Test(arguments: Table.all, Eight.allCases) private func subnormalsSurviveFlushToZero(
+        _ table: Table, _ eight: Eight
+    ) {
         let target = Guarded(bytes.count)
         let source = AtEnd(bytes)
         withSubnormalsFlushed { source.read { widen(table, eight, $0, target) } }

@@ -81,7 +81,8 @@ private let paged: [Layout] = [.blocks, .headsInBlocks, .interleavedBlocks]
                     layer: layer, evict: &others, logits: Tensor(logits, heads: 4, tokens: m, dim: rows),
                     Tensor(values, heads: 2, tokens: rows, dim: 8))
                 try other.step(
-                    layer: layer, evict: &mine, logits: Tensor(logits, heads: 4, tokens: m, dim: rows, .float32, layout),
+                    layer: layer, evict: &mine,
+                    logits: Tensor(logits, heads: 4, tokens: m, dim: rows, .float32, layout),
                     Tensor(values, heads: 2, tokens: rows, dim: 8, .float32, layout))
                 #expect(mine == others, "seeds 72, 73")
             }

@@ -108,7 +108,8 @@ static inline support_lane_floats support_words_as_floats(support_lane_words wor
 
 /** logit_columns of bfloat16 pairs: see LogitColumns.swift. */
 typedef int32_t (*support_pair_columns)(const float *queries, int64_t vectors, const float *keys, int64_t stride,
-                                        const intptr_t *_Nullable places, int64_t columns, int64_t pairs, const float *factors, float *out, int64_t out_stride, float *maxima);
+                                        const intptr_t *_Nullable places, int64_t columns, int64_t pairs, const float *factors,
+                                        float *out, int64_t out_stride, float *maxima);
 
 /** The loops over floats, compiled once for each instruction set. No pointer aliases another unless said. */
 typedef struct support_kernels {
@@ -122,7 +123,8 @@ typedef struct support_kernels {
     void (*widen_q8_0)(const uint8_t *source, float *target, int64_t count); /* count is a multiple of 32 */
     void (*widen_q4_0)(const uint8_t *source, float *target, int64_t count); /* likewise */
     int32_t (*logit_columns)(const float *queries, int64_t vectors, const float *keys, int64_t stride,
-                             const intptr_t *_Nullable places, int64_t columns, int64_t depth, float *out, int64_t out_stride, float *maxima);
+                             const intptr_t *_Nullable places, int64_t columns, int64_t depth, float *out, int64_t out_stride,
+                             float *maxima);
     support_pair_columns _Nullable pair_columns; /* NULL where the processor has no product of bfloat16 */
     int32_t (*column_maxima)(const float *tile, int64_t columns, int64_t vectors, int64_t stride, float *maxima);
     void (*tile_exponentials)(float *tile, int64_t columns, int64_t vectors, int64_t stride, const float *maxima, float *sums);

@@ -112,7 +112,8 @@ struct AttentionPart: @unchecked Sendable {
 
     /// The tile's logits, and in `highest` their maxima; false when one is NaN or infinite.
     private func finiteLogits(
-        _ keys: UnsafePointer<Float>, _ stride: Int, _ places: UnsafePointer<Int>?, _ columns: Int, _ out: UnsafeMutablePointer<Float>,
+        _ keys: UnsafePointer<Float>, _ stride: Int, _ places: UnsafePointer<Int>?, _ columns: Int,
+        _ out: UnsafeMutablePointer<Float>,
         _ highest: UnsafeMutablePointer<Float>, _ worker: WorkerBuffers
     ) throws(KVSieveError) -> Bool {
         let width = Int64(rows.count)
@@ -126,11 +127,13 @@ struct AttentionPart: @unchecked Sendable {
         }
         if tiles.usesPairs, let columnsOfPairs = kernels.pair_columns {
             return columnsOfPairs(
-                packed, Int64(vectors), keys, Int64(stride), places, Int64(columns), Int64(tiles.words), factors, out, width,
+                packed, Int64(vectors), keys, Int64(stride), places, Int64(columns), Int64(tiles.words), factors, out,
+                width,
                 highest) == 1
         }
         return kernels.logit_columns(
-            packed, Int64(vectors), keys, Int64(stride), places, Int64(columns), Int64(tiles.dim), out, width, highest) == 1
+            packed, Int64(vectors), keys, Int64(stride), places, Int64(columns), Int64(tiles.dim), out, width, highest)
+            == 1
     }
 
     /// Keys of a tile as floats (or as pairs): where they are, or widened; followed by zeros if the product needs some.

@@ -21,6 +21,10 @@ public enum Gather {
                 // Neighbours that stay neighbours move together, as far as both are in a block.
                 let row = Int(selection.rows[index])
                 let place = first &+ index &- begin
+                // Rows of other blocks are far apart, and their pages too.
+                if paged && index &+ 8 < end {
+                    prefetchLines(source.row(head, Int(selection.rows[index &+ 8])), bytes: min(rowBytes, 1024))
+                }
                 var run = 1
                 if contiguous {
                     var last = end

@@ -40,7 +40,8 @@ struct BlockTable: @unchecked Sendable {
         }
         guard given.blocks >= 0 else {
             throw KVSieveError(
-                .layout, "\(name).block_count is \(given.blocks); expected the number of blocks, or 0 if it is not known")
+                .layout,
+                "\(name).block_count is \(given.blocks); expected the number of blocks, or 0 if it is not known")
         }
         let most = given.blocks == 0 ? Int(Int32.max) : given.blocks - 1
         entries = given.entries
@@ -104,7 +105,9 @@ struct BlockTable: @unchecked Sendable {
                 if let other {
                     for index in 0..<other.count {
                         let bit = Int(other.entries[index]) - first
-                        if bit >= 0, bit < Self.window, seen[bit / 64] >> UInt64(bit % 64) & 1 == 1 { return bit + first }
+                        if bit >= 0, bit < Self.window, seen[bit / 64] >> UInt64(bit % 64) & 1 == 1 {
+                            return bit + first
+                        }
                     }
                 }
                 if next == .max { return nil }

@@ -107,7 +107,9 @@ extension TensorView {
 
     /// Are both in blocks of the same memory, none of which is in both tables?
     private func blocksAreApart(from other: TensorView) -> Bool {
-        guard let table, let others = other.table, base == other.base, table.stride == others.stride else { return false }
+        guard let table, let others = other.table, base == other.base, table.stride == others.stride else {
+            return false
+        }
         if spanInBlock > table.stride || other.spanInBlock > table.stride {
             // What is in a block reaches over other blocks: between the rows of those if all strides are the same.
             guard table.tokens == others.tokens, rowBytes == other.rowBytes, heads == other.heads,

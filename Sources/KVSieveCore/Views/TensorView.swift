@@ -70,7 +70,8 @@ public struct TensorView: @unchecked Sendable {
         try Self.checkSize(name, "dim", dim, ModelShape.mostDim)
         guard dim % type.elements == 0 else {
             throw KVSieveError(
-                .shape, "\(name).dim is \(dim); expected a multiple of \(type.elements), the numbers of a \(type.name) block")
+                .shape,
+                "\(name).dim is \(dim); expected a multiple of \(type.elements), the numbers of a \(type.name) block")
         }
         let row = type.rowBytes(dim)
         let table = try pages.map { (pages) throws(KVSieveError) in try BlockTable(name, pages, tensorTokens: tokens) }
