@@ -35,7 +35,9 @@ def examine(unit: Unit, wanted: Sequence[tuple[Setting, float]]) -> list[Row]:
     for start in range(0, len(choices), at_once):
         some = choices[start : start + at_once]
         suffix = model.llama.suffix(prefix, [choice.kept if choice else None for choice in some], fed)
-        said = model.llama.logits(suffix.hidden[:, first:])  # (B, A, vocabulary): at once, as the matrix is read once then
+        said = model.llama.logits(
+            suffix.hidden[:, first:]
+        )  # (B, A, vocabulary): at once, as the matrix is read once then
         for number, choice in enumerate(some):
             logits = said[number]
             if whole is None:

@@ -37,7 +37,8 @@ def paged(array: np.ndarray, layout: str, seed: int = 1) -> kvsieve.Paged:
 def decoded(dtype: str, rows: np.ndarray) -> np.ndarray:
     """uint8 (..., bytes of a row) to float32, as ggml's dequantize_row_q8_0 and _q4_0, and the float8 types of ml_dtypes."""
     if dtype.startswith("float8"):
-        return rows.view(getattr(ml_dtypes, dtype)).astype(np.float32)
+        floats: np.ndarray = rows.view(getattr(ml_dtypes, dtype)).astype(np.float32)
+        return floats
     size = {"q8_0": 34, "q4_0": 18}[dtype]
     blocks = rows.reshape(*rows.shape[:-1], -1, size)
     scale = np.ascontiguousarray(blocks[..., :2]).view(np.float16).astype(np.float32)
@@ -64,10 +65,7 @@ def quantised(dtype: str, heads: int, tokens: int, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("dtype", "digest"),
-    [
-        ("q8_0", "1b058bac19abe208b5da68db0a334770"),
-        ("q4_0", "8a0e20803f9b05a46653142f52a44206"),
-    ],
+    [("q8_0", "1b058bac19abe208b5da68db0a334770"), ("q4_0", "8a0e20803f9b05a46653142f52a44206")],
 )
 def test_the_decoding_is_ggmls(dtype: str, digest: str) -> None:
     """The digests are those of gguf.quants.dequantize of gguf 0.19.0, of the same bytes."""
