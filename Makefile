@@ -65,6 +65,8 @@ lab: build $(LAB)/installed
 lab-full: build $(LAB)/installed
 	@$(LAB_PYTHON)/run.py decision registry ablations
 	@for name in decision registry ablations; do $(LAB_PYTHON)/tables.py cells $$name bindings/python/lab/results/$$name.csv; done
+	@for name in decoding generation followups; do $(LAB_PYTHON)/later.py run $$name \
+		&& $(LAB_PYTHON)/later.py cells $$name bindings/python/lab/results/$$name.csv; done
 
 $(LAB)/installed: bindings/python/lab/requirements.txt
 	@/usr/bin/python3 -m venv $(LAB)

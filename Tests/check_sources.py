@@ -45,7 +45,7 @@ ROOMS: Table = {
     "Method": {"Decoding", "Attention", "Selection", "Tables", "Views", "Numerics", "."},
     "Decoding": {"Attention", "Selection", "Tables", "Views", "Threads", "Memory", "Numerics", "."},
     "Attention": {"Selection", "Tables", "Views", "Threads", "Memory", "Numerics", "."},
-    "Compaction": {"Selection", "Views", "Memory", "."},
+    "Compaction": {"Selection", "Views", "Threads", "Memory", "Numerics", "."},
     "Selection": {"Tables", "Views", "Threads", "Memory", "."},
     "Tables": {"Views", "Threads", "Memory", "Numerics", "."},
     "Views": {"Numerics", "."},

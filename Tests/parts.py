@@ -147,6 +147,12 @@ PARTS: dict[str, Part] = {
     "extending": Part(
         "what is kept when sequences go on with the references", "python Tests/Extending/check.py", needs=LIBRARY
     ),
+    "attention": Part(
+        "what is kept from an engine's own attention with the references",
+        "python Tests/Attention/check.py",
+        needs=LIBRARY,
+        check=True,
+    ),
     "prompts": Part(
         "what is kept of drawn prompts with the references", "python Tests/Prompts/check.py", needs=LIBRARY
     ),

@@ -16,33 +16,36 @@
  *
  *     kvsieve_model model = { 32, 32, 8, 128, 0, { 0 } };    // L, Hq, H, D, scale
  *     kvsieve_plan *plan = NULL;
- *     kvsieve_plan_create(KVSIEVE_DYNAMICKV, &model, &plan);
- *     kvsieve_plan_set(plan, KVSIEVE_BUDGET, 1024);
+ *     check(kvsieve_plan_create(KVSIEVE_DYNAMICKV, &model, &plan));    // check() is yours
+ *     check(kvsieve_plan_set(plan, KVSIEVE_BUDGET, 1024));
  *     for (int32_t l = 0; l < 32; ++l)                       // during prefill, in order
- *         kvsieve_plan_observe(plan, l, &queries[l], &keys[l], &values[l]);
- *     kvsieve_plan_finish(plan);
+ *         check(kvsieve_plan_observe(plan, l, &queries[l], &keys[l], &values[l]));
+ *     check(kvsieve_plan_finish(plan));
  *     for (int32_t l = 0; l < 32; ++l) {
- *         kvsieve_plan_gather(plan, l, &keys[l], &kept_keys[l]);
- *         kvsieve_plan_gather(plan, l, &values[l], &kept_values[l]);
+ *         check(kvsieve_plan_gather(plan, l, &keys[l], &kept_keys[l]));
+ *         check(kvsieve_plan_gather(plan, l, &values[l], &kept_values[l]));
  *     }
  *     kvsieve_plan_destroy(plan);
  *
  * Pass queries and keys as an engine caches them: after rotary embedding, and
  * after query/key normalisation if the model has it. Kept keys keep their
  * rotation. The position of the next token is the number of tokens seen
- * (kvsieve_kept.tokens), not the number of rows kept.
+ * (kvsieve_kept.tokens), not the number of rows kept. If positions must not grow,
+ * use kvsieve_plan_gather_rotated().
  *
  * -- Contract -----------------------------------------------------------------
  *
  * Errors    A function that can fail returns kvsieve_status: KVSIEVE_OK (0) or a
  *           negative code. Codes are pinned for ever. If a call fails, nothing
  *           that the caller owns has been written, the plan is as it was before
- *           the call, and kvsieve_last_error() returns the sentence.
+ *           the call, and kvsieve_last_error() returns the sentence. The compiler warns
+ *           if nobody looks at a status.
  * Abort     No argument makes the library abort, print, or call exit(). A pointer
  *           must be NULL or point to what its type says: that alone is not checked.
  * Memory    The caller owns every tensor. The library reads a tensor during the
  *           call only. The plan owns the arrays of kvsieve_kept. They are valid
- *           until the next observe, finish, extend, reset or destroy.
+ *           until the next observe, finish, extend, reset or destroy. (Those of
+ *           kvsieve_ranges and kvsieve_slots also end with the next step or trim.)
  * Threads   Functions that take `const kvsieve_plan *` may run at the same time on
  *           one plan. A function that takes `kvsieve_plan *` needs the plan to
  *           itself. Different plans are independent. The only global state is the
@@ -79,6 +82,15 @@
 #  define KVSIEVE_API __attribute__((visibility("default")))
 #else
 #  define KVSIEVE_API
+#endif
+
+/** A call whose status nobody looks at is a warning. */
+#if defined(__GNUC__)
+#  define KVSIEVE_CHECKED __attribute__((warn_unused_result))
+#elif defined(__cplusplus) && __cplusplus >= 201703L
+#  define KVSIEVE_CHECKED [[nodiscard]]
+#else
+#  define KVSIEVE_CHECKED
 #endif
 
 #ifdef __cplusplus
@@ -147,7 +159,8 @@ KVSIEVE_API const char *kvsieve_last_error(void);
 /* == Tensors =============================================================== */
 
 /** Element types. Strides and gathers count bytes; scores are computed in float. No whole tensor is widened.
- *  Any tensor may have any type but KVSIEVE_BYTES.
+ *  Any tensor may have any type but KVSIEVE_BYTES. The attention of kvsieve_plan_observe_attention() and the
+ *  rows of kvsieve_plan_gather_rotated() are KVSIEVE_F32, _F16 or _BF16.
  *  If 8-bit floats have one scale for the whole tensor, multiply kvsieve_model.scale by the scales of queries
  *  and keys. A scale of the values changes no method's choice. A scale for each row cannot be passed. */
 enum {
@@ -366,8 +379,8 @@ enum {
  *          KVSIEVE_ERR_PARAMETER  scale is negative or not finite
  *          KVSIEVE_ERR_LAYOUT     a reserved field is not 0
  *          KVSIEVE_ERR_MEMORY     out of memory */
-KVSIEVE_API kvsieve_status kvsieve_plan_create(int32_t method, const kvsieve_model *model,
-                                               kvsieve_plan **out);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_create(int32_t method, const kvsieve_model *model,
+                                                               kvsieve_plan **out);
 
 /** Sets one parameter, before the first observe of a sequence.
  *  Shapes  plan       from kvsieve_plan_create()
@@ -377,9 +390,10 @@ KVSIEVE_API kvsieve_status kvsieve_plan_create(int32_t method, const kvsieve_mod
  *  Cost    constant
  *  Memory  none
  *  Errors  KVSIEVE_ERR_NULL       plan is NULL
- *          KVSIEVE_ERR_STATE      a layer was observed already
+ *          KVSIEVE_ERR_STATE      a layer was observed already, or queries came by kvsieve_plan_queries()
  *          KVSIEVE_ERR_PARAMETER  the method has no such parameter, or the value is out of bounds */
-KVSIEVE_API kvsieve_status kvsieve_plan_set(kvsieve_plan *plan, int32_t parameter, double value);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_set(kvsieve_plan *plan, int32_t parameter,
+                                                            double value);
 
 /** Reads one parameter, set or default.
  *  Shapes  plan       from kvsieve_plan_create()
@@ -389,7 +403,8 @@ KVSIEVE_API kvsieve_status kvsieve_plan_set(kvsieve_plan *plan, int32_t paramete
  *  Memory  none
  *  Errors  KVSIEVE_ERR_NULL       plan or value is NULL
  *          KVSIEVE_ERR_PARAMETER  the method has no such parameter */
-KVSIEVE_API kvsieve_status kvsieve_plan_get(const kvsieve_plan *plan, int32_t parameter, double *value);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_get(const kvsieve_plan *plan, int32_t parameter,
+                                                            double *value);
 
 /** Tells which tensors kvsieve_plan_observe() will read in a layer.
  *  A tensor that is not needed may be NULL and is ignored.
@@ -402,7 +417,30 @@ KVSIEVE_API kvsieve_status kvsieve_plan_get(const kvsieve_plan *plan, int32_t pa
  *          KVSIEVE_ERR_SHAPE      layer is out of range
  *          KVSIEVE_ERR_PARAMETER  parameters contradict each other: KVSIEVE_WINDOWKV_SHARED is above
  *                                 KVSIEVE_WINDOWKV_PYRAMID */
-KVSIEVE_API kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t layer, int32_t *needs);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t layer,
+                                                              int32_t *needs);
+
+/** Takes some of a layer's queries, of an engine that reads a prompt in chunks.
+ *  Call it for each chunk, in the order of the tokens; layers may come in any order. The plan keeps the
+ *  queries of the last W tokens, and nothing for a layer that reads no queries. Then call
+ *  kvsieve_plan_observe() with NULL for queries: the result does not depend on how the prompt was cut. An
+ *  observe that succeeds, and kvsieve_plan_reset(), forget them.
+ *  After kvsieve_plan_extend() the chunks are those of the new tokens.
+ *  Shapes  plan     from kvsieve_plan_create(), with its parameters set
+ *          layer    one that was not observed yet
+ *          queries  (Hq, m, D), m of any size: rotary embedding applied; dtype as in the chunks before
+ *  Cost    a copy of at most W rows a query head
+ *  Memory  Hq * W * D elements for each layer; the next sequence uses them again
+ *  Errors  KVSIEVE_ERR_NULL       plan, queries or its data is NULL
+ *          KVSIEVE_ERR_SHAPE      layer is out of range, or a shape is not as above; more than 2^24 tokens
+ *          KVSIEVE_ERR_LAYOUT     strides, table, alignment or reserved fields are not as in kvsieve_tensor
+ *          KVSIEVE_ERR_DTYPE      a dtype is unknown, KVSIEVE_BYTES, or not that of the chunks before
+ *          KVSIEVE_ERR_STATE      the layer was observed already, or the method reads the queries of all
+ *                                 tokens
+ *          KVSIEVE_ERR_PARAMETER  as in kvsieve_plan_needs()
+ *          KVSIEVE_ERR_MEMORY     out of memory */
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_queries(kvsieve_plan *plan, int32_t layer,
+                                                                const kvsieve_tensor *queries);
 
 /** Reads one layer and scores its tokens.
  *  Observe each layer once, in order from 0. Dtypes may differ from tensor to tensor.
@@ -428,16 +466,53 @@ KVSIEVE_API kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t 
  *          KVSIEVE_ERR_LAYOUT     strides, table, alignment or reserved fields are not as in kvsieve_tensor
  *          KVSIEVE_ERR_DTYPE      a dtype is unknown, or KVSIEVE_BYTES
  *          KVSIEVE_ERR_STATE      the layer is out of order, was observed already, or comes after finish()
- *                                 without extend()
+ *                                 without extend(); or queries are given and came by
+ *                                 kvsieve_plan_queries()
  *          KVSIEVE_ERR_BUDGET     the budget cannot hold what the method must keep; the sentence has the
  *                                 smallest that would do
  *          KVSIEVE_ERR_PARAMETER  as in kvsieve_plan_needs()
  *          KVSIEVE_ERR_NONFINITE  what is read has NaN or infinity, or numbers so large that a logit, or
  *                                 ahakv's squared norm of a value row, overflows float32
  *          KVSIEVE_ERR_MEMORY     out of memory */
-KVSIEVE_API kvsieve_status kvsieve_plan_observe(kvsieve_plan *plan, int32_t layer,
-                                                const kvsieve_tensor *queries, const kvsieve_tensor *keys,
-                                                const kvsieve_tensor *values);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_observe(kvsieve_plan *plan, int32_t layer,
+                                                                const kvsieve_tensor *queries,
+                                                                const kvsieve_tensor *keys,
+                                                                const kvsieve_tensor *values);
+
+/** What the numbers of kvsieve_plan_observe_attention() are. */
+enum {
+    KVSIEVE_LOGITS        = 0,  /**< (Hq, R, n): scale * q . k before the softmax, bias and softcap in it */
+    KVSIEVE_PROBABILITIES = 1,  /**< (Hq, R, n): after it; with attention sinks a row sums to less than 1 */
+    KVSIEVE_COLUMN_SUMS   = 2   /**< (Hq, 1, n): probabilities summed over the rows that the method reads;
+                                     or (H, 1, n): the mean of that over each group of query heads */
+};
+
+/** Does what kvsieve_plan_observe() does, from attention that the engine has computed.
+ *  Use it if keys are not in this memory, or if attention has a bias, a softcap or sinks. The choice is the
+ *  same as by queries and keys, except for scores that are equal within rounding.
+ *  A row's own column is its last: row i of R sees n - R + 1 + i columns. What lies behind is not read.
+ *  A logit that is read must be finite: give -1e4, not -infinity, to a column that the model masks.
+ *  ahakv looks at each row by itself: it takes no column sums. windowkv looks at each query head by itself:
+ *  it takes no sums of H heads. keydiff reads keys: it takes no attention.
+ *  Shapes  plan       as in kvsieve_plan_observe()
+ *          layer      as in kvsieve_plan_observe()
+ *          kind       KVSIEVE_LOGITS, ...
+ *          attention  as its kind says; n is its dim, at most 2^24: T, or after kvsieve_plan_extend() the
+ *                     rows of the longest head, where a shorter head's own n is its length; R as for queries
+ *                     in kvsieve_plan_observe(). With KVSIEVE_NEEDS_LENGTH only its dim is read; if the
+ *                     layer needs nothing, it may be NULL
+ *          values     as in kvsieve_plan_observe()
+ *  Cost    Logits: their exponentials. Probabilities and sums: one reading; for ahakv also logarithms.
+ *  Memory  as in kvsieve_plan_observe(), without logits; a row of n floats a thread
+ *  Errors  as in kvsieve_plan_observe(), and
+ *          KVSIEVE_ERR_NULL       the method reads keys
+ *          KVSIEVE_ERR_DTYPE      attention is not KVSIEVE_F32, _F16 or _BF16
+ *          KVSIEVE_ERR_PARAMETER  kind is unknown, or the method does not take it
+ *          KVSIEVE_ERR_NONFINITE  a number that is read is NaN or infinite, or a probability is below 0 */
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_observe_attention(kvsieve_plan *plan, int32_t layer,
+                                                                          int32_t kind,
+                                                                          const kvsieve_tensor *attention,
+                                                                          const kvsieve_tensor *values);
 
 /** Makes the selection final.
  *  Shapes  plan  with every layer observed
@@ -446,7 +521,7 @@ KVSIEVE_API kvsieve_status kvsieve_plan_observe(kvsieve_plan *plan, int32_t laye
  *  Errors  KVSIEVE_ERR_NULL    plan is NULL
  *          KVSIEVE_ERR_STATE   a layer was not observed, or the plan is finished already
  *          KVSIEVE_ERR_MEMORY  out of memory */
-KVSIEVE_API kvsieve_status kvsieve_plan_finish(kvsieve_plan *plan);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_finish(kvsieve_plan *plan);
 
 /** Begins a further round of the sequence: a follow-up question, or an answer that was generated.
  *  Call it after finish() and the gathers, and append the rows of `tokens` new tokens to each head. Observe
@@ -473,7 +548,7 @@ KVSIEVE_API kvsieve_status kvsieve_plan_finish(kvsieve_plan *plan);
  *  Errors  KVSIEVE_ERR_NULL   plan is NULL
  *          KVSIEVE_ERR_STATE  the plan is not finished, or it decodes
  *          KVSIEVE_ERR_SHAPE  tokens is out of bounds */
-KVSIEVE_API kvsieve_status kvsieve_plan_extend(kvsieve_plan *plan, int64_t tokens);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_extend(kvsieve_plan *plan, int64_t tokens);
 
 /** Forgets the sequence, and is ready for the next one.
  *  The plan may be in any state. Parameters stay as they were set.
@@ -481,7 +556,7 @@ KVSIEVE_API kvsieve_status kvsieve_plan_extend(kvsieve_plan *plan, int64_t token
  *  Cost    constant for each layer
  *  Memory  the plan keeps its memory for the next sequence
  *  Errors  KVSIEVE_ERR_NULL  plan is NULL */
-KVSIEVE_API kvsieve_status kvsieve_plan_reset(kvsieve_plan *plan);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_reset(kvsieve_plan *plan);
 
 /** Frees a plan.
  *  Shapes  plan  from kvsieve_plan_create(), not used again; NULL is fine
@@ -489,6 +564,16 @@ KVSIEVE_API kvsieve_status kvsieve_plan_reset(kvsieve_plan *plan);
  *  Memory  frees everything that the plan handed out
  *  Errors  none */
 KVSIEVE_API void kvsieve_plan_destroy(kvsieve_plan *plan);
+
+/** Returns the sentence of the last failed call on this plan, whatever thread made it.
+ *  It is what kvsieve_last_error() returned after that call. Use it if goroutines, tasks or virtual threads
+ *  make the calls: the thread may change between a call and the next. If no call on the plan has failed, it
+ *  is "". A call that succeeds, or that is made on another plan, does not change it.
+ *  Shapes  plan  from kvsieve_plan_create(); NULL is fine
+ *  Cost    constant
+ *  Memory  the plan owns the text; it is valid until the next call on the plan that fails, or destroy
+ *  Errors  none; never NULL */
+KVSIEVE_API const char *kvsieve_plan_error(const kvsieve_plan *plan);
 
 /* == Result ================================================================ */
 
@@ -519,14 +604,47 @@ typedef struct kvsieve_kept {
  *          KVSIEVE_ERR_STATE      the layer was not observed yet
  *          KVSIEVE_ERR_PARAMETER  struct_size is below the first published one
  *          KVSIEVE_ERR_MEMORY     out of memory: a selection that may still shrink is made by this call */
-KVSIEVE_API kvsieve_status kvsieve_plan_kept(const kvsieve_plan *plan, int32_t layer, kvsieve_kept *kept);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_kept(const kvsieve_plan *plan, int32_t layer,
+                                                             kvsieve_kept *kept);
+
+/** Positions of one head as ranges: range i is the positions bounds[2 i] ... bounds[2 i + 1] - 1. */
+typedef struct kvsieve_ranges {
+    uint32_t       struct_size;  /**< in: sizeof(kvsieve_ranges); out: how much of it was written */
+    int32_t        count;        /**< ranges; 0 if there is no such position */
+    const int32_t *bounds;       /**< 2 count of them, owned by the plan */
+} kvsieve_ranges;
+
+/** Tells which positions one head keeps, or has dropped, as ranges.
+ *  Ranges are ascending and as long as they can be: between two of them at least one position is missing. The
+ *  dropped positions are those of the tokens seen (kvsieve_kept.tokens) that the head does not keep.
+ *  After observe() of the layer the selection may still shrink; after finish() it is final. If the plan
+ *  decodes, the kept positions are those in the head's slots now, and the tokens seen are
+ *  kvsieve_slots.tokens.
+ *  Shapes  plan     from kvsieve_plan_create()
+ *          layer    one that was observed
+ *          head     key/value head, 0 ... H - 1
+ *          dropped  0: what is kept; 1: what was dropped
+ *          ranges   struct_size set by the caller; filled on success only
+ *  Cost    The first call for a layer makes all ranges of its heads: two passes over the positions kept.
+ *          If the plan decodes, also a bit for each token seen. Further calls: constant.
+ *  Memory  16 bytes for each row that the layer keeps, used again for the next sequence. The plan owns
+ *          bounds; they are valid until the next observe, finish, extend, step, trim, reset or destroy
+ *  Errors  KVSIEVE_ERR_NULL       plan or ranges is NULL
+ *          KVSIEVE_ERR_SHAPE      layer or head is out of range
+ *          KVSIEVE_ERR_STATE      the layer was not observed yet
+ *          KVSIEVE_ERR_PARAMETER  dropped is neither 0 nor 1, or struct_size is below the first published one
+ *          KVSIEVE_ERR_MEMORY     out of memory */
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_ranges(const kvsieve_plan *plan, int32_t layer,
+                                                               int32_t head, int32_t dropped,
+                                                               kvsieve_ranges *ranges);
 
 /** Copies the kept rows of a layer's tensor to a target, byte by byte, whatever they hold.
  *  Call it after finish(). If an engine must release a layer's rows before that, it moves them itself, by
  *  kvsieve_kept.positions.
  *  A packed target has one head: the rows of head after head, without gaps. A padded target has H heads; rows
  *  past a head's count are not written. The target may begin at the source's data with the source's
- *  strides (and table): in place.
+ *  strides (and table): in place. If the plan decodes, gather before the layer's first step: later its slots
+ *  hold others.
  *  Shapes  plan    finished
  *          layer   0 ... layers - 1
  *          source  (H, T, D): keys or values of the layer, or any other tensor with a row a token; after
@@ -536,24 +654,79 @@ KVSIEVE_API kvsieve_status kvsieve_plan_kept(const kvsieve_plan *plan, int32_t l
  *  Cost    one copy of each kept row
  *  Memory  none
  *  Errors  KVSIEVE_ERR_NULL    plan, a tensor or its data is NULL
- *          KVSIEVE_ERR_STATE   the plan is not finished
+ *          KVSIEVE_ERR_STATE   the plan is not finished, or has taken steps in the layer
  *          KVSIEVE_ERR_SHAPE   layer is out of range, or a shape is not as above
  *          KVSIEVE_ERR_DTYPE   a dtype is unknown, or source and target differ
  *          KVSIEVE_ERR_LAYOUT  strides, table, alignment or reserved fields are not as in kvsieve_tensor, or
  *                              rows overlap */
-KVSIEVE_API kvsieve_status kvsieve_plan_gather(const kvsieve_plan *plan, int32_t layer,
-                                               const kvsieve_tensor *source, const kvsieve_tensor *target);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_gather(const kvsieve_plan *plan, int32_t layer,
+                                                               const kvsieve_tensor *source,
+                                                               const kvsieve_tensor *target);
+
+/** Which numbers of a row are a pair that rotary embedding turns; d counts from 0 within the rotated part. */
+enum {
+    KVSIEVE_ROPE_HALVES     = 0,  /**< d and d + dims / 2: Llama, Mistral, Qwen, Gemma in transformers */
+    KVSIEVE_ROPE_NEIGHBOURS = 1   /**< 2d and 2d + 1: GPT-J in transformers, Llama in ggml */
+};
+
+/** How the keys of a cache were rotated. The layout is frozen: 32 bytes.
+ *  At position p, pair i of a row, (x, y), was turned to (x cos a - y sin a, x sin a + y cos a), with
+ *  a = p * frequencies[i]. Any scaling of the positions is in the frequencies. A factor of the whole row
+ *  (YaRN) stays as it is. */
+typedef struct kvsieve_rope {
+    uint32_t     struct_size;  /**< sizeof(kvsieve_rope); any other is refused */
+    int32_t      pairing;      /**< KVSIEVE_ROPE_HALVES or _NEIGHBOURS */
+    int32_t      dims;         /**< numbers of a row that are rotated: even, 2 ... D; others are copied */
+    int32_t      first;        /**< the first of them, 0 ... D - dims */
+    const float *frequencies;  /**< dims / 2 finite numbers, read during the call only */
+    int32_t      by_row;       /**< 0: a row of source is rotated by its absolute position; 1: by its row in
+                                    the cache, as an earlier kvsieve_plan_gather_rotated() left it */
+    int32_t      reserved;     /**< 0 */
+} kvsieve_rope;
+
+/** Copies the kept rows of a layer's keys to a target, and rotates them to positions 0, 1, 2, ...
+ *  Row j of those that a head keeps is turned by (j - its position) * frequency. Angle, sine, cosine and
+ *  products are computed in double, and each number is rounded once, from the source. If a row is at
+ *  position j already, it is copied byte by byte. A number beyond the dtype's range becomes infinity.
+ *  The position of a head's next token is then the number of rows that the head keeps, not the number of
+ *  tokens seen: rotate the next queries and keys of that head by it. If heads keep different numbers of rows,
+ *  their next positions differ. Values have no rotation: use kvsieve_plan_gather() for them.
+ *  Tokens that were far apart become near: that may cost quality, and gains none. Use it if positions must
+ *  not grow, or must have no gaps.
+ *  After kvsieve_plan_extend() of a rotated cache, set by_row to 1: its kept rows are at 0, 1, 2, ..., and
+ *  the new ones follow. Each such round rounds once more.
+ *  Shapes  plan    finished
+ *          layer   0 ... layers - 1
+ *          source  as in kvsieve_plan_gather(), rotated as rope says
+ *          target  as in kvsieve_plan_gather(); in place too
+ *          rope    as above, D the dim of source
+ *  Cost    a sine and a cosine for each pair of each kept row; rows that were neighbours share them. The
+ *          plan's threads take a head each. If two calls on one plan come at the same time, one waits.
+ *  Memory  a row and its angles for each thread, the first time
+ *  Errors  KVSIEVE_ERR_NULL       plan, a tensor, its data, rope or its frequencies are NULL
+ *          KVSIEVE_ERR_PARAMETER  struct_size, pairing or by_row is none of the above
+ *          KVSIEVE_ERR_NONFINITE  a frequency is NaN or infinity
+ *          KVSIEVE_ERR_SHAPE      dims or first is out of bounds, or as in kvsieve_plan_gather()
+ *          KVSIEVE_ERR_LAYOUT     rope.reserved is not 0, or as in kvsieve_plan_gather()
+ *          KVSIEVE_ERR_DTYPE      source is not KVSIEVE_F32, _F16 or _BF16, or target differs
+ *          KVSIEVE_ERR_STATE      as in kvsieve_plan_gather()
+ *          KVSIEVE_ERR_MEMORY     out of memory */
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_gather_rotated(const kvsieve_plan *plan,
+                                                                       int32_t layer,
+                                                                       const kvsieve_tensor *source,
+                                                                       const kvsieve_tensor *target,
+                                                                       const kvsieve_rope *rope);
 
 /* == Decoding: methods whose kvsieve_method_info.decodes is 1 ================ */
 
 /* Such a method holds a cache at its budget while the model generates. Set KVSIEVE_DECODING to 1 before the
  * first observe. A slot is a row of the cache that holds a token. After finish() and the gathers, for each
- * new token and layer: append the token's row after the slots, step, move the row where `evict` says.
+ * new token and layer: append the token's row after the slots, step, move the row where `slot` says.
  * Positions are absolute: the token after T tokens has position T, whatever was dropped.
  *
- *     kvsieve_plan_step(plan, layer, &query, &keys, &values, evict);   // keys: (H, n, D)
+ *     check(kvsieve_plan_step(plan, layer, &query, &keys, &values, slot));   // keys: (H, n, D)
  *     for (int32_t h = 0; h < H; ++h)
- *         if (evict[h] >= 0) move_row(h, n - 1, evict[h]);             // keys and values
+ *         if (slot[h] >= 0) move_row(h, n - 1, slot[h]);                     // keys and values
  *
  * Memory a layer and head, in 4-byte words:       ahakv      h2o  streamingllm
  *     for the sequence                            (W + 3) C  3 C  2 C
@@ -578,8 +751,8 @@ typedef struct kvsieve_slots {
  *  at most as many as the recent tokens that the method never evicts. They are taken one after another, as
  *  if each was passed alone: a token that was evicted for an earlier one is not read by a later one.
  *  The rows of a head are its slots, then the new tokens in the order of their positions.
- *  New token i of head h moves from row n - m + i to slot evict[h * m + i], and the token in that slot is
- *  dropped. If evict is -1, the new token stays where it is. Make the moves in the order of i. Rows from
+ *  New token i of head h moves from row n - m + i to row slot[h * m + i], and the token in that slot is
+ *  dropped. If that is -1, the new token stays where it is. Make the moves in the order of i. Rows from
  *  kvsieve_slots.length on are then free. The plan assumes that you perform the moves.
  *  If a layer fails for good (for example NaN), earlier layers have already advanced: call
  *  kvsieve_plan_reset().
@@ -588,14 +761,14 @@ typedef struct kvsieve_slots {
  *          queries  (Hq, m, D): of the new tokens, rotary embedding applied
  *          keys     (H, n, D), rotary embedding applied; n = kvsieve_slots.length + m
  *          values   (H, n, Dv): ahakv reads the new rows; for other methods it may be NULL
- *          evict    out: (H, m), packed
+ *          slot    out: (H, m), packed
  *          If the method has KVSIEVE_NEEDS_LENGTH (streamingllm), of keys only the shape is read; its data,
  *          queries and values may be NULL. m is what keys have beyond the slots; if queries are given, they
  *          have m rows.
  *  Cost    the product of the new queries and n keys, half of what attention does;
  *          kvsieve_plan_step_logits() saves it
  *  Memory  see the head of this section
- *  Errors  KVSIEVE_ERR_NULL       plan, evict, or a tensor that the method needs, or its data, is NULL
+ *  Errors  KVSIEVE_ERR_NULL       plan, slot, or a tensor that the method needs, or its data, is NULL
  *          KVSIEVE_ERR_STATE      the plan is not finished, the layer is out of turn, KVSIEVE_DECODING is 0,
  *                                 or the method only appends
  *          KVSIEVE_ERR_SHAPE      layer is out of range, or a shape is not as above
@@ -603,25 +776,27 @@ typedef struct kvsieve_slots {
  *          KVSIEVE_ERR_DTYPE      a dtype is unknown, or KVSIEVE_BYTES
  *          KVSIEVE_ERR_NONFINITE  what is read has NaN or infinity, or a logit overflows float32
  *          KVSIEVE_ERR_MEMORY     out of memory */
-KVSIEVE_API kvsieve_status kvsieve_plan_step(kvsieve_plan *plan, int32_t layer, const kvsieve_tensor *queries,
-                                             const kvsieve_tensor *keys, const kvsieve_tensor *values,
-                                             int32_t *evict);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_step(kvsieve_plan *plan, int32_t layer,
+                                                             const kvsieve_tensor *queries,
+                                                             const kvsieve_tensor *keys,
+                                                             const kvsieve_tensor *values, int32_t *slot);
 
 /** Does what kvsieve_plan_step() does, from logits that the engine has.
  *  logits holds scale * q . k of each new token and row, before the softmax. It must be finite up to the
  *  token's own row; columns past it (later tokens) are ignored.
  *  Shapes  plan    as in kvsieve_plan_step()
  *          layer   as in kvsieve_plan_step()
- *          logits  (Hq, m, n); n is its dim, so at most 65536
+ *          logits  (Hq, m, n); n is its dim, here at most 2^24
  *          values  as in kvsieve_plan_step()
- *          evict   as in kvsieve_plan_step()
+ *          slot   as in kvsieve_plan_step()
  *          If the method has KVSIEVE_NEEDS_LENGTH (streamingllm), of logits only the shape is read.
  *  Cost    a softmax over n; no product
  *  Memory  as in kvsieve_plan_step()
  *  Errors  as in kvsieve_plan_step() */
-KVSIEVE_API kvsieve_status kvsieve_plan_step_logits(kvsieve_plan *plan, int32_t layer,
-                                                    const kvsieve_tensor *logits,
-                                                    const kvsieve_tensor *values, int32_t *evict);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_step_logits(kvsieve_plan *plan, int32_t layer,
+                                                                    const kvsieve_tensor *logits,
+                                                                    const kvsieve_tensor *values,
+                                                                    int32_t *slot);
 
 /** Takes the newest tokens back, exactly: the plan is as if they had never been passed.
  *  Use it for a rejected draft. Rows that a move has overwritten are the caller's to restore: step, decide,
@@ -633,7 +808,7 @@ KVSIEVE_API kvsieve_status kvsieve_plan_step_logits(kvsieve_plan *plan, int32_t 
  *  Errors  KVSIEVE_ERR_NULL   plan is NULL
  *          KVSIEVE_ERR_SHAPE  tokens is out of bounds
  *          KVSIEVE_ERR_STATE  some layers of the round have not stepped yet, or as in kvsieve_plan_step() */
-KVSIEVE_API kvsieve_status kvsieve_plan_trim(kvsieve_plan *plan, int64_t tokens);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_trim(kvsieve_plan *plan, int64_t tokens);
 
 /** Tells which token is in each slot of a head, so that an engine can check itself.
  *  Any finished plan has slots. If the plan does not decode, they are the rows after kvsieve_plan_gather().
@@ -647,8 +822,8 @@ KVSIEVE_API kvsieve_status kvsieve_plan_trim(kvsieve_plan *plan, int64_t tokens)
  *          KVSIEVE_ERR_SHAPE      layer or head is out of range
  *          KVSIEVE_ERR_STATE      the plan is not finished
  *          KVSIEVE_ERR_PARAMETER  struct_size is below the first published one */
-KVSIEVE_API kvsieve_status kvsieve_plan_slots(const kvsieve_plan *plan, int32_t layer, int32_t head,
-                                              kvsieve_slots *slots);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_slots(const kvsieve_plan *plan, int32_t layer,
+                                                              int32_t head, kvsieve_slots *slots);
 
 /* == Introspection: for bindings and tools ================================= */
 
@@ -692,7 +867,7 @@ KVSIEVE_API int32_t kvsieve_method_count(void);
  *  Errors  KVSIEVE_ERR_NULL       info is NULL
  *          KVSIEVE_ERR_METHOD     index is out of range
  *          KVSIEVE_ERR_PARAMETER  struct_size is below the first published one */
-KVSIEVE_API kvsieve_status kvsieve_method_at(int32_t index, kvsieve_method_info *info);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_method_at(int32_t index, kvsieve_method_info *info);
 
 /** Describes one parameter of a method.
  *  Shapes  method  KVSIEVE_AHAKV, ...
@@ -703,7 +878,8 @@ KVSIEVE_API kvsieve_status kvsieve_method_at(int32_t index, kvsieve_method_info 
  *  Errors  KVSIEVE_ERR_NULL       info is NULL
  *          KVSIEVE_ERR_METHOD     there is no such method
  *          KVSIEVE_ERR_PARAMETER  index is out of range, or struct_size is below the first published one */
-KVSIEVE_API kvsieve_status kvsieve_parameter_at(int32_t method, int32_t index, kvsieve_parameter_info *info);
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_parameter_at(int32_t method, int32_t index,
+                                                                kvsieve_parameter_info *info);
 
 #ifdef __cplusplus
 }

@@ -74,8 +74,13 @@ func functions(inTemplate text: String, _ declared: Set<String>) throws(HeaderEr
         if !prototype.isEmpty || line.hasPrefix("KVSIEVE_API ") {
             prototype += " " + line.trimmed()
             guard prototype.hasSuffix(";") else { continue }
-            let words = prototype.dropFirst(" KVSIEVE_API ".count).dropLast()
+            var words = prototype.dropFirst(" KVSIEVE_API ".count).dropLast()
+            let checked = words.hasPrefix("KVSIEVE_CHECKED ")
+            if checked { words = words.dropFirst("KVSIEVE_CHECKED ".count) }
             let function = try Function(String(words), declared: declared)
+            guard checked == (function.result.spelling == "kvsieve_status") else {
+                throw HeaderError("\(function.name): KVSIEVE_CHECKED is for a function that returns a status")
+            }
             try check(comment, of: function)
             result.append(function)
             (prototype, comment) = ("", [])

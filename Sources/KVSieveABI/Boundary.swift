@@ -11,13 +11,35 @@ func boundary(_ body: () throws(KVSieveError) -> Void) -> kvsieve_status {
         try body()
         return kvsieve_status(KVSIEVE_OK)
     } catch {
-        var message = error.message
-        message.withUTF8 { text in
-            text.withMemoryRebound(to: CChar.self) {
-                if let start = $0.baseAddress { support_set_last_error(start, $0.count) }
-            }
-        }
+        withText(error.message, support_set_last_error)
         return status(error.kind)
+    }
+}
+
+/// Runs a call of a plan. On failure its sentence becomes this thread's last error, and the plan's.
+func boundary(
+    _ handle: UnsafePointer<kvsieve_plan>?, _ body: (Plan) throws(KVSieveError) -> Void
+) -> kvsieve_status {
+    boundary { () throws(KVSieveError) in
+        let plan = try borrow(handle)
+        do throws(KVSieveError) { try body(plan) } catch {
+            // Calls that fail at the same time write one after another.
+            plan.locked {
+                if let room = handle?.pointee.message {
+                    withText(error.message) { support_copy_message(room, $0, $1) }
+                }
+            }
+            throw error
+        }
+    }
+}
+
+private func withText(_ text: String, _ body: (UnsafePointer<CChar>, Int) -> Void) {
+    var text = text
+    text.withUTF8 { bytes in
+        bytes.withMemoryRebound(to: CChar.self) {
+            if let start = $0.baseAddress { body(start, $0.count) }
+        }
     }
 }
 
@@ -55,11 +77,15 @@ private let planMagic: UInt64 = 0x6b76_7369_6576_6531
 
 /// Hands a plan out; the handle owns it until close().
 func open(_ plan: Plan) throws(KVSieveError) -> UnsafeMutablePointer<kvsieve_plan> {
-    guard let memory = support_allocate(MemoryLayout<kvsieve_plan>.size) else {
+    let size = MemoryLayout<kvsieve_plan>.size
+    guard let memory = support_allocate(size + Int(SUPPORT_MESSAGE_BYTES)) else {
         throw KVSieveError(.memory, "out of memory: no room for a plan")
     }
     let handle = memory.bindMemory(to: kvsieve_plan.self, capacity: 1)
-    handle.initialize(to: kvsieve_plan(magic: planMagic, impl: Unmanaged.passRetained(plan).toOpaque()))
+    let message = (memory + size).bindMemory(to: CChar.self, capacity: Int(SUPPORT_MESSAGE_BYTES))
+    message.pointee = 0
+    handle.initialize(
+        to: kvsieve_plan(magic: planMagic, impl: Unmanaged.passRetained(plan).toOpaque(), message: message))
     return handle
 }
 
@@ -71,10 +97,17 @@ func borrow(_ handle: UnsafePointer<kvsieve_plan>?) throws(KVSieveError) -> Plan
     return Unmanaged<Plan>.fromOpaque(plan).takeUnretainedValue()
 }
 
+/// The sentence of the plan's last failed call; nil if it is no plan.
+func message(_ handle: UnsafePointer<kvsieve_plan>?) -> UnsafePointer<CChar>? {
+    guard let handle, handle.pointee.magic == planMagic else { return nil }
+    return UnsafePointer(handle.pointee.message)
+}
+
 func close(_ handle: UnsafeMutablePointer<kvsieve_plan>?) {
     guard let handle, handle.pointee.magic == planMagic, let plan = handle.pointee.impl else { return }
     handle.pointee.magic = 0
     handle.pointee.impl = nil
+    handle.pointee.message = nil
     Unmanaged<Plan>.fromOpaque(plan).release()
     support_free(handle)
 }

@@ -13,9 +13,12 @@ func decode(_ model: UnsafePointer<kvsieve_model>?) throws(KVSieveError) -> Mode
 }
 
 /// nil for NULL: the caller knows whether that is allowed.
-/// - Parameter moved: its rows are not read as numbers.
+/// - Parameters:
+///   - mostDim: the longest row.
+///   - moved: its rows are not read as numbers.
 func decode(
-    _ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString, moved: Bool = false
+    _ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString, mostDim: Int = ModelShape.mostDim,
+    moved: Bool = false
 ) throws(KVSieveError) -> TensorView? {
     guard let tensor = tensor?.pointee else { return nil }
     try checkReserved(tensor, name)
@@ -31,7 +34,7 @@ func decode(
     return try TensorView(
         name, base: base, heads: Int(tensor.heads), tokens: Int(tensor.tokens), dim: Int(tensor.dim),
         headStride: Int(tensor.head_stride), tokenStride: Int(tensor.token_stride), type: type,
-        pages: decodePages(tensor, name))
+        mostDim: mostDim, pages: decodePages(tensor, name))
 }
 
 /// nil if there is no table.
@@ -60,9 +63,12 @@ private func checkReserved(_ tensor: kvsieve_tensor, _ name: StaticString) throw
 }
 
 func decodeRequired(
-    _ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString, moved: Bool = false
+    _ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString, mostDim: Int = ModelShape.mostDim,
+    moved: Bool = false
 ) throws(KVSieveError) -> TensorView {
-    guard let view = try decode(tensor, name, moved: moved) else { throw KVSieveError(.null, "\(name) is NULL") }
+    guard let view = try decode(tensor, name, mostDim: mostDim, moved: moved) else {
+        throw KVSieveError(.null, "\(name) is NULL")
+    }
     return view
 }
 
@@ -80,4 +86,50 @@ func decodeShapeRequired(
 ) throws(KVSieveError) -> TensorShape {
     guard let shape = try decodeShape(tensor, name) else { throw KVSieveError(.null, "\(name) is NULL") }
     return shape
+}
+
+/// Attention that an engine gave, and what is read beside it.
+func decode(
+    _ kind: Int32, _ attention: UnsafePointer<kvsieve_tensor>?, _ values: UnsafePointer<kvsieve_tensor>?,
+    _ shape: ModelShape, layer: Int32, _ needs: Needs
+) throws(KVSieveError) -> LayerTensors {
+    guard let kind = GivenAttention.Kind(rawValue: kind) else {
+        throw KVSieveError(
+            .parameter, "kind is \(kind); expected 0 (logits), 1 (probabilities) or 2 (column sums)")
+    }
+    if needs.contains(.length) {
+        guard let dim = attention?.pointee.dim else { return LayerTensors() }
+        return try LayerTensors(shape: TensorShape("attention", heads: shape.heads, tokens: Int(dim)))
+    }
+    guard needs.contains(.queries) || !needs.contains(.keys) else {
+        throw KVSieveError(
+            .null, "layer \(layer) reads keys and no attention (kvsieve_plan_needs): pass it to kvsieve_plan_observe")
+    }
+    guard needs.contains(.queries) else { return LayerTensors() }
+    return try LayerTensors(
+        attention: GivenAttention(kind, decodeRequired(attention, "attention", mostDim: GivenAttention.mostColumns)),
+        values: needs.contains(.values) ? decode(values, "values") : nil)
+}
+
+/// - Parameter dim: of the rows that are rotated.
+func decode(_ rope: UnsafePointer<kvsieve_rope>?, dim: Int) throws(KVSieveError) -> Rope {
+    let pointer = try required(rope, "rope")
+    // Before the rest: a struct of another size is not read beyond its size.
+    let size = UnsafeRawPointer(pointer).load(as: UInt32.self)
+    guard Int(size) == MemoryLayout<kvsieve_rope>.size else {
+        throw KVSieveError(
+            .parameter, "rope.struct_size is \(size); expected sizeof, \(MemoryLayout<kvsieve_rope>.size)")
+    }
+    let rope = pointer.pointee
+    guard let pairing = Rope.Pairing(rawValue: rope.pairing) else {
+        throw KVSieveError(.parameter, "rope.pairing is \(rope.pairing); expected 0 (HALVES) or 1 (NEIGHBOURS)")
+    }
+    guard let positions = Rope.Positions(rawValue: rope.by_row) else {
+        throw KVSieveError(
+            .parameter, "rope.by_row is \(rope.by_row); expected 0 (absolute positions) or 1 (rows of the cache)")
+    }
+    guard rope.reserved == 0 else { throw KVSieveError(.layout, "rope.reserved is not 0") }
+    return try Rope(
+        pairing: pairing, positions: positions, first: Int(rope.first), dims: Int(rope.dims), of: dim,
+        frequencies: required(rope.frequencies, "rope.frequencies"))
 }

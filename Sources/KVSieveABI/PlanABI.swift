@@ -20,15 +20,14 @@ public func kvsieve_plan_create(
 public func kvsieve_plan_set(
     _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ parameter: Int32, _ value: Double
 ) -> kvsieve_status {
-    boundary { () throws(KVSieveError) in try borrow(plan).set(parameter, value) }
+    boundary(plan) { (plan) throws(KVSieveError) in try plan.set(parameter, value) }
 }
 
 @_cdecl("kvsieve_plan_get")
 public func kvsieve_plan_get(
     _ plan: UnsafePointer<kvsieve_plan>?, _ parameter: Int32, _ value: UnsafeMutablePointer<Double>?
 ) -> kvsieve_status {
-    boundary { () throws(KVSieveError) in
-        let plan = try borrow(plan)
+    boundary(plan) { (plan) throws(KVSieveError) in
         try required(value, "value").pointee = try plan.get(parameter)
     }
 }
@@ -37,8 +36,7 @@ public func kvsieve_plan_get(
 public func kvsieve_plan_needs(
     _ plan: UnsafePointer<kvsieve_plan>?, _ layer: Int32, _ needs: UnsafeMutablePointer<Int32>?
 ) -> kvsieve_status {
-    boundary { () throws(KVSieveError) in
-        let plan = try borrow(plan)
+    boundary(plan) { (plan) throws(KVSieveError) in
         try required(needs, "needs").pointee = try plan.needs(layer: Int(layer)).rawValue
     }
 }
@@ -48,8 +46,8 @@ public func kvsieve_plan_observe(
     _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ layer: Int32, _ queries: UnsafePointer<kvsieve_tensor>?,
     _ keys: UnsafePointer<kvsieve_tensor>?, _ values: UnsafePointer<kvsieve_tensor>?
 ) -> kvsieve_status {
-    boundary { () throws(KVSieveError) in
-        try borrow(plan).observe(layer: Int(layer)) { (needs) throws(KVSieveError) in
+    boundary(plan) { (plan) throws(KVSieveError) in
+        try plan.observe(layer: Int(layer)) { (needs) throws(KVSieveError) in
             try LayerTensors(
                 queries: needs.contains(.queries) ? decode(queries, "queries") : nil,
                 keys: needs.contains(.keys) ? decode(keys, "keys") : nil,
@@ -59,19 +57,40 @@ public func kvsieve_plan_observe(
     }
 }
 
+@_cdecl("kvsieve_plan_queries")
+public func kvsieve_plan_queries(
+    _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ layer: Int32, _ queries: UnsafePointer<kvsieve_tensor>?
+) -> kvsieve_status {
+    boundary(plan) { (plan) throws(KVSieveError) in
+        try plan.queries(layer: Int(layer)) { () throws(KVSieveError) in try decodeRequired(queries, "queries") }
+    }
+}
+
+@_cdecl("kvsieve_plan_observe_attention")
+public func kvsieve_plan_observe_attention(
+    _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ layer: Int32, _ kind: Int32,
+    _ attention: UnsafePointer<kvsieve_tensor>?, _ values: UnsafePointer<kvsieve_tensor>?
+) -> kvsieve_status {
+    boundary(plan) { (plan) throws(KVSieveError) in
+        try plan.observe(layer: Int(layer)) { (needs) throws(KVSieveError) in
+            try decode(kind, attention, values, plan.shape, layer: layer, needs)
+        }
+    }
+}
+
 @_cdecl("kvsieve_plan_finish")
 public func kvsieve_plan_finish(_ plan: UnsafeMutablePointer<kvsieve_plan>?) -> kvsieve_status {
-    boundary { () throws(KVSieveError) in try borrow(plan).finish() }
+    boundary(plan) { (plan) throws(KVSieveError) in try plan.finish() }
 }
 
 @_cdecl("kvsieve_plan_extend")
 public func kvsieve_plan_extend(_ plan: UnsafeMutablePointer<kvsieve_plan>?, _ tokens: Int64) -> kvsieve_status {
-    boundary { () throws(KVSieveError) in try borrow(plan).extend(Int(tokens)) }
+    boundary(plan) { (plan) throws(KVSieveError) in try plan.extend(Int(tokens)) }
 }
 
 @_cdecl("kvsieve_plan_reset")
 public func kvsieve_plan_reset(_ plan: UnsafeMutablePointer<kvsieve_plan>?) -> kvsieve_status {
-    boundary { () throws(KVSieveError) in try borrow(plan).reset() }
+    boundary(plan) { (plan) throws(KVSieveError) in plan.reset() }
 }
 
 @_cdecl("kvsieve_plan_destroy")

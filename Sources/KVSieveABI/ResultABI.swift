@@ -6,8 +6,7 @@ import KVSieveCore
 public func kvsieve_plan_kept(
     _ plan: UnsafePointer<kvsieve_plan>?, _ layer: Int32, _ kept: UnsafeMutablePointer<kvsieve_kept>?
 ) -> kvsieve_status {
-    boundary { () throws(KVSieveError) in
-        let plan = try borrow(plan)
+    boundary(plan) { (plan) throws(KVSieveError) in
         try fill(kept, "kept", smallest: MemoryLayout<kvsieve_kept>.offset(of: \.tokens) ?? 0) {
             (size) throws(KVSieveError) in
             let selection = try plan.kept(layer: Int(layer))
@@ -24,9 +23,39 @@ public func kvsieve_plan_gather(
     _ plan: UnsafePointer<kvsieve_plan>?, _ layer: Int32, _ source: UnsafePointer<kvsieve_tensor>?,
     _ target: UnsafePointer<kvsieve_tensor>?
 ) -> kvsieve_status {
-    boundary { () throws(KVSieveError) in
-        try borrow(plan).gather(
+    boundary(plan) { (plan) throws(KVSieveError) in
+        try plan.gather(
             layer: Int(layer), source: decodeRequired(source, "source", moved: true),
             target: decodeRequired(target, "target", moved: true))
+    }
+}
+
+@_cdecl("kvsieve_plan_gather_rotated")
+public func kvsieve_plan_gather_rotated(
+    _ plan: UnsafePointer<kvsieve_plan>?, _ layer: Int32, _ source: UnsafePointer<kvsieve_tensor>?,
+    _ target: UnsafePointer<kvsieve_tensor>?, _ rope: UnsafePointer<kvsieve_rope>?
+) -> kvsieve_status {
+    boundary(plan) { (plan) throws(KVSieveError) in
+        let source = try decodeRequired(source, "source")
+        try plan.gather(
+            layer: Int(layer), source: source, target: decodeRequired(target, "target"),
+            decode(rope, dim: source.dim))
+    }
+}
+
+@_cdecl("kvsieve_plan_ranges")
+public func kvsieve_plan_ranges(
+    _ plan: UnsafePointer<kvsieve_plan>?, _ layer: Int32, _ head: Int32, _ dropped: Int32,
+    _ ranges: UnsafeMutablePointer<kvsieve_ranges>?
+) -> kvsieve_status {
+    boundary(plan) { (plan) throws(KVSieveError) in
+        try fill(ranges, "ranges", smallest: MemoryLayout<kvsieve_ranges>.size) { (size) throws(KVSieveError) in
+            guard dropped == 0 || dropped == 1 else {
+                throw KVSieveError(.parameter, "dropped is \(dropped); expected 0 (kept) or 1 (dropped)")
+            }
+            let bounds = try plan.ranges(layer: Int(layer), head: Int(head), dropped: dropped == 1)
+            return kvsieve_ranges(
+                struct_size: size, count: Int32(truncatingIfNeeded: bounds.count / 2), bounds: bounds.baseAddress)
+        }
     }
 }

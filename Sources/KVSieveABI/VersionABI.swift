@@ -52,3 +52,8 @@ public func kvsieve_status_name(_ status: kvsieve_status) -> UnsafePointer<CChar
 
 @_cdecl("kvsieve_last_error")
 public func kvsieve_last_error() -> UnsafePointer<CChar>? { support_last_error() }
+
+@_cdecl("kvsieve_plan_error")
+public func kvsieve_plan_error(_ plan: UnsafePointer<kvsieve_plan>?) -> UnsafePointer<CChar>? {
+    message(plan) ?? ("" as StaticString).cString
+}

@@ -1,4 +1,4 @@
-// One row of logits, its tokens in the lanes.
+// One row of logits or probabilities, its tokens in the lanes.
 
 /// The greatest of row[j], j < count; NaN when one of them is NaN or infinite. -inf for no numbers.
 @inline(__always)
@@ -48,4 +48,67 @@ func rowExponentials(
         j &+= 1
     }
     return total(sums) + rest
+}
+
+/// The least of row[j], j < count; NaN if one of them is NaN or infinite. Infinity for no numbers.
+@inline(__always)
+func rowMinimum(_ row: UnsafePointer<Float>, _ count: Int) -> Float {
+    var lowest = Lanes(repeating: -.infinity)
+    var poison = Lanes(repeating: 0)
+    var j = 0
+    while j &+ laneCount <= count {
+        let z = load(row + j)
+        lowest = greater(lowest, Lanes(repeating: 0) - z)
+        poison += z * Lanes(repeating: 0)
+        j &+= laneCount
+    }
+    var least = -greatest(lowest)
+    var rest = total(poison)
+    while j < count {
+        if row[j] < least { least = row[j] }
+        rest += row[j] * 0
+        j &+= 1
+    }
+    return rest == 0 ? least : .nan
+}
+
+/// out[j] = ln row[j], j < count, for finite numbers that are not negative; of 0 the lowest float, whose exponential is 0.
+@inline(__always)
+func rowLogarithms(_ row: UnsafePointer<Float>, _ count: Int, _ out: UnsafeMutablePointer<Float>) {
+    var j = 0
+    while j &+ laneCount <= count {
+        store(logarithm(load(row + j)), out + j)
+        j &+= laneCount
+    }
+    while j < count {
+        out[j] = logarithm(Lanes(repeating: row[j]))[0]
+        j &+= 1
+    }
+}
+
+/// ln lane by lane, for 0 <= x < infinity. x = m 2^k with m in 2/3 ..< 4/3; ln m = 2 artanh s, s = (m - 1) / (m + 1), |s| <= 1/5,
+/// whose series is cut behind s^11: relative error of ln m below 1e-9.
+@inline(__always) func logarithm(_ x: Lanes) -> Lanes {
+    // Numbers below the smallest normal one are read as if they were 2^32 times as large.
+    let small = x .< Lanes(repeating: .leastNormalMagnitude)
+    let bits = unsafeBitCast(
+        x.replacing(with: x * Lanes(repeating: 4_294_967_296), where: small), to: LaneBits.self)
+    let twoThirds = LaneBits(repeating: 0x3f2a_aaab)
+    let k = (bits &- twoThirds) &>> LaneBits(repeating: 23)
+    let m = unsafeBitCast(bits &- (k &<< LaneBits(repeating: 23)), to: Lanes.self)
+    let one = Lanes(repeating: 1)
+    let s = (m - one) / (m + one)
+    let square = s * s
+    var p = Lanes(repeating: 2.0 / 11)
+    p = multiplyAdd(p, square, Lanes(repeating: 2.0 / 9))
+    p = multiplyAdd(p, square, Lanes(repeating: 2.0 / 7))
+    p = multiplyAdd(p, square, Lanes(repeating: 2.0 / 5))
+    p = multiplyAdd(p, square, Lanes(repeating: 2.0 / 3))
+    p = multiplyAdd(p, square, Lanes(repeating: 2))
+    // k in the low bits of 1.5 * 2^23 is k more than that number.
+    let magic = LaneBits(repeating: 0x4b40_0000)
+    let whole = unsafeBitCast(k &+ magic, to: Lanes.self) - Lanes(repeating: 12_582_912)
+    let power = whole - Lanes(repeating: 0).replacing(with: Lanes(repeating: 32), where: small)
+    let found = multiplyAdd(power, Lanes(repeating: 0.693_147_180_56), p * s)
+    return found.replacing(with: Lanes(repeating: -.greatestFiniteMagnitude), where: x .== Lanes(repeating: 0))
 }

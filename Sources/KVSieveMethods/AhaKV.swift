@@ -42,7 +42,7 @@ struct AhaKV: Method {
         (sinks, scoreKernel) = (settings.int(Self.sinks), settings.int(Self.scoreKernel))
     }
 
-    var reads: Reads { .queries(.last(window)).andValues }
+    var reads: Reads { .queries(.last(window), detail: .rows).andValues }
 
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
         guard window >= kernel / 2 else {

@@ -14,6 +14,15 @@ public enum Registry {
         let names = rows.map { "\($0.id) \($0.name)" }.joined(separator: ", ")
         throw KVSieveError(.method, "method is \(id); expected one of \(names)")
     }
+
+    /// "window (102)", "beta (300, of taskkv)"; "9999" if no method has it.
+    static func nameOfParameter(_ id: Int32) -> String {
+        for row in rows {
+            guard let parameter = row.parameters.first(where: { $0.id == id }) else { continue }
+            return "\(parameter.name) (\(id)\(id < 200 ? "" : ", of \(row.name)"))"
+        }
+        return "\(id)"
+    }
 }
 
 extension MethodRow {

@@ -21,7 +21,8 @@ public enum Shared {
         106, "decoding", 0, 0...1, .whole, "1: remember what kvsieve_plan_step needs")
 
     /// Those that every plan looks at.
-    public static let plan = PlanParameters(threads: threads, decoding: decoding)
+    public static let plan = PlanParameters(
+        threads: threads, decoding: decoding, name: { Registry.nameOfParameter($0) })
 }
 
 extension Settings {

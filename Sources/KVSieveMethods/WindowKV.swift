@@ -57,7 +57,7 @@ struct WindowKV: Method {
         }
     }
 
-    var reads: Reads { .queries(.last(window)) }
+    var reads: Reads { .queries(.last(window), detail: .queryHeads) }
     var scope: Scope { .group(shared) }
 
     /// B of a layer's group; never below 0.

@@ -118,8 +118,8 @@ private func measure(
     let attention = try Attention(shape, rows: rows)
     let query = try prompt.view("queries", heads: shape.queryHeads, tokens: 1)
     let logits = try attention.logits.view("logits", heads: shape.queryHeads, tokens: 1, dim: rows)
-    let evict = UnsafeMutablePointer<Int32>.allocate(capacity: shape.heads)
-    defer { evict.deallocate() }
+    let slot = UnsafeMutablePointer<Int32>.allocate(capacity: shape.heads)
+    defer { slot.deallocate() }
     var series: [[Double]] = [[], [], []]
     for token in 0..<(2 * tokens + 8) {
         let product = token % 2 == 1
@@ -128,7 +128,7 @@ private func measure(
             let begin = Instant.processor()
             attention.run(cache)
             let attended = Instant.processor()
-            try plan.step(layer: layer, evict: evict) { (needs, _) throws(KVSieveError) in
+            try plan.step(layer: layer, slot: slot) { (needs, _) throws(KVSieveError) in
                 product
                     ? try StepInput(
                         shape, layer: layer, queries: query, keys: cache.keys,

@@ -124,9 +124,9 @@ static void memory_kept_is_the_plans_until_the_next_observe_finish_reset_or_dest
         before = bytes_hash(kept.positions, sizeof(int32_t) * (size_t)kept.total, bytes_hash(kept.offsets, 8 * (HEADS + 1), 0));
         observe_range(other, 0, 3, s);
         plan_hash(plan, s, 1);
-        kvsieve_plan_get(plan, KVSIEVE_THREADS, &value);
-        kvsieve_plan_needs(plan, 0, &needs);
-        kvsieve_plan_set(plan, KVSIEVE_THREADS, 3); /* fails: nothing changes */
+        EXPECT_OK(kvsieve_plan_get(plan, KVSIEVE_THREADS, &value));
+        EXPECT_OK(kvsieve_plan_needs(plan, 0, &needs));
+        EXPECT_STATUS(kvsieve_plan_set(plan, KVSIEVE_THREADS, 3), KVSIEVE_ERR_STATE); /* nothing changes */
         kvsieve_plan_destroy(other);
         EXPECT(bytes_hash(kept.positions, sizeof(int32_t) * (size_t)kept.total, bytes_hash(kept.offsets, 8 * (HEADS + 1), 0))
                    == before,

@@ -61,7 +61,7 @@ static int32_t any_parameter(void) {
     kvsieve_parameter_info info = { 0 };
     const int32_t method = method_at((int)chance((uint64_t)method_count()));
     info.struct_size = sizeof info;
-    kvsieve_parameter_at(method, (int32_t)chance(12), &info);
+    ANY_STATUS(kvsieve_parameter_at(method, (int32_t)chance(12), &info));
     return info.id + (chance(8) == 0);
 }
 
@@ -76,7 +76,7 @@ static int any_arguments(void) {
         double value;
         int32_t needs, method = chance(8) ? method_at((int)chance((uint64_t)method_count())) : (int32_t)odd_number();
         if (chance(16) == 0) ((int32_t *)(void *)&model)[chance(8)] = (int32_t)odd_number();
-        kvsieve_plan_create(method, &model, chance(64) ? &plan : NULL);
+        ANY_STATUS(kvsieve_plan_create(method, &model, chance(64) ? &plan : NULL));
         if (model.query_heads != QUERY_HEADS || model.kv_heads != HEADS || model.head_dim != DIM) {
             kvsieve_plan_destroy(plan); /* its tensors would need other memory */
             continue;
@@ -89,9 +89,9 @@ static int any_arguments(void) {
             } any = { .value = (double)odd_number() };
             if (chance(8) == 0) any.bits = seed;
             if (parameter == KVSIEVE_THREADS) any.value = 2;
-            kvsieve_plan_set(plan, parameter, any.value);
-            kvsieve_plan_get(plan, parameter, &value);
-            kvsieve_plan_needs(plan, layer, &needs);
+            ANY_STATUS(kvsieve_plan_set(plan, parameter, any.value));
+            ANY_STATUS(kvsieve_plan_get(plan, parameter, &value));
+            ANY_STATUS(kvsieve_plan_needs(plan, layer, &needs));
         }
         for (int32_t call = 0, next = 0; call < 6; ++call) {
             int32_t layer = chance(8) ? next : (int32_t)odd_number(), known = layer >= 0 && layer < LAYERS ? layer : 0;
@@ -101,11 +101,11 @@ static int any_arguments(void) {
             memset(&kept, 0, sizeof kept);
             kept.struct_size = chance(8) ? sizeof kept : (uint32_t)odd_number();
             if (kept.struct_size > sizeof kept) kept.struct_size = sizeof kept;
-            kvsieve_plan_kept(plan, layer, &kept);
+            ANY_STATUS(kvsieve_plan_kept(plan, layer, &kept));
             if (chance(2)) spoil(&to);
-            if (call > 3) kvsieve_plan_finish(plan);
-            kvsieve_plan_gather(plan, layer, &s->keys[known], &to);
-            if (chance(16) == 0) kvsieve_plan_reset(plan), next = 0;
+            if (call > 3) ANY_STATUS(kvsieve_plan_finish(plan));
+            ANY_STATUS(kvsieve_plan_gather(plan, layer, &s->keys[known], &to));
+            if (chance(16) == 0) next = kvsieve_plan_reset(plan); /* KVSIEVE_OK, 0 */
         }
         kvsieve_plan_destroy(plan);
     }

@@ -29,7 +29,7 @@ typedef struct decoder {
     uint64_t trace;
 } decoder;
 
-/* What one step is given; a pointer of the call is NULL where `missing` has its letter: p (plan), q, k, v, z (logits), e (evict). */
+/* What one step is given; a pointer of the call is NULL where `missing` has its letter: p (plan), q, k, v, z (logits), e (slot). */
 typedef struct step_call {
     int32_t layer, *evict;
     char missing;

@@ -22,7 +22,7 @@ PYTHON = os.environ.get("VENV_PYTHON") or "python3"
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 # What the first page takes for granted: 32 layers' tensors (here all of them look at the same memory), and room for what
-# is kept. A status that is not OK ends the program.
+# is kept. check() is the reader's: here a status that is not OK ends the program.
 FIRST_PAGE = """
 #include <kvsieve.h>
 #include <stdio.h>
@@ -38,16 +38,15 @@ static kvsieve_tensor tensor(int64_t heads, int64_t tokens) {{
     t.data = data;
     return t;
 }}
-static void ok(kvsieve_status status, int line) {{
+static void check(kvsieve_status status) {{
     if (status == KVSIEVE_OK) return;
-    printf("line %d: %s: %s\\n", line, kvsieve_status_name(status), kvsieve_last_error());
+    printf("%s: %s\\n", kvsieve_status_name(status), kvsieve_last_error());
     exit(1);
 }}
 int main(void) {{
     static kvsieve_tensor queries[L], keys[L], values[L], kept_keys[L], kept_values[L];
     kvsieve_tensor q = tensor(HQ, W), k = tensor(H, T), v = tensor(H, T), room = tensor(H, T), more = tensor(H, T);
     for (int l = 0; l < L; ++l) queries[l] = q, keys[l] = k, values[l] = v, kept_keys[l] = room, kept_values[l] = more;
-    (void)ok;
 #line 1 "first page of kvsieve.h"
 {body}
     free(q.data), free(k.data), free(v.data), free(room.data), free(more.data);
@@ -96,13 +95,12 @@ def sh_block(text: str) -> str | None:
 
 
 def first_page(header: str) -> str | None:
-    """The lines above the Contract that are indented more than the prose; as they are, and with every status checked."""
+    """The lines above the Contract that are indented more than the prose."""
     code = [line[2:] for line in header.split("-- Contract")[0].splitlines() if line.startswith(" *     ")]
     body = "\n".join(code)
     if "kvsieve_plan_create" not in body or "kvsieve_plan_destroy" not in body:
         return "there is no program on the first page"
-    checked = re.sub(r"^(\s*)(kvsieve_plan_(?!destroy)[a-z]+\(.*\));", r"\1ok(\2, __LINE__);", body, flags=re.MULTILINE)
-    return c_program(FIRST_PAGE.format(body=body)) or c_program(FIRST_PAGE.format(body=checked))
+    return c_program(FIRST_PAGE.format(body=body))
 
 
 def main() -> int:

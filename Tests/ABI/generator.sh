@@ -75,9 +75,11 @@ refuses "lacks a function that KVSieveABI exports: void kvsieve_plan_destroy(kvs
 refuses "does not export: kvsieve_plan_destroy" '' '/^SWIFT_EXTERN.*_plan_destroy/d'
 refuses "void kvsieve_plan_destroy(const kvsieve_plan *plan);" 's/_plan_destroy\(kvsieve_plan/_plan_destroy(const kvsieve_plan/'
 refuses "void kvsieve_plan_destroy(kvsieve_plan **plan);" 's/_plan_destroy\(kvsieve_plan \*/&*/'
-refuses "kvsieve_status kvsieve_plan_destroy" 's/^KVSIEVE_API void /KVSIEVE_API kvsieve_status /'
-refuses "and KVSieveABI exports" 's/(_plan_get\(.*)double \*value/\1float *value/'
-refuses "and KVSieveABI exports" 's/int32_t \*evict\);/int64_t *evict);/'
+refuses "kvsieve_status kvsieve_plan_destroy" 's/^KVSIEVE_API void /KVSIEVE_API KVSIEVE_CHECKED kvsieve_status /'
+refuses "kvsieve_plan_destroy: KVSIEVE_CHECKED is for" 's/^KVSIEVE_API void /KVSIEVE_API KVSIEVE_CHECKED void /'
+refuses "kvsieve_plan_finish: KVSIEVE_CHECKED is for" 's/KVSIEVE_CHECKED (kvsieve_status kvsieve_plan_finish)/\1/'
+refuses "and KVSieveABI exports" 's/^( +)double \*value\);/\1float *value);/'
+refuses "and KVSieveABI exports" 's/int32_t \*slot\);/int64_t *slot);/'
 refuses "and KVSieveABI exports" '' 's/int32_t layer, int32_t head/int32_t head, int32_t layer/'
 refuses "under Shapes there is no line that begins with 'sieve'" "s/$prototype/KVSIEVE_API void kvsieve_plan_destroy(kvsieve_plan *sieve);/"
 refuses "void kvsieve_plan_destroy(kvsieve_plan *sieve);" '' "s/$swift/_plan_destroy(kvsieve_plan * _Nullable sieve)/"

@@ -43,11 +43,11 @@ static uint64_t use(int threads) {
     EVERY_METHOD (method) {
         kvsieve_plan *plan = plan_new(method);
         uint64_t decided;
-        kvsieve_plan_set(plan, KVSIEVE_THREADS, threads);
-        kvsieve_plan_set(plan, -1, 1);
+        EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_THREADS, threads));
+        EXPECT_STATUS(kvsieve_plan_set(plan, -1, 1), KVSIEVE_ERR_PARAMETER);
         observe(plan, 3, s);
         observe_range(plan, 0, LAYERS, s);
-        kvsieve_plan_finish(plan);
+        EXPECT_OK(kvsieve_plan_finish(plan));
         decided = plan_hash(plan, s, 1);
         hash = bytes_hash(&decided, sizeof decided, hash);
         kvsieve_plan_destroy(plan);
@@ -240,7 +240,7 @@ static void fork_after_use_works_in_the_child(void) {
         parents_sequence = sequence_new(5000, KVSIEVE_F32, 1);
         parents_hash = reference_hash(method, parents_sequence);
         parents_plan = plan_new(method);
-        kvsieve_plan_set(parents_plan, KVSIEVE_THREADS, 4);
+        EXPECT_OK(kvsieve_plan_set(parents_plan, KVSIEVE_THREADS, 4));
         observe_range(parents_plan, 0, 2, parents_sequence);
         result = in_child(after_fork, output, sizeof output);
         EXPECT(result == 0, "%s: %d %s", method_name(method), result, output);

@@ -41,6 +41,17 @@ for compiler in g++ clang++; do
         check "$compiler -std=$standard, two files of one program" $compiler "$work/one.o" "$work/two.o" -o "$work/program"
     done
 done
+# A status that nobody looks at is a warning; where there is no __GNUC__ by [[nodiscard]].
+printf '#include <kvsieve.h>\nint main(void) { kvsieve_plan_reset(0); return 0; }\n' >"$work/unchecked.c"
+cp "$work/unchecked.c" "$work/unchecked.cpp"
+for mode in "gcc -std=c99" "clang -std=c99" "g++ -std=c++98" "clang++ -std=c++17" "g++ -std=c++17 -U__GNUC__" "g++ -std=c++98 -U__GNUC__"; do
+    suffix=c expected=0
+    case $mode in *++*) suffix=cpp ;; esac
+    case $mode in *++98*-U*) expected=1 ;; esac
+    $mode -I"$include" -c "$work/unchecked.$suffix" -o "$work/unchecked.o" 2>"$work/said"
+    grep -qE 'Wunused-(result|value)' "$work/said"
+    check "$mode: a status that is ignored" [ $? = $expected ]
+done
 check "clang -Weverything" clang -std=c99 -Weverything -Werror -Wno-declaration-after-statement -I"$include" -fsyntax-only "$work/one.c"
 check "C and C++ in one program" bash -c "gcc -std=c99 -I'$include' -c '$work/two.c' -o '$work/two.o' && echo 'extern \"C\" int one(void); int one(void) { return 0; }' >'$work/c.cpp' && g++ -std=c++17 -I'$include' -include kvsieve.h '$work/c.cpp' '$work/two.o' -o '$work/mixed' && '$work/mixed'"
 

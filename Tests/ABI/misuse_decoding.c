@@ -52,7 +52,7 @@ static void pointers(void) {
         changes_nothing(method, by_logits, step_as_it_is, NULL);
         for (const char *which = "peqkvzQKVZ"; *which; ++which) {
             const char letter = (char)(*which < 'a' ? *which - 'A' + 'a' : *which);
-            const char *word = letter == 'p' ? "plan" : letter == 'e' ? "evict" : name_of(letter);
+            const char *word = letter == 'p' ? "plan" : letter == 'e' ? "slot" : name_of(letter);
             if (letter != 'p' && letter != 'e' && step_reads(method, by_logits, letter) < (letter == *which ? SHAPE_ONLY : READ))
                 continue;
             harness_case("%s: step without '%c', logits %d", method_name(method), *which, by_logits);
@@ -116,14 +116,14 @@ static void tensors_that_cannot_be(void) {
         { "qkvz", TOKENS_IS, 0, KVSIEVE_ERR_SHAPE, "" },         { "qkvz", TOKENS_IS, -3, KVSIEVE_ERR_SHAPE, "" },
         { "qkvz", TOKENS_IS, INT64_MAX, KVSIEVE_ERR_SHAPE, "" }, { "qkvz", TOKENS_IS, 16777217, KVSIEVE_ERR_SHAPE, "" },
         { "qkvz", DIM_IS, 0, KVSIEVE_ERR_SHAPE, "" },            { "qkvz", DIM_IS, INT32_MIN, KVSIEVE_ERR_SHAPE, "" },
-        { "qkvz", DIM_IS, 65537, KVSIEVE_ERR_SHAPE, "" },        { "qk", DIM_IS, DIM / 2, KVSIEVE_ERR_SHAPE, "16" },
+        { "qkv", DIM_IS, 65537, KVSIEVE_ERR_SHAPE, "" },         { "qk", DIM_IS, DIM / 2, KVSIEVE_ERR_SHAPE, "16" },
         { "k", TOKENS_MORE, 1, KVSIEVE_ERR_SHAPE, "32" },        { "k", TOKENS_MORE, -1, KVSIEVE_ERR_SHAPE, "32" },
         { "z", DIM_MORE, 1, KVSIEVE_ERR_SHAPE, "32" },           { "z", DIM_MORE, -1, KVSIEVE_ERR_SHAPE, "32" },
         { "qkvz", HEAD_STRIDE, 0, KVSIEVE_ERR_LAYOUT, "" },      { "qkvz", HEAD_STRIDE, -row, KVSIEVE_ERR_LAYOUT, "" },
         { "qkvz", HEAD_STRIDE, 4 * row + 2, KVSIEVE_ERR_LAYOUT, "" }, { "kv", HEAD_STRIDE, row, KVSIEVE_ERR_LAYOUT, "" },
         { "kv", TOKEN_STRIDE, row - 4, KVSIEVE_ERR_LAYOUT, "" }, { "kv", TOKEN_STRIDE, row + 1, KVSIEVE_ERR_LAYOUT, "" },
         { "qkvz", HEAD_STRIDE, INT64_MAX - 3, KVSIEVE_ERR_LAYOUT, "" },
-        { "qkvz", TOKEN_STRIDE, INT64_MIN, KVSIEVE_ERR_LAYOUT, "" },
+        { "qkvz", TOKEN_STRIDE, INT64_MIN, KVSIEVE_ERR_LAYOUT, "" }, { "z", DIM_IS, 16777217, KVSIEVE_ERR_SHAPE, "16777216" },
         { "qkvz", DTYPE, 8, KVSIEVE_ERR_DTYPE, "8" },            { "qkvz", DTYPE, -1, KVSIEVE_ERR_DTYPE, "-1" },
         { "qkvz", RESERVED0, 1, KVSIEVE_ERR_LAYOUT, "" },        { "qkvz", RESERVED1, INT32_MIN, KVSIEVE_ERR_LAYOUT, "" },
         { "qkvz", SHIFT, 1, KVSIEVE_ERR_LAYOUT, "" },            { "qkvz", SHIFT, 2, KVSIEVE_ERR_LAYOUT, "" },

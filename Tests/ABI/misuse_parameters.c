@@ -69,7 +69,9 @@ static void values_out_of_bounds(void) {
             harness_case("%s: %s set after the first observe", method_name(method), info.name);
             for (int stage = 1; stage <= FINISHED; ++stage) {
                 struct setting setting = { info.id, info.initial };
-                expect_refused(method, stage, set, &setting, KVSIEVE_ERR_STATE, "observe");
+                char words[64];
+                snprintf(words, sizeof words, "observe|%s (%d", info.name, (int)info.id);
+                expect_refused(method, stage, set, &setting, KVSIEVE_ERR_STATE, words);
             }
         }
     }
@@ -108,9 +110,12 @@ static void parameters_of_no_or_another_method(void) {
             for (int32_t i = 0; kvsieve_parameter_at(other, i, &info) == KVSIEVE_OK; ++i) {
                 struct setting setting = { info.id, info.initial };
                 if (method_has(method, info.id) || !is_first_with(other, info.id)) continue;
+                char words[96]; /* by name: "beta (300, of taskkv)" */
                 if (left_out(i + method_index(method) + method_index(other))) continue;
-                expect_refused(method, BEFORE, set, &setting, KVSIEVE_ERR_PARAMETER, method_name(method));
-                expect_refused(method, FINISHED, get, &setting, KVSIEVE_ERR_PARAMETER, method_name(method));
+                snprintf(words, sizeof words, "%s has no parameter %s (%d|%s", method_name(method), info.name, (int)info.id,
+                         info.id < 200 ? "" : method_name(other));
+                expect_refused(method, BEFORE, set, &setting, KVSIEVE_ERR_PARAMETER, words);
+                expect_refused(method, FINISHED, get, &setting, KVSIEVE_ERR_PARAMETER, words);
             }
         }
     }

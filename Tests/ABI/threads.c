@@ -128,7 +128,7 @@ static void *own_errors(void *argument) {
 static void the_last_error_is_per_thread(void) {
     struct job jobs[CREW];
     memset(jobs, 0, sizeof jobs);
-    kvsieve_plan_set(NULL, 0, 0);
+    EXPECT_STATUS(kvsieve_plan_set(NULL, 0, 0), KVSIEVE_ERR_NULL);
     for (int i = 0; i < CREW; ++i) jobs[i].number = i;
     run_crew(own_errors, jobs);
     for (int i = 0; i < CREW; ++i) EXPECT(jobs[i].wrong == 0, "thread %d: %d wrong: %s", i, jobs[i].wrong, jobs[i].sentence);

@@ -37,7 +37,7 @@ static kvsieve_plan *tiny_plan(const struct tiny *t) {
     for (int32_t i = 0; t->kind == LEAST && kvsieve_parameter_at(t->method, i, &info) == KVSIEVE_OK; ++i)
         if (!is_size(info.id)) EXPECT_OK(kvsieve_plan_set(plan, info.id, info.lowest));
     /* A ratio or a budget of 0 is "by the other"; where that is out of bounds, the one that is set decides alone. */
-    if (method_has(t->method, other)) (void)kvsieve_plan_set(plan, other, 0);
+    if (method_has(t->method, other)) ANY_STATUS(kvsieve_plan_set(plan, other, 0));
     EXPECT_OK(kvsieve_plan_set(plan, by, t->ratio > 0 ? t->ratio : t->budget));
     if (t->decodes) EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_DECODING, 1));
     return plan;

@@ -21,6 +21,7 @@ import kvsieve
 import trials
 from Decoding.comparison import differs
 from Decoding.long_run import long_run
+from engine.attention import Given
 from engine.decoder import MOST, Decoder
 from engine.engine import Engine
 from engine.rows import DTYPES, LAYOUTS, Rows, Source
@@ -36,8 +37,9 @@ SIZES = Sizes(MODEL.query_heads, MODEL.kv_heads, MODEL.head_dim, VALUE_DIM)
 class Decoded:
     """One sequence through a plan and a replay."""
 
-    def __init__(self, case: trials.Case) -> None:
+    def __init__(self, case: trials.Case, given: Given | None = None, tokens: int = TOKENS) -> None:
         method, dtype, seed = case
+        self.wanted = tokens
         rng = self.rng = np.random.default_rng([seed, sum(method.encode()), list(DTYPES).index(dtype)])
         self.count: Counter[str] = Counter({"near-ties excused": 0})
         size = int(rng.integers(40, 160))
@@ -49,7 +51,7 @@ class Decoded:
         self.replay = decoding_reference(method, SIZES, self.p)
         self.plan = kvsieve.Plan(method, MODEL, **self.p, threads=1 + seed % 2)
         self.source = Source(rng, MODEL, VALUE_DIM, DTYPES[dtype], seed % 4 > 0)
-        self.engine = Engine(self.plan, LAYOUTS[seed % 3], False, seed % 2 == 0)
+        self.engine = Engine(self.plan, LAYOUTS[seed % 3], False, seed % 2 == 0, given)
         self.rows = self.source.rows(prompt)
 
     def refused(self) -> str | None:
@@ -108,11 +110,11 @@ class Decoded:
             return self.refused()
         wrong = self.prompt()
         done = steps = 0
-        while done < TOKENS and not wrong:
+        while done < self.wanted and not wrong:
             stay, wrong = self.chunk()
             done += stay
             steps += 1
-            if steps % 50 == 0 or done >= TOKENS:
+            if steps % 50 == 0 or done >= self.wanted:
                 wrong = wrong or self.books()
         self.count["tokens"] = done
         return wrong and f"{self.p}: {wrong}"

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import kvsieve
+from engine.attention import Given
 from engine.engine import Engine
 from engine.rows import Rows, Source
 from reference.by_name import reference, rows_at_most
@@ -31,6 +32,8 @@ class Manner(NamedTuple):
     sparing: bool
     topics: bool
     threads: int
+    given: Given | None = None
+    """Attention in the place of queries and keys."""
 
 
 class Rounds:
@@ -47,7 +50,7 @@ class Rounds:
         self.method, self.p, self.lengths = method, p, lengths
         self.what = f"{model}, {p}, tokens {lengths}, {manner.layout}"
         self.plan = kvsieve.Plan(method, model, **p, threads=manner.threads)
-        self.engine = Engine(self.plan, manner.layout, manner.in_place, manner.sparing)
+        self.engine = Engine(self.plan, manner.layout, manner.in_place, manner.sparing, manner.given)
         scale = float(np.float32(model.scale or model.head_dim**-0.5))
         self.sequence = Sequence(reference(method).choose, model.layers, model.kv_heads, scale, p)
         self.sources = [Source(rng, model, VALUE_DIM, manner.dtype, manner.topics) for _ in range(model.layers)]

@@ -30,7 +30,7 @@ private struct DecodedByHand {
         var evict = [Int32](repeating: -7, count: heads)
         try evict.withUnsafeMutableBufferPointer { out in
             guard let start = out.baseAddress else { return }
-            try plan.step(layer: 0, evict: start, logits: logits, values)
+            try plan.step(layer: 0, slot: start, logits: logits, values)
         }
         return evict.map(Int.init)
     }
@@ -147,7 +147,7 @@ private struct DecodedByHand {
             var evict = [Int32](repeating: -7, count: tokens)
             try evict.withUnsafeMutableBufferPointer { out in
                 guard let start = out.baseAddress else { return }
-                try decoded.plan.step(layer: 0, evict: start) { (needs, living) throws(KVSieveError) in
+                try decoded.plan.step(layer: 0, slot: start) { (needs, living) throws(KVSieveError) in
                     #expect(needs == .length)
                     let keys = try TensorShape("keys", heads: 1, tokens: living + tokens)
                     return try StepInput(shape, layer: 0, keys: keys, living: living)

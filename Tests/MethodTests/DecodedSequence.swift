@@ -89,7 +89,7 @@ struct DecodedSequence {
         try evict.withUnsafeMutableBufferPointer { out in
             guard let start = out.baseAddress else { return }
             try plan.step(
-                layer: layer, evict: start, q, tensor(keys[layer], new.keys), tensor(values[layer], new.values))
+                layer: layer, slot: start, q, tensor(keys[layer], new.keys), tensor(values[layer], new.values))
         }
         let out = (0..<2).map { head in (0..<tokens).map { Int(evict[head * tokens + $0]) } }
         if moves { for i in 0..<tokens { move(layer, i, out, new) } }

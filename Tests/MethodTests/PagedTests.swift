@@ -57,8 +57,8 @@ private let paged: [Layout] = [.blocks, .headsInBlocks, .interleavedBlocks]
                     let salt = 10 + 10 * token + layer
                     let (q, k, v) = (both(4, 1, salt), both(2, rows, salt + 2), both(2, rows, salt + 4))
                     var (mine, others) = ([Int32](repeating: -7, count: 2), [Int32](repeating: -8, count: 2))
-                    try narrow.step(layer: layer, evict: &mine, q.narrow, k.narrow, v.narrow)
-                    try floats.step(layer: layer, evict: &others, q.floats, k.floats, v.floats)
+                    try narrow.step(layer: layer, slot: &mine, q.narrow, k.narrow, v.narrow)
+                    try floats.step(layer: layer, slot: &others, q.floats, k.floats, v.floats)
                     #expect(mine == others, "\(layout), seed \(seed), token \(token)")
                 }
             }
@@ -78,14 +78,42 @@ private let paged: [Layout] = [.blocks, .headsInBlocks, .interleavedBlocks]
                 let (logits, values) = (random.floats(4 * m * rows), random.floats(2 * rows * 8))
                 var (mine, others) = ([Int32](repeating: -7, count: 2 * m), [Int32](repeating: -8, count: 2 * m))
                 try plain.step(
-                    layer: layer, evict: &others, logits: Tensor(logits, heads: 4, tokens: m, dim: rows),
+                    layer: layer, slot: &others, logits: Tensor(logits, heads: 4, tokens: m, dim: rows),
                     Tensor(values, heads: 2, tokens: rows, dim: 8))
                 try other.step(
-                    layer: layer, evict: &mine,
+                    layer: layer, slot: &mine,
                     logits: Tensor(logits, heads: 4, tokens: m, dim: rows, .float32, layout),
                     Tensor(values, heads: 2, tokens: rows, dim: 8, .float32, layout))
                 #expect(mine == others, "seeds 72, 73")
             }
+        }
+    }
+    /// Queries of a narrow type in chunks: the plan's copy of the last rows is what they are.
+    @Test(arguments: narrowTypes, [Layout.headMajor] + paged) func chunksOfNarrowQueriesAreTheSameAtOnce(
+        _ type: ElementType, _ layout: Layout
+    ) throws {
+        let shape = try ModelShape(layers: 1, queryHeads: 4, heads: 2, headDim: 64)
+        for method in AnyMethod.all {
+            let parameters = method.tight(tokens: 90)
+            let (chunked, whole) = (try method.plan(shape, parameters), try method.plan(shape, parameters))
+            guard try whole.needs(layer: 0).isSuperset(of: .queries), try !whole.needs(layer: 0).contains(.allQueries)
+            else { continue }
+            func tensor(_ heads: Int, _ tokens: Int, _ seed: UInt64) -> Tensor {
+                Tensor.narrow(heads: heads, tokens: tokens, dim: 64, type, layout, seed: seed).narrow
+            }
+            let (queries, keys, values) = (tensor(4, 90, 81), tensor(2, 90, 82), tensor(2, 90, 83))
+            for range in [0..<50, 50..<83, 83..<90] {
+                let chunk = Tensor(heads: 4, tokens: range.count, dim: 64, type, layout)
+                for head in 0..<4 { for t in range { chunk.set(head, t - range.lowerBound, row: queries.row(head, t)) } }
+                try chunked.queries(layer: 0) { () throws(KVSieveError) in try chunk.view("queries") }
+            }
+            try chunked.observe(layer: 0) { (_) throws(KVSieveError) in
+                try LayerTensors(keys: keys.view("keys"), values: values.view("values"))
+            }
+            try whole.observe(layer: 0, queries, keys, values)
+            try chunked.finish()
+            try whole.finish()
+            #expect(try positions(chunked) == positions(whole), "\(method.row.name), seeds 81 to 83")
         }
     }
 }

@@ -114,9 +114,9 @@ private struct RandomCaller {
         let evict = Tensor(heads: 2, tokens: rows, dim: 1)
         let places = evict.memory.assumingMemoryBound(to: Int32.self)
         if byLogits {
-            try plan.step(layer: layer, evict: places, logits: logits, v)
+            try plan.step(layer: layer, slot: places, logits: logits, v)
         } else {
-            try plan.step(layer: layer, evict: places, q, k, v)
+            try plan.step(layer: layer, slot: places, q, k, v)
         }
         (turn, round) = ((layer + 1) % shape.layers, tokens)
     }

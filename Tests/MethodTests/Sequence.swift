@@ -29,12 +29,12 @@ extension Plan {
         }
     }
 
-    /// - Parameter evict: (H, m).
+    /// - Parameter slot: (H, m).
     func step(
-        layer: Int, evict: UnsafeMutablePointer<Int32>, _ q: some Viewable, _ k: some Viewable, _ v: some Viewable
+        layer: Int, slot: UnsafeMutablePointer<Int32>, _ q: some Viewable, _ k: some Viewable, _ v: some Viewable
     ) throws(KVSieveError) {
         let shape = shape
-        try step(layer: layer, evict: evict) { (needs, living) throws(KVSieveError) in
+        try step(layer: layer, slot: slot) { (needs, living) throws(KVSieveError) in
             if needs.contains(.length) {
                 return try StepInput(
                     shape, layer: layer, keys: TensorShape("keys", heads: k.heads, tokens: k.tokens), living: living)
@@ -47,10 +47,10 @@ extension Plan {
 
     /// By logits (Hq, m, n) in place of queries and keys.
     func step(
-        layer: Int, evict: UnsafeMutablePointer<Int32>, logits: Tensor, _ v: some Viewable
+        layer: Int, slot: UnsafeMutablePointer<Int32>, logits: Tensor, _ v: some Viewable
     ) throws(KVSieveError) {
         let shape = shape
-        try step(layer: layer, evict: evict) { (needs, living) throws(KVSieveError) in
+        try step(layer: layer, slot: slot) { (needs, living) throws(KVSieveError) in
             if needs.contains(.length) {
                 let size = try TensorShape("logits", heads: logits.heads, tokens: logits.tokens)
                 return try StepInput(shape, layer: layer, logits: size, rows: logits.dim)

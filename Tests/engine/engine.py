@@ -5,9 +5,13 @@ Rows that hold no token are NaN, in tensors for the plan and in targets of gathe
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 
 import kvsieve
+from engine.attention import CHUNKS, Given, attention
 from engine.rows import Array, Rows, blank, laid_out
 
 Kept = list[list[list[int]]]
@@ -16,8 +20,10 @@ Kept = list[list[list[int]]]
 class Engine:
     """`books` [layer][head]: the absolute position of each row of its caches. `came` [layer]: the rows of all tokens so far."""
 
-    def __init__(self, plan: kvsieve.Plan, layout: str, in_place: bool, sparing: bool) -> None:
-        self.plan, self.layout, self.in_place = plan, layout, in_place
+    def __init__(
+        self, plan: kvsieve.Plan, layout: str, in_place: bool, sparing: bool, given: Given | None = None
+    ) -> None:
+        self.plan, self.layout, self.in_place, self.given = plan, layout, in_place, given
         self.sparing = sparing
         """Pass only what the plan says it needs."""
         self.tokens = 0
@@ -40,7 +46,10 @@ class Engine:
         for layer, rows in enumerate(new):
             self.append(layer, rows)
             keys, values = self.caches[layer]
-            given = {"queries": laid_out(rows.queries, self.layout), "keys": keys, "values": values}
+            if self.given:
+                self.observe_attention(layer, rows, self.given)
+                continue
+            given: dict[str, Any] = {"queries": laid_out(rows.queries, self.layout), "keys": keys, "values": values}
             if self.sparing:
                 needs = self.plan.needs(layer)
                 if "length" in needs:  # the shape alone
@@ -53,6 +62,29 @@ class Engine:
         ] or new
         self.plan.finish()
         return next(filter(None, map(self.compress, range(len(new)))), None)
+
+    def observe_attention(self, layer: int, new: Rows, given: Given) -> None:
+        """What the engine's own softmax has, in the place of queries and keys."""
+        keys, values = self.caches[layer]
+        needs = self.plan.needs(layer)
+        if given.kind == CHUNKS:
+            m = new.queries.shape[1]
+            cuts = sorted({0, m, *np.random.default_rng([m, layer]).integers(0, m, 3).tolist()})
+            for begin, end in pairwise(cuts):
+                self.plan.queries(layer, laid_out(new.queries[:, begin:end], self.layout))
+            self.plan.observe(layer, None, keys, values)
+            return
+        lengths = [len(book) for book in self.books[layer]]
+        has_window = any(parameter.name == "window" for parameter in self.plan.method.parameters)
+        window = int(self.plan["window"]) if has_window else 1
+        rows = new.queries.shape[1] if "all_queries" in needs else min(window, new.queries.shape[1])
+        numbers = attention(given.kind, new.queries, keys, lengths, rows, float(self.plan.model.scale))
+        self.plan.observe(
+            layer,
+            attention=laid_out(numbers.astype(given.dtype), self.layout),
+            values=values if "values" in needs else None,
+            kind="sums" if given.kind.startswith("sums") else given.kind,
+        )
 
     def append(self, layer: int, new: Rows) -> None:
         """After the rows that each head has."""

@@ -1,5 +1,5 @@
 /* Generation as an engine runs it, with a cache that never grows: prompt -> finish -> gather, then for every token and layer:
- * append its row, step, move it to the slot that `evict` names. Some rounds are a draft of 3 tokens, of which 2 are rejected
+ * append its row, step, move it to the slot that `slot` names. Some rounds are a draft of 3 tokens, of which 2 are rejected
  * (kvsieve_plan_trim). Every value row begins with its token's position. After each round these positions are compared with
  * kvsieve_plan_slots(). */
 #include "example.h"
@@ -87,15 +87,15 @@ static void prefill(struct engine *e, int32_t method) {
     free(whole);
 }
 
-/* The first `to` of `count` new tokens, whose rows follow the slots in use, move to the slots that `evict` names. */
-static void move_rows(struct engine *e, int32_t layer, const int32_t *evict, int count, int to) {
+/* The first `to` of `count` new tokens, whose rows follow the slots in use, move to the slots that `slot` names. */
+static void move_rows(struct engine *e, int32_t layer, const int32_t *slot, int count, int to) {
     for (int head = 0; head < HEADS; ++head)
         for (int i = 0; i < to; ++i) {
-            int32_t slot = evict[head * count + i];
-            if (slot < 0) continue;
-            if (slot >= BUDGET) fail("slot", slot, BUDGET - 1);
-            memcpy(row(e, e->keys[layer], head, slot), row(e, e->keys[layer], head, e->living + i), sizeof(float) * DIM);
-            memcpy(row(e, e->values[layer], head, slot), row(e, e->values[layer], head, e->living + i), sizeof(float) * DIM);
+            int32_t to_row = slot[head * count + i];
+            if (to_row < 0) continue;
+            if (to_row >= BUDGET) fail("slot", to_row, BUDGET - 1);
+            memcpy(row(e, e->keys[layer], head, to_row), row(e, e->keys[layer], head, e->living + i), sizeof(float) * DIM);
+            memcpy(row(e, e->values[layer], head, to_row), row(e, e->values[layer], head, e->living + i), sizeof(float) * DIM);
             ++e->moved;
         }
 }
@@ -121,7 +121,7 @@ static void check(const struct engine *e) {
 
 /* `count` tokens of one forward pass, of which the first `stay` are not rejected. */
 static void generate(struct engine *e, int count, int stay) {
-    int32_t evict[LAYERS][HEADS * DRAFT];
+    int32_t slot[LAYERS][HEADS * DRAFT];
     float memory[QUERY_HEADS * DRAFT * DIM];
     kvsieve_tensor q = example_tensor(memory, QUERY_HEADS, count, DIM);
     int64_t rows = e->living + count;
@@ -132,10 +132,10 @@ static void generate(struct engine *e, int count, int stay) {
         make_rows(e, &q, 0, 0, 0);
         make_rows(e, &k, e->living, 0, 0);
         make_rows(e, &v, e->living, e->tokens, 1);
-        CHECK(kvsieve_plan_step(e->plan, layer, &q, &k, &v, evict[layer])); /* moved when the accepted tokens are known */
+        CHECK(kvsieve_plan_step(e->plan, layer, &q, &k, &v, slot[layer])); /* moved when the accepted tokens are known */
     }
     if (stay < count) CHECK(kvsieve_plan_trim(e->plan, count - stay));
-    for (int32_t layer = 0; layer < LAYERS; ++layer) move_rows(e, layer, evict[layer], count, stay);
+    for (int32_t layer = 0; layer < LAYERS; ++layer) move_rows(e, layer, slot[layer], count, stay);
     e->living = e->living + stay < BUDGET ? e->living + stay : BUDGET;
     e->tokens += stay;
     e->rejected += count - stay;

@@ -6,6 +6,7 @@
 struct kvsieve_plan {
     uint64_t magic;
     void *impl;
+    char *message; /* of the last failed call, in the same memory; "" before it */
 };
 
 #endif

@@ -12,7 +12,11 @@
 
 /* -- last_error.c: one sentence a thread ------------------------------------------------------------------------ */
 
-/** Keeps a copy of `length` bytes of UTF-8, cut to 1023; 0 clears it. */
+/** Of a sentence, with the 0 at its end. */
+#define SUPPORT_MESSAGE_BYTES 1024
+/** Copies `length` bytes of UTF-8, cut to SUPPORT_MESSAGE_BYTES with the 0 at their end. */
+void support_copy_message(char *target, const char *text, size_t length);
+/** The same, to this thread's own memory. */
 void support_set_last_error(const char *text, size_t length);
 const char *support_last_error(void);
 
@@ -134,6 +138,8 @@ typedef struct support_kernels {
                      float *out, int64_t out_stride);
     float (*row_maximum)(const float *row, int64_t count);
     float (*row_exponentials)(const float *row, int64_t count, float maximum, float factor, float *out); /* out may be row */
+    float (*row_minimum)(const float *row, int64_t count);
+    void (*row_logarithms)(const float *row, int64_t count, float *out); /* out may be row */
     void (*candidate_minima)(const float *totals, const float *_Nullable weights, int64_t count, float *minima);
     void (*roll_row)(const float *newest, const float *_Nullable suffix, int64_t count, float *prefix, float *row,
                      const float *_Nullable weights, float *totals);

@@ -29,7 +29,10 @@ public struct Layer: @unchecked Sendable {
     public var shape: ModelShape { view.shape }
     public var length: CacheLength { view.length }
     /// Rows of the window: W, or as many as there are new tokens.
-    public var windowRows: Int { view.queries?.tokens ?? 0 }
+    public var windowRows: Int { view.windowRows }
+
+    /// Heads that are summed up for a key/value head.
+    var summedHeads: Int { view.attention?.perHead(shape) ?? shape.group }
 
     /// (H, n) in memory of that use.
     func table(_ memory: TableMemory) throws(KVSieveError) -> HeadTable {

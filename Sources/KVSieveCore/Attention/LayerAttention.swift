@@ -6,7 +6,7 @@ extension Layer {
     public func attention(gain: (_ seen: Int) -> Double = { _ in 1 }) throws(KVSieveError) -> HeadTable {
         let table = try table(scores)
         try sum(into: scores, gain)
-        let sums = table.divided(by: shape.group)
+        let sums = table.divided(by: summedHeads)
         if decodes && !work.holdsSoftmaxRows { try keepSums() }
         return sums
     }
@@ -27,7 +27,7 @@ extension Layer {
     ) throws(KVSieveError) -> HeadTable {
         let group = shape.group
         var columns = HeadTable.Columns.rows(length)
-        try WindowAttention(view, work).forEachGroup(work) { (head, sums) throws(KVSieveError) in
+        try forEachGroup { (head, sums) throws(KVSieveError) in
             let made = try each(sums)
             if head == 0 {
                 columns = made.columns
@@ -44,8 +44,21 @@ extension Layer {
         return HeadTable(scores, work, columns, rows: shape.queryHeads, rowsOfHead: group)
     }
 
+    private func forEachGroup(
+        _ body: (_ head: Int, _ sums: HeadTable) throws(KVSieveError) -> Void
+    ) throws(KVSieveError) {
+        if let given = try GivenSums(view, work) { return try given.forEachGroup(work, body) }
+        try WindowAttention(view, work).forEachGroup(work, body)
+    }
+
     /// Column sums, (H, n), not divided by the group.
     func sum(into memory: TableMemory, _ gain: (_ seen: Int) -> Double) throws(KVSieveError) {
+        if let given = try GivenSums(view, work, gain: gain) {
+            memory.clear()
+            try given.addSums(to: memory, work)
+            work.holdsSoftmaxRows = view.windowRows < length.new
+            return
+        }
         guard view.queries?.tokens == length.new, length.new > Self.block else {
             memory.clear()
             try WindowAttention(view, work, gain: gain).addSums(to: memory, work)

@@ -8,14 +8,13 @@ public enum Gather {
         of source: TensorView, by selection: Selection, to target: TensorView
     ) throws(KVSieveError) {
         try check(source, selection, target)
-        let packed = target.heads == 1 && source.heads > 1
         let rowBytes = source.rowBytes
         let contiguous = source.tokenStride == rowBytes && target.tokenStride == rowBytes
         let paged = source.table != nil || target.table != nil
         for head in 0..<source.heads {
             let begin = Int(selection.offsets[head])
             let end = Int(selection.offsets[head + 1])
-            let (targetHead, first) = packed ? (0, begin) : (head, 0)
+            let (targetHead, first) = first(of: head, selection, source, target)
             var index = begin
             while index < end {
                 // Neighbours that stay neighbours move together, as far as both are in a block.
@@ -43,7 +42,15 @@ public enum Gather {
         }
     }
 
-    private static func check(
+    /// The target's head that takes a head's rows, and the first of its tokens that does.
+    static func first(
+        of head: Int, _ selection: Selection, _ source: TensorView, _ target: TensorView
+    ) -> (head: Int, token: Int) {
+        let packed = target.heads == 1 && source.heads > 1
+        return packed ? (0, Int(selection.offsets[head])) : (head, 0)
+    }
+
+    static func check(
         _ source: TensorView, _ selection: Selection, _ target: TensorView
     ) throws(KVSieveError) {
         guard source.heads == selection.heads else {

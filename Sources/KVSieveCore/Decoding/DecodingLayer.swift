@@ -97,9 +97,9 @@ final class DecodingLayer: @unchecked Sendable {
     }
 
     /// Takes the tokens first ..< first + m. On failure nothing has changed.
-    /// - Parameter evict: (H, m): the slot that a token moves to, -1 if it does not move.
+    /// - Parameter slot: (H, m): the slot that a token moves to, -1 if it does not move.
     func step(
-        _ input: StepInput, first: Int, _ work: Workspace, evict: UnsafeMutablePointer<Int32>
+        _ input: StepInput, first: Int, _ work: Workspace, slot: UnsafeMutablePointer<Int32>
     ) throws(KVSieveError) {
         let tokens = input.new
         try input.reserve(work)
@@ -123,9 +123,9 @@ final class DecodingLayer: @unchecked Sendable {
         try work.forEach(
             choices,
             StepChoices(
-                layer: self, input: input, workspace: work, checked: checked, first: first, evict: evict))
+                layer: self, input: input, workspace: work, checked: checked, first: first, slot: slot))
         for head in 1..<max(heads, 1) where choices == 1 {
-            (evict + head * tokens).update(from: evict, count: tokens)
+            (slot + head * tokens).update(from: slot, count: tokens)
         }
         evidence.endStep(tokens)
         living = min(living + tokens, width)
@@ -197,7 +197,7 @@ final class DecodingLayer: @unchecked Sendable {
             slots.place(position, slot, count, &entry)
             standing[slot] = Int32(truncatingIfNeeded: living + i)
             entries[i] = entry
-            step.evict[index * tokens + i] = slot != living + i ? entry.slot : -1
+            step.slot[index * tokens + i] = slot != living + i ? entry.slot : -1
         }
     }
 

@@ -20,7 +20,7 @@ final class DecodingSequence {
     /// Has layer `index` taken the tokens of a round that others have not?
     func seen(byLayer index: Int) -> Int { seen + (index < next ? round : 0) }
 
-    func step(_ input: StepInput, _ work: Workspace, evict: UnsafeMutablePointer<Int32>) throws(KVSieveError) {
+    func step(_ input: StepInput, _ work: Workspace, slot: UnsafeMutablePointer<Int32>) throws(KVSieveError) {
         guard input.layer == next else {
             throw KVSieveError(
                 .state, "layer \(input.layer) took a step out of turn; the next is layer \(next) of \(layers.count)")
@@ -46,7 +46,7 @@ final class DecodingSequence {
         guard seen + input.new <= Int(Int32.max) else {
             throw KVSieveError(.shape, "the sequence would have more than 2^31 - 1 tokens")
         }
-        try layer.step(input, first: seen, work, evict: evict)
+        try layer.step(input, first: seen, work, slot: slot)
         round = input.new
         next += 1
         if next == layers.count {

@@ -19,26 +19,34 @@ struct PromptEvidence {
         }
         let table = try layer.table(work.allRowSums)
         try layer.sum(into: work.allRowSums) { _ in 1 }
-        return table.divided(by: layer.shape.group)
+        return table.divided(by: layer.summedHeads)
     }
 
     /// Adds each row of the window, over the kept slots, to the row of its choice; returns how many rows there are.
     func addRows(to choices: [RowBlocks]) throws(KVSieveError) -> Int {
         let work = layer.work
+        if let given = try GivenSums(layer.view, work, gain: rule.gain) {
+            if !work.holdsSoftmaxRows { try given.addSums(to: emptyTable(), work) }
+            try each(choices, GivenRows(given, selection, choices, work))
+            return given.rows
+        }
         let attention = try WindowAttention(layer.view, work, gain: rule.gain)
         // The softmax of the whole rows is there if the layer was scored by it. A short prompt was not scored.
-        if !work.holdsSoftmaxRows {
-            let unused = try layer.table(work.allRowSums).memory
-            unused.clear()
-            try attention.addSums(to: unused, work)
-        }
-        let rows = try PromptRows(attention, selection, choices, work)
-        if choices.count == selection.heads {
-            try work.forEach(selection.heads, rows)
-        } else {
-            // Several heads add to one row.
-            for head in 0..<selection.heads { try rows.work(on: head, with: work.caller) }
-        }
+        if !work.holdsSoftmaxRows { try attention.addSums(to: emptyTable(), work) }
+        try each(choices, PromptRows(attention, selection, choices, work))
         return attention.rows
+    }
+
+    /// Where sums go that nobody reads.
+    private func emptyTable() throws(KVSieveError) -> TableMemory {
+        let unused = try layer.table(layer.work.allRowSums).memory
+        unused.clear()
+        return unused
+    }
+
+    private func each(_ choices: [RowBlocks], _ rows: some ParallelWork) throws(KVSieveError) {
+        if choices.count == selection.heads { return try layer.work.forEach(selection.heads, rows) }
+        // Several heads add to one row.
+        for head in 0..<selection.heads { try rows.work(on: head, with: layer.work.caller) }
     }
 }

@@ -62,7 +62,7 @@ struct StepChoices: ParallelWork, @unchecked Sendable {
     /// Position of the first new token.
     let first: Int
     /// (H, m).
-    let evict: UnsafeMutablePointer<Int32>
+    let slot: UnsafeMutablePointer<Int32>
 
     func work(on choice: Int, with worker: WorkerBuffers) throws(KVSieveError) {
         try layer.step(choice, self, worker)

@@ -27,8 +27,12 @@ final class WorkerBuffers: Sendable {
     let keyPlaces: Buffer<Int>
     /// One row of values, or of keys, as floats.
     let oneRow: Buffer<Float>
+    /// Cosines and sines by which a row of keys is turned.
+    let angles: Buffer<Double>
     /// Logits of a tile that is not held for the second reading; of the prompt's rows over a tile of kept keys.
     let logitTile: Buffer<Float>
+    /// A row of attention that the engine gave, as floats and as exponentials.
+    let attentionRow: Buffer<Float>
     /// A row of a table while it is pooled.
     let pooledRow: Buffer<Float>
     /// Query rows of a group as floats, while decoding and for its beginning.
@@ -48,7 +52,9 @@ final class WorkerBuffers: Sendable {
         keyTile = Buffer(account)
         keyPlaces = Buffer(account)
         oneRow = Buffer(account)
+        angles = Buffer(account)
         logitTile = Buffer(account)
+        attentionRow = Buffer(account)
         pooledRow = Buffer(account)
         packedQueries = Buffer(account)
         stepRows = Buffer(account)

@@ -75,20 +75,27 @@ public struct Settings: Sendable {
     /// A whole number: bounds keep it within Int32.
     public func int(_ parameter: Parameter) -> Int { Int(self[parameter]) }
 
-    func get(_ id: Int32, of method: StaticString) throws(KVSieveError) -> Double {
-        values[try index(id, method)]
+    /// - Parameter name: what a sentence calls a parameter that the method may not have.
+    func get(
+        _ id: Int32, of method: StaticString, _ name: (Int32) -> String = String.init
+    ) throws(KVSieveError) -> Double {
+        values[try index(id, method, name)]
     }
 
-    mutating func set(_ id: Int32, _ value: Double, of method: StaticString) throws(KVSieveError) {
-        let index = try index(id, method)
+    mutating func set(
+        _ id: Int32, _ value: Double, of method: StaticString, _ name: (Int32) -> String = String.init
+    ) throws(KVSieveError) {
+        let index = try index(id, method, name)
         try parameters[index].check(value)
         values[index] = value
     }
 
-    private func index(_ id: Int32, _ method: StaticString) throws(KVSieveError) -> Int {
+    private func index(
+        _ id: Int32, _ method: StaticString, _ name: (Int32) -> String
+    ) throws(KVSieveError) -> Int {
         guard let index = parameters.firstIndex(where: { $0.id == id }) else {
             let names = parameters.map { "\($0.name) (\($0.id))" }.joined(separator: ", ")
-            throw KVSieveError(.parameter, "\(method) has no parameter \(id); it has \(names)")
+            throw KVSieveError(.parameter, "\(method) has no parameter \(name(id)); it has \(names)")
         }
         return index
     }

@@ -8,10 +8,13 @@ import CSupport
 public struct PlanParameters: Sendable {
     let threads: Parameter
     let decoding: Parameter
+    /// What a sentence calls the parameter with an id, whatever method has it.
+    let name: @Sendable (Int32) -> String
 
-    public init(threads: Parameter, decoding: Parameter) {
+    public init(threads: Parameter, decoding: Parameter, name: @escaping @Sendable (Int32) -> String) {
         self.threads = threads
         self.decoding = decoding
+        self.name = name
     }
 }
 
@@ -39,11 +42,13 @@ public final class Plan {
     private var rule: (length: CacheLength, rule: DecodeRule)?
     private(set) var phase = Phase.prefill(nil)
     /// The layers so far, and the same as they will be when the call that works on them has succeeded.
-    private var current: PrefillState
+    private(set) var current: PrefillState
     private var next: PrefillState
     private let scorePool: ScorePool
     private let decodingPool: DecodingPool
-    private let lock: OpaquePointer
+    let rangePool: RangePool
+    let chunks: QueryChunks
+    let lock: OpaquePointer
 
     public init(
         _ type: any Method.Type, _ shape: ModelShape, _ parameters: PlanParameters,
@@ -61,6 +66,8 @@ public final class Plan {
         next = PrefillState(shape, account)
         scorePool = ScorePool(shape, account)
         decodingPool = DecodingPool(shape, account)
+        rangePool = RangePool(shape, account)
+        chunks = QueryChunks(shape, account)
     }
 
     deinit { support_lock_destroy(lock) }
@@ -68,17 +75,19 @@ public final class Plan {
     // MARK: - Parameters
 
     public func set(_ parameter: Int32, _ value: Double) throws(KVSieveError) {
-        guard case .prefill(nil) = phase, current.layers.isEmpty else {
+        guard case .prefill(nil) = phase, current.layers.isEmpty, chunks.isEmpty else {
             throw KVSieveError(
-                .state, "parameter \(parameter) was set after the first observe; set parameters before it, or reset")
+                .state,
+                "\(parameters.name(parameter)) was set after the first observe or queries; set parameters before them, or reset"
+            )
         }
-        try settings.set(parameter, value, of: row.name)
+        try settings.set(parameter, value, of: row.name, parameters.name)
         method = nil
         rule = nil
     }
 
     public func get(_ parameter: Int32) throws(KVSieveError) -> Double {
-        try settings.get(parameter, of: row.name)
+        try settings.get(parameter, of: row.name, parameters.name)
     }
 
     public func needs(layer: Int) throws(KVSieveError) -> Needs {
@@ -96,9 +105,10 @@ public final class Plan {
         let caches = try checkTurn(layer)
         let method = try currentMethod()
         let reads = method.reads(layer: layer)
+        let tensors = try chunks.with(
+            read(reads?.needs ?? []), layer: layer, window: reads?.window, new: caches?.length(layer).new)
         let view = try LayerView(
-            shape, layer: layer, length: caches?.length(layer) ?? current.length, reads: reads, read(reads?.needs ?? [])
-        )
+            shape, layer: layer, length: caches?.length(layer) ?? current.length, reads: reads, tensors)
         let frame = try method.frame(view.length, layer: layer)
         let rule = try currentRule(method, view.length)
         let work = currentWorkspace()
@@ -130,6 +140,8 @@ public final class Plan {
         self.rule = rule.map { (view.length, $0) }
         self.work = work
         swap(&current, &next)
+        rangePool.clear()
+        chunks.forget(layer)
         scorePool.take(ranking)
         forget(before: remembered)
     }
@@ -193,6 +205,7 @@ public final class Plan {
             try current.select(layer, from: caches?.origins(layer), currentWorkspace())
         }
         forget(before: shape.layers)
+        rangePool.clear()
         phase =
             decodingPool.layers.isEmpty
             ? .finished : .decoding(DecodingSequence(decodingPool.layers, seen: length.seen))
@@ -215,12 +228,15 @@ public final class Plan {
         }
         phase = .prefill(ExtendedCaches(kept, seen: seen, new: tokens))
         current.clear()
+        rangePool.clear()
     }
 
     /// Ready for the next sequence; parameters and memory are kept.
     public func reset() {
         forget(before: shape.layers)
         current.clear()
+        rangePool.clear()
+        chunks.clear()
         decodingPool.release()
         phase = .prefill(nil)
     }
@@ -234,29 +250,6 @@ public final class Plan {
         }
     }
 
-    // MARK: - Results
-
-    /// What an observed layer keeps: may still shrink before finish.
-    public func kept(layer: Int) throws(KVSieveError) -> Selection {
-        try checkLayer(layer)
-        // The first call for a layer whose budget changed makes its selection; calls at the same time wait.
-        support_lock(lock)
-        defer { support_unlock(lock) }
-        guard layer < current.layers.count else {
-            throw KVSieveError(
-                .state, "layer \(layer) was not observed yet; \(current.layers.count) layers were")
-        }
-        var origins: RowOrigins?
-        if case .prefill(let caches) = phase { origins = caches?.origins(layer) }
-        return try current.select(layer, from: origins, currentWorkspace())
-    }
-
-    public func gather(layer: Int, source: TensorView, target: TensorView) throws(KVSieveError) {
-        try checkLayer(layer)
-        if case .prefill = phase { throw KVSieveError(.state, "gather of layer \(layer) came before finish") }
-        try Gather.rows(of: source, by: kept(layer: layer), to: target)
-    }
-
     // MARK: - What the calls share
 
     func checkLayer(_ layer: Int) throws(KVSieveError) {
@@ -265,7 +258,13 @@ public final class Plan {
         }
     }
 
-    private func currentMethod() throws(KVSieveError) -> any Method {
+    func checkHead(_ head: Int) throws(KVSieveError) {
+        guard (0..<shape.heads).contains(head) else {
+            throw KVSieveError(.shape, "head is \(head); expected 0 ... \(shape.heads - 1)")
+        }
+    }
+
+    func currentMethod() throws(KVSieveError) -> any Method {
         if let method { return method }
         return try type.init(settings, shape)
     }

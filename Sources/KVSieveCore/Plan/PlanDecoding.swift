@@ -3,29 +3,32 @@
 extension Plan {
     /// Takes new tokens in one layer. On failure nothing has changed and nothing was written.
     /// - Parameters:
-    ///   - evict: (H, m): the slot that each moves to, -1 if it does not move.
+    ///   - slot: (H, m): the slot that each moves to, -1 if it does not move.
     ///   - input: what the caller gives of what the step needs; its argument is the number of slots in use.
     public func step(
-        layer: Int, evict: UnsafeMutablePointer<Int32>,
+        layer: Int, slot: UnsafeMutablePointer<Int32>,
         input: (_ needs: Needs, _ living: Int) throws(KVSieveError) -> StepInput
     ) throws(KVSieveError) {
         try checkLayer(layer)
         let decoding = try currentDecoding("step")
         let decoded = decoding.layer(layer)
-        try decoding.step(input(decoded.rule.needs, decoded.living), currentWorkspace(), evict: evict)
+        try decoding.step(input(decoded.rule.needs, decoded.living), currentWorkspace(), slot: slot)
+        rangePool.clear()
     }
 
     /// Takes the newest tokens back, at most those of the last step.
-    public func trim(_ tokens: Int) throws(KVSieveError) { try currentDecoding("trim").trim(tokens) }
+    public func trim(_ tokens: Int) throws(KVSieveError) {
+        let decoding = try currentDecoding("trim")
+        try decoding.trim(tokens)
+        rangePool.clear()
+    }
 
     /// The position in each slot of a head, and the tokens that its layer has seen.
     public func slots(
         layer: Int, head: Int
     ) throws(KVSieveError) -> (positions: UnsafeBufferPointer<Int32>, tokens: Int) {
         try checkLayer(layer)
-        guard (0..<shape.heads).contains(head) else {
-            throw KVSieveError(.shape, "head is \(head); expected 0 ... \(shape.heads - 1)")
-        }
+        try checkHead(head)
         switch phase {
         case .prefill: throw KVSieveError(.state, "slots of layer \(layer) were asked for before finish")
         case .decoding(let decoding): return (decoding.layer(layer).positions(head), decoding.seen(byLayer: layer))
@@ -40,7 +43,7 @@ extension Plan {
     private func currentDecoding(_ call: StaticString) throws(KVSieveError) -> DecodingSequence {
         guard decodes else {
             throw KVSieveError(
-                .state, "\(call): \(row.name) does not evict while decoding; its caches grow by a row a token")
+                .state, "\(call): \(row.name) does not slot while decoding; its caches grow by a row a token")
         }
         switch phase {
         case .prefill: throw KVSieveError(.state, "\(call) came before finish")

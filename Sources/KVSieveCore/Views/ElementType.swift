@@ -14,6 +14,9 @@ public enum ElementType: Int32, Sendable, CaseIterable {
     /// A float16 scale, then 16 bytes: number i in the low half of byte i, number 16 + i in its high half, 8 too large.
     case q4 = 7
 
+    /// Is each number a float of 16 or 32 bits?
+    var isFloat: Bool { self == .float32 || self == .float16 || self == .bfloat16 }
+
     /// Numbers that are stored together.
     public var elements: Int { self == .q8 || self == .q4 ? 32 : 1 }
 

@@ -1,7 +1,8 @@
 // What a method reads of one layer. Queries (Hq, rows, D), keys (H, n, D), values (H, n, Dv); rows = min(W, m), or m. Of a
 // prompt n = m = T; of a sequence that goes on n are the rows of its longest head, m the new tokens, each head's own end at
 // its own last row.
-// A tensor the layer does not need is nil and was never looked at.
+// In the place of queries and keys a layer may have attention that the engine computed. A tensor the layer does not need is nil
+// and was never looked at.
 
 public struct LayerView: Sendable {
     public let shape: ModelShape
@@ -10,6 +11,10 @@ public struct LayerView: Sendable {
     let queries: TensorView?
     let keys: TensorView?
     let values: TensorView?
+    let attention: GivenAttention?
+
+    /// Rows of the window: W, or as many as there are new tokens.
+    let windowRows: Int
 
     /// - Parameters:
     ///   - length: of this layer's cache; nil in a prompt's first layer.
@@ -19,12 +24,14 @@ public struct LayerView: Sendable {
     ) throws(KVSieveError) {
         self.shape = shape
         self.layer = layer
-        let needs = reads?.needs ?? []
+        var needs = reads?.needs ?? []
+        let attention = needs.contains(.queries) ? tensors.attention : nil
+        if attention != nil { needs.subtract([.queries, .keys]) }
         let keys = try Self.required(tensors.keys, needs.contains(.keys), "keys", layer)
         let queries = try Self.required(tensors.queries, needs.contains(.queries), "queries", layer)
         let values = try Self.required(tensors.values, needs.contains(.values), "values", layer)
         let size = try Self.required(tensors.shape, needs.contains(.length), "keys", layer)
-        let prompt = (keys?.tokens ?? values?.tokens ?? size?.tokens).map {
+        let prompt = (keys?.tokens ?? values?.tokens ?? size?.tokens ?? attention?.tensor.dim).map {
             CacheLength(prompt: $0, caches: shape.layers * shape.heads)
         }
         guard let length = length ?? prompt else {
@@ -33,9 +40,13 @@ public struct LayerView: Sendable {
         self.length = length
         self.keys = keys
         self.values = values
+        self.attention = try attention.flatMap { (given) throws(KVSieveError) in
+            try reads.map { (reads) throws(KVSieveError) in try given.lastRows(shape, length, reads) }
+        }
         self.queries = try queries.map { (queries) throws(KVSieveError) in
             try Self.lastRows(queries, shape, length, reads?.rows(new: length.new) ?? 0, reads)
         }
+        windowRows = self.queries?.tokens ?? (self.attention == nil ? 0 : reads?.rows(new: length.new) ?? 0)
         if let keys {
             try Self.check(keys.name, keys.heads, keys.tokens, shape, length, layer)
             try Self.check(keys.name, "dim", keys.dim, shape.headDim, "the model's head_dim")
@@ -52,6 +63,8 @@ public struct LayerView: Sendable {
         self.queries = queries
         self.keys = keys
         values = nil
+        attention = nil
+        windowRows = queries.tokens
     }
 
     /// The rows that the layer reads, of as many as were given.
@@ -61,12 +74,8 @@ public struct LayerView: Sendable {
         try check(queries.name, "heads", queries.heads, shape.queryHeads, "the model's query_heads")
         try check(queries.name, "dim", queries.dim, shape.headDim, "the model's head_dim")
         guard rows <= queries.tokens, queries.tokens <= length.new else {
-            let tokens = length.isPrompt ? "tokens" : "new tokens"
-            var expected = "\(rows), all \(tokens)"
-            if case .last(let window) = reads?.queryRows {
-                expected = "at least \(rows), min(window \(window), \(tokens) \(length.new)), and at most \(length.new)"
-            }
-            throw KVSieveError(.shape, "queries.tokens is \(queries.tokens); expected \(expected)")
+            throw KVSieveError(
+                .shape, "queries.tokens is \(queries.tokens); expected \(reads?.expectedRows(length) ?? "\(rows)")")
         }
         return queries.tokens((queries.tokens - rows)..<queries.tokens)
     }
@@ -93,7 +102,7 @@ public struct LayerView: Sendable {
                 : "the most rows that a head of layer \(layer) kept and \(length.new) new ones")
     }
 
-    private static func check(
+    static func check(
         _ name: StaticString, _ field: StaticString, _ value: Int, _ expected: Int, _ what: @autoclosure () -> String
     ) throws(KVSieveError) {
         guard value == expected else {

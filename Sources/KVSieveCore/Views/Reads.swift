@@ -8,22 +8,46 @@ public struct Reads: Sendable, Equatable {
         case all
     }
 
+    /// What must still be told apart in attention that an engine has computed and summed.
+    public enum Detail: Int, Sendable, Comparable {
+        /// Sums over the rows and over the query heads of a group do.
+        case heads
+        /// Sums over the rows do, of each query head by itself.
+        case queryHeads
+        /// Each row counts by itself.
+        case rows
+
+        public static func < (one: Detail, other: Detail) -> Bool { one.rawValue < other.rawValue }
+    }
+
     let queryRows: QueryRows?
     let readsKeys: Bool
     let readsValues: Bool
+    let detail: Detail
 
-    private init(_ queryRows: QueryRows?, keys: Bool, values: Bool) {
+    private init(_ queryRows: QueryRows?, keys: Bool, values: Bool, detail: Detail = .heads) {
         self.queryRows = queryRows
         readsKeys = keys
         readsValues = values
+        self.detail = detail
     }
 
     /// No tensor: only the number of tokens.
     public static let nothing = Reads(nil, keys: false, values: false)
     public static let keys = Reads(nil, keys: true, values: false)
     /// Queries, and the keys that they attend to.
-    public static func queries(_ rows: QueryRows) -> Reads { Reads(rows, keys: true, values: false) }
-    public var andValues: Reads { Reads(queryRows, keys: readsKeys, values: true) }
+    public static func queries(_ rows: QueryRows, detail: Detail = .heads) -> Reads {
+        Reads(rows, keys: true, values: false, detail: detail)
+    }
+    public var andValues: Reads { Reads(queryRows, keys: readsKeys, values: true, detail: detail) }
+
+    /// How many rows of queries, or of attention, may be given; for sentences.
+    func expectedRows(_ length: CacheLength) -> String {
+        let rows = rows(new: length.new)
+        let tokens = length.isPrompt ? "tokens" : "new tokens"
+        guard case .last(let window) = queryRows else { return "\(rows), all \(tokens)" }
+        return "at least \(rows), min(window \(window), \(tokens) \(length.new)), and at most \(length.new)"
+    }
 
     /// As the C API says it.
     var needs: Needs {
@@ -34,6 +58,12 @@ public struct Reads: Sendable, Equatable {
         if readsKeys { needs.insert(.keys) }
         if readsValues { needs.insert(.values) }
         return needs
+    }
+
+    /// W; nil if no queries are read, or those of all tokens.
+    var window: Int? {
+        if case .last(let window) = queryRows { return window }
+        return nil
     }
 
     /// How many query rows are read if there are `new` tokens.
@@ -66,6 +96,8 @@ public struct LayerTensors {
     let values: TensorView?
     /// The shape of keys whose data are not read.
     let shape: TensorShape?
+    /// In the place of queries and keys.
+    let attention: GivenAttention?
 
     public init(
         queries: TensorView? = nil, keys: TensorView? = nil, values: TensorView? = nil, shape: TensorShape? = nil
@@ -74,6 +106,15 @@ public struct LayerTensors {
         self.keys = keys
         self.values = values
         self.shape = shape
+        attention = nil
+    }
+
+    public init(attention: GivenAttention?, values: TensorView?) {
+        queries = nil
+        keys = nil
+        self.values = values
+        shape = nil
+        self.attention = attention
     }
 }
 

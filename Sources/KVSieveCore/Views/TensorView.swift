@@ -63,11 +63,11 @@ public struct TensorView: @unchecked Sendable {
     /// - Parameter pages: nil if tokens are one stride apart.
     public init(
         _ name: StaticString, base: UnsafeMutableRawPointer, heads: Int, tokens: Int, dim: Int, headStride: Int,
-        tokenStride: Int, type: ElementType, pages: PagedTokens? = nil
+        tokenStride: Int, type: ElementType, mostDim: Int = ModelShape.mostDim, pages: PagedTokens? = nil
     ) throws(KVSieveError) {
         try Self.checkSize(name, "heads", heads, ModelShape.mostHeads)
         try Self.checkSize(name, "tokens", tokens, ModelShape.mostTokens)
-        try Self.checkSize(name, "dim", dim, ModelShape.mostDim)
+        try Self.checkSize(name, "dim", dim, mostDim)
         guard dim % type.elements == 0 else {
             throw KVSieveError(
                 .shape,

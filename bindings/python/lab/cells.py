@@ -6,13 +6,13 @@ arithmetic of intervals (intervals.py), markdown (tables.py).
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import records
 from intervals import half_width, mean, wilson
 from records import Row
 
@@ -95,17 +95,10 @@ def _cell(place: Place, setting: str, share: float, rows: list[Row], pairs: list
     )
 
 
-def write(path: Path, found: Iterable[Cell]) -> None:
+def write(path: Path, found: Iterable[Any]) -> None:
     """Four digits of every real number: more is noise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Cell)], lineterminator="\n")
-        writer.writeheader()
-        for cell in found:
-            writer.writerow({name: f"{x:.4g}" if isinstance(x, float) else x for name, x in asdict(cell).items()})
+    records.write(path, list(found), digits=4, ends="\n")
 
 
 def read(path: Path) -> list[Cell]:
-    kinds = {field.name: {"int": int, "float": float, "str": str}[str(field.type)] for field in fields(Cell)}
-    with path.open(newline="") as file:
-        return [Cell(**{name: kinds[name](text) for name, text in row.items()}) for row in csv.DictReader(file)]
+    return records.read_as(Cell, path)

@@ -2,8 +2,9 @@
 
     python check.py     a line a failed test, then `N passed, N failed`
 
-Here: which functions are tests, and running them. The tests: check_model.py (the forward pass, choosers, units),
-check_tasks.py (prompts), check_results.py (files, intervals, tables) and check_pictures.py.
+Here: which functions are tests, and running them. The tests: check_model.py (the forward pass, choosers, units), check_tasks.py
+(prompts), check_caches.py and check_later.py (what happens after a prefill), check_results.py (files, intervals, tables),
+check_pictures.py.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import traceback
 from collections.abc import Callable
 from types import ModuleType
 
+import check_caches
+import check_later
 import check_model
 import check_pictures
 import check_results
@@ -27,7 +30,7 @@ import check_tasks
 
 def main() -> int:
     failed = passed = 0
-    for module in (check_results, check_tasks, check_pictures, check_model):
+    for module in (check_results, check_tasks, check_pictures, check_model, check_caches, check_later):
         for name, test in tests(module):
             start = time.process_time()
             try:

@@ -6,6 +6,7 @@ Letters: L layers, Hq query heads, H key/value heads, D head size, T prompt toke
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,17 +16,18 @@ import numpy as np
 import tasks
 import unit
 from choices import choose
-from llama import Kept, Llama, Prefix
+from llama import Kept, Llama, Prefix, rotate
 from records import Unit, read, write
 from setting import FULL, Setting
 from subjects import SUBJECTS, Subject
 from tasks import NO_QUERY, Prompt, Task
-from weights import load
+from weights import half_split, load
 
 import run
 
 RECALL = Path(__file__).resolve().parent.parent / "examples/recall"
 WORDS = 496
+Turn = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 TOKENS = 300
 
 
@@ -56,7 +58,22 @@ def some_rows(seed: int, share: float) -> Kept:
 
 
 def in_double(llama: Llama, tokens: list[int], kept: Kept | None, prompt: int) -> np.ndarray:
-    """Logits (S, V) of the tokens behind `prompt`, all N recomputed in double with a mask: who reads this reads the definition."""
+    """Logits (S, V) of the tokens behind `prompt`, which see what is kept of it."""
+
+    def sees(layer: int, head: int) -> np.ndarray:
+        mask = np.tril(np.ones((len(tokens), len(tokens)), bool))
+        if kept is not None:
+            mask[prompt:, :prompt] = np.isin(np.arange(prompt), kept[layer][head])
+        return mask
+
+    return masked_in_double(llama, tokens, sees)[prompt - 1 :]
+
+
+def masked_in_double(llama: Llama, tokens: list[int], sees: Callable[[int, int], np.ndarray]) -> np.ndarray:
+    """Logits (N, V), all recomputed in double: who reads this reads the definition.
+
+    sees(layer, key/value head) -> (N, N): which token sees which.
+    """
     count, dim, group = len(tokens), llama.head_dim, llama.query_heads // llama.kv_heads
     x = llama.embedding[tokens].astype(np.float64)  # (N, E)
     angles = np.arange(count)[:, None] * llama.frequencies
@@ -76,16 +93,13 @@ def in_double(llama: Llama, tokens: list[int], kept: Kept | None, prompt: int) -
         for head in range(llama.query_heads):
             own, shared = slice(head * dim, (head + 1) * dim), slice(head // group * dim, (head // group + 1) * dim)
             q, k = turned(y @ block.query[own].T), turned(y @ block.key[shared].T)
-            sees = np.tril(np.ones((count, count), bool))
-            if kept is not None:
-                sees[prompt:, :prompt] = np.isin(np.arange(prompt), kept[layer][head // group])
-            weights = np.where(sees, np.exp(q @ k.T / dim**0.5), 0)
+            weights = np.where(sees(layer, head // group), np.exp(q @ k.T / dim**0.5), 0)
             mixed[:, own] = weights / weights.sum(axis=1, keepdims=True) @ (y @ block.value[shared].T)
         x = x + mixed @ block.attention_output.T
         y = normalized(x, block.mlp_norm)
         gate = y @ block.gate.T
         x = x + (gate / (1 + np.exp(-gate)) * (y @ block.up.T)) @ block.down.T
-    logits: np.ndarray = normalized(x, llama.final_norm)[prompt - 1 :] @ llama.output.T
+    logits: np.ndarray = normalized(x, llama.final_norm) @ llama.output.T
     return logits
 
 
@@ -98,6 +112,33 @@ def test_suffix_is_a_masked_recomputation() -> None:
         plain = in_double(llama, words(0, TOKENS) + after, kept, TOKENS)
         assert abs(llama.logits(hidden[number]) - plain[1:]).max() < 1e-4
         assert abs(prefix().logits - plain[0]).max() < 1e-4
+
+
+def test_rows_of_gguf_turn_as_rows_of_transformers() -> None:
+    """Neighbours 2i, 2i+1 of GGUF's rows turned by angle i, as llama.cpp does: the logits of the same rows in this lab's order."""
+    random, heads, dim, hidden, distance = np.random.default_rng(3), 2, 8, 5, 11
+    query, key = random.standard_normal((2, heads * dim, hidden))
+    token, other = random.standard_normal((2, hidden))
+    frequencies = 10_000.0 ** -(np.arange(dim // 2) / (dim // 2))
+
+    def by_neighbours(weight: np.ndarray, x: np.ndarray, position: int) -> np.ndarray:
+        rows = (weight @ x).reshape(heads, dim // 2, 2)
+        turned = (rows[..., 0] + 1j * rows[..., 1]) * np.exp(1j * position * frequencies)
+        return np.stack([turned.real, turned.imag], axis=2).reshape(heads, dim)
+
+    def by_halves(weight: np.ndarray, x: np.ndarray, position: int) -> np.ndarray:
+        rows = (weight @ x).reshape(heads, 1, dim)
+        angles = (position * frequencies)[None]
+        return rotate(rows, np.cos(angles), np.sin(angles))[:, 0]
+
+    def logits(turn: Turn, weights: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        found: np.ndarray = (turn(weights[0], token, 100) * turn(weights[1], other, 100 - distance)).sum(axis=1)
+        return found
+
+    ordered = half_split(query, heads), half_split(key, heads)
+    theirs = logits(by_neighbours, (query, key))
+    assert np.allclose(logits(by_halves, ordered), theirs, rtol=1e-6)
+    assert not np.allclose(logits(by_halves, (query, key)), theirs, rtol=1e-2)
 
 
 def test_suffix_in_two_parts_is_the_same() -> None:

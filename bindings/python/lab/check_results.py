@@ -17,7 +17,7 @@ import settings
 import tables
 from experiments import Part
 from intervals import half_width, student, wilson
-from judge import judge, log_probabilities
+from judge import by_token, judge, log_probabilities
 from records import Row, Unit, read, read_all, write
 from setting import FULL, Setting
 
@@ -42,6 +42,10 @@ def test_judgement_by_hand() -> None:
     assert close(found.nll, (math.log(4) + math.log(4 / 3)) / 2, 1e-6)
     assert close(found.kl, (math.log(1 / 2) / 4 + math.log(2) / 2) / 2, 1e-6)
     assert judge(variant, [0, 2], whole).right
+    each = by_token(variant, [1, 2], whole)
+    assert (each.hits.tolist(), each.agree.tolist()) == ([False, True], [False, True])
+    assert (by_token(variant, [0, 0], whole).agree.tolist(), each[1:].agree.tolist()) == ([False, True], [True])
+    assert close(each.nll[0], math.log(4), 1e-6) and each.kl[1] == 0
     assert judge(variant, [0, 2], log_probabilities(variant)).kl == 0
 
 
@@ -83,6 +87,19 @@ def test_cells_pair_prompts() -> None:
         cells.write(Path(folder) / "a.csv", [one, other])
         back = cells.read(Path(folder) / "a.csv")
     assert back[0].place == one.place and close(back[0].nll_half, one.nll_half, 1e-3) and back[1].right == 0
+
+
+def test_of_two_tables_the_cell_with_more_prompts_stays() -> None:
+    few, many = (
+        cells.cells([row(seed=seed, nll=value, setting="b") for seed in range(count)], "b")
+        for count, value in ((2, 1.0), (3, 5.0))
+    )
+    other = cells.cells([row(seed=0, setting="c")], "b")
+    for made, before in ((few, many), (many, few)):
+        found = tables.with_more_prompts([*made, *other], before)
+        assert [(cell.setting, cell.prompts) for cell in found] == [("b", 3), ("c", 1)]
+    again = cells.cells([row(seed=seed, nll=7.0, setting="b") for seed in range(3)], "b")
+    assert close(tables.with_more_prompts(again, many)[0].nll, 7.0)  # made anew
 
 
 def test_tables_show_what_cells_say() -> None:

@@ -7,14 +7,17 @@ are not the library's (ablations.py).
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ablations import ABLATIONS
 from llama import Kept, Llama, Prefix
 from setting import Setting
 
 import kvsieve
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,18 @@ class Choice:
 
 def choose(setting: Setting, llama: Llama, prefix: Prefix, share: float) -> Choice:
     """What `setting` keeps of `prefix` at `share`."""
+    return or_smallest(lambda share: _chosen(setting, llama, prefix, share), share)
+
+
+def or_smallest(make: Callable[[float], T], share: float) -> T:
+    """make(share); if the library refuses this share, with the smallest that it names."""
     try:
-        return _chosen(setting, llama, prefix, share)
+        return make(share)
     except kvsieve.KVSieveError as error:
         if error.name != "KVSIEVE_ERR_BUDGET":
             raise
         smallest = float(re.findall(r"\d+(?:\.\d+)?(?:[eE]-?\d+)?", error.message)[-1])
-    return _chosen(setting, llama, prefix, smallest)
+    return make(smallest)
 
 
 def _chosen(setting: Setting, llama: Llama, prefix: Prefix, share: float) -> Choice:
@@ -46,11 +54,19 @@ def _chosen(setting: Setting, llama: Llama, prefix: Prefix, share: float) -> Cho
     return Choice(kept, share, rows / (llama.layers * llama.kv_heads * prefix.tokens))
 
 
+def shape(llama: Llama) -> kvsieve.Model:
+    return kvsieve.Model(llama.layers, llama.query_heads, llama.kv_heads, llama.head_dim)
+
+
+def observe(plan: kvsieve.Plan, prefix: Prefix) -> None:
+    """Shows a plan all layers of a prompt, and finishes it."""
+    for layer, tensors in enumerate(zip(prefix.queries, prefix.keys, prefix.values)):
+        plan.observe(layer, *tensors)
+    plan.finish()
+
+
 def _by_library(method: str, llama: Llama, prefix: Prefix, parameters: dict[str, Any]) -> Kept:
-    model = kvsieve.Model(llama.layers, llama.query_heads, llama.kv_heads, llama.head_dim)
-    with kvsieve.Plan(method, model, **parameters) as plan:
-        for layer in range(llama.layers):
-            plan.observe(layer, prefix.queries[layer], prefix.keys[layer], prefix.values[layer])
-        plan.finish()
+    with kvsieve.Plan(method, shape(llama), **parameters) as plan:
+        observe(plan, prefix)
         kept = [plan.kept(layer) for layer in range(llama.layers)]
     return [[layer.head(head) for head in range(llama.kv_heads)] for layer in kept]

@@ -10,11 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import settings
-from records import Unit
-from setting import Setting
+from records import Pair, Unit
 from tasks import NO_QUERY, QUERIES, SEEN, TASKS
 
-Pair = tuple[Setting, float]
 SHARES = (0.4, 0.2, 0.12, 0.069, 0.035)
 
 
@@ -82,3 +80,6 @@ EXPERIMENTS: dict[str, list[Part]] = {
         Part(ABLATED, ("ablate-taskkv",), (0.6, 0.4), 40, queries=(SEEN,)),
     ],
 }
+
+COMPARED = {"decision": "snapkv W32 k7"}
+"""The setting that differences are to, where it is not SnapKV of the registry's set."""

@@ -2,7 +2,6 @@
 
 Here: tensors dequantised to float32 under transformers' names, the configuration, the tokenizer. Not here: where the file
 comes from (fetch.py). Only a first start needs this file, and with it the packages `gguf` and `tokenizers`.
-Letters: Hq query heads, H key/value heads, D head size, E hidden size.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import Any
 import gguf
 import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from weights import half_split
 
 TENSORS = {
     "attn_norm": "input_layernorm",
@@ -71,15 +71,6 @@ def transformers_name(name: str) -> str:
     if parts[0] == "blk":
         return f"model.layers.{parts[1]}.{TENSORS[parts[2]]}"
     return WHOLE_MODEL[parts[0]]
-
-
-def half_split(rows: np.ndarray, heads: int) -> np.ndarray:
-    """Undoes GGUF's order of rows: it turns neighbours 2i, 2i+1 of a head; transformers turns i and i + D/2.
-
-    rows (heads * D, E) -> (heads * D, E)
-    """
-    by_pair = rows.reshape(heads, -1, 2, rows.shape[-1])  # (heads, D/2, 2, E)
-    return np.ascontiguousarray(by_pair.swapaxes(1, 2)).reshape(rows.shape)
 
 
 def tokenizer(source: Path) -> Tokenizer:

@@ -6,6 +6,7 @@ Letters: A answer tokens, V words of the vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +33,35 @@ def log_probabilities(logits: np.ndarray) -> np.ndarray:
 
 def judge(logits: np.ndarray, answer: list[int], whole: np.ndarray) -> Judgement:
     """logits (A, V) of a variant; whole (A, V) log-probabilities with the whole cache."""
-    said = log_probabilities(logits)
-    hits = logits.argmax(axis=1) == answer
-    nll = -said[np.arange(len(answer)), answer].mean(dtype=np.float64)
-    kl = np.einsum("av,av->", np.exp(whole), whole - said, dtype=np.float64) / len(answer)
+    each = by_token(logits, answer, whole)
+    hits, nll, kl = each.hits, each.nll.mean(dtype=np.float64), each.kl.mean()
     return Judgement(bool(hits.all()), int(hits.sum()), float(nll), float(kl))
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Of each token of an answer, (A,)."""
+
+    hits: np.ndarray
+    """It is the likeliest."""
+    agree: np.ndarray
+    """The likeliest is the whole cache's likeliest."""
+    nll: np.ndarray
+    kl: np.ndarray
+
+    def __getitem__(self, part: slice) -> Tokens:
+        return Tokens(self.hits[part], self.agree[part], self.nll[part], self.kl[part])
+
+    @staticmethod
+    def joined(parts: Sequence[Tokens]) -> Tokens:
+        """Of the tokens of all parts, in order."""
+        names = ("hits", "agree", "nll", "kl")
+        return Tokens(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def by_token(logits: np.ndarray, answer: Sequence[int], whole: np.ndarray) -> Tokens:
+    """As judge()."""
+    said, likeliest = log_probabilities(logits), logits.argmax(axis=1)
+    nll = -said[np.arange(len(answer)), answer]
+    kl = np.einsum("av,av->a", np.exp(whole), whole - said, dtype=np.float64)
+    return Tokens(likeliest == np.asarray(answer), likeliest == whole.argmax(axis=1), nll, kl)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 USER_BEGINS = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
-ASSISTANT_BEGINS = "<|im_end|>\n<|im_start|>assistant\n"
+END = "<|im_end|>"
+ASSISTANT_BEGINS = f"{END}\n<|im_start|>assistant\n"
 SHORTEST = 120  # characters of a paragraph of prose
 
 

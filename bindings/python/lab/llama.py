@@ -8,7 +8,7 @@ tokens, P tokens of earlier suffixes, B variants (choices of rows of the same pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,10 @@ ROW_BLOCK = 256  # rows of an MLP at once, for the same reason
 
 Kept = list[list[np.ndarray]]
 """Of every layer and key/value head the positions that are kept, ascending."""
+
+Attend = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""(layer, queries (B, Hq, S, D), keys (B, H, S, D), values (B, H, S, D)) -> (B * S, Hq * D). Queries and keys are rotated and not
+scaled. Called for each layer in order; it owns the caches."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class Llama:
         self.query_heads: int = config["num_attention_heads"]
         self.kv_heads: int = config["num_key_value_heads"]
         self.head_dim: int = config["head_dim"]
+        self.scale = np.float32(self.head_dim**-0.5)  # of logits
         self.epsilon = np.float32(config["rms_norm_eps"])
         self.embedding = weights["model.embed_tokens.weight"]  # (vocabulary, E)
         self.output = weights.get("lm_head.weight", self.embedding)
@@ -73,42 +78,53 @@ class Llama:
             prefix.keys.append(keys)
             prefix.values.append(values)
             if block is self.blocks[-1]:  # nobody asks what the last layer says of tokens before the last
-                mixed = _attention(queries[:, -1:] * self._scale(), keys, values)
+                mixed = _attention(queries[:, -1:] * self.scale, keys, values)
                 hidden = hidden[-1:]
             else:
-                mixed = _causal_attention(queries * self._scale(), keys, values)
+                mixed = _causal_attention(queries * self.scale, keys, values)
             hidden = self._finish_block(block, hidden, mixed)
         logits = self.logits(self._normalize(hidden, self.final_norm))[0]
         return Prefix(prefix.queries, prefix.keys, prefix.values, logits)
 
+    def run(self, tokens: np.ndarray, first: int, attend: Attend) -> np.ndarray:
+        """The next tokens (B, S) of B variants, from position `first` -> (B, S, E), normalized: ready for logits()."""
+        count, length = tokens.shape
+        hidden = self.embedding[tokens.reshape(-1)]  # (B * S, E)
+        cosine, sine = self._angles(np.arange(first, first + length))
+        angles = np.tile(cosine, (count, 1)), np.tile(sine, (count, 1))
+        for layer, block in enumerate(self.blocks):
+            rows = self._project(block, hidden, angles)
+            queries, keys, values = (each.reshape(-1, count, length, self.head_dim).swapaxes(0, 1) for each in rows)
+            hidden = self._finish_block(block, hidden, attend(layer, queries, keys, values))
+        return self._normalize(hidden, self.final_norm).reshape(count, length, -1)
+
     def suffix(
-        self, prefix: Prefix, variants: Sequence[Kept | None], tokens: Sequence[int], past: Suffix | None = None
+        self,
+        prefix: Prefix,
+        variants: Sequence[Kept | None],
+        tokens: Sequence[int] | np.ndarray,
+        past: Suffix | None = None,
     ) -> Suffix:
-        """Runs tokens (S,) after the prompt and `past` over every variant; None is the whole cache.
+        """Runs tokens, (S,) for all or (B, S), after the prompt and `past` over every variant; None is the whole cache.
 
         Cost of attention follows the rows that are kept. A token sees the kept rows of the prompt and what came after
         the prompt before it, itself included; positions are absolute.
         """
-        count, already = len(variants), past.keys[0].shape[2] if past else 0
-        length = len(tokens)
-        hidden = np.tile(self.embedding[np.asarray(tokens)], (count, 1))  # (B * S, E)
-        first = prefix.tokens + already
-        cosine, sine = self._angles(np.arange(first, first + length))
-        angles = np.tile(cosine, (count, 1)), np.tile(sine, (count, 1))
+        already = past.keys[0].shape[2] if past else 0
         grown = Suffix(np.empty(0, np.float32), [], [])
-        for layer, block in enumerate(self.blocks):
-            rows = self._project(block, hidden, angles)
-            queries, keys, values = (each.reshape(-1, count, length, self.head_dim).swapaxes(0, 1) for each in rows)
+
+        def attend(layer: int, queries: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
             if past:
                 keys = np.concatenate([past.keys[layer], keys], axis=2)
                 values = np.concatenate([past.values[layer], values], axis=2)
             grown.keys.append(keys)
             grown.values.append(values)
             kept = [variant[layer] if variant else None for variant in variants]
-            mixed = self._mix(queries * self._scale(), prefix, layer, kept, keys, values)
-            hidden = self._finish_block(block, hidden, mixed)
-        normalized = self._normalize(hidden, self.final_norm).reshape(count, length, -1)
-        return Suffix(normalized, grown.keys, grown.values)
+            return self._mix(queries * self.scale, prefix, layer, kept, keys, values)
+
+        each = np.asarray(tokens)
+        hidden = self.run(np.broadcast_to(each, (len(variants), each.shape[-1])), prefix.tokens + already, attend)
+        return Suffix(hidden, grown.keys, grown.values)
 
     def logits(self, normalized: np.ndarray) -> np.ndarray:
         """(..., E) -> (..., vocabulary)."""
@@ -159,7 +175,7 @@ class Llama:
             rows: np.ndarray = normalized @ weight.T
             return rows.reshape(len(hidden), -1, self.head_dim).swapaxes(0, 1)
 
-        queries, keys = (_rotate(heads(weight), *angles) for weight in (block.query, block.key))
+        queries, keys = (rotate(heads(weight), *angles) for weight in (block.query, block.key))
         return queries, keys, np.ascontiguousarray(heads(block.value))
 
     def _finish_block(self, block: _Block, hidden: np.ndarray, mixed: np.ndarray) -> np.ndarray:
@@ -184,9 +200,6 @@ class Llama:
         normalized: np.ndarray = hidden / np.sqrt(squares + self.epsilon) * weight
         return normalized
 
-    def _scale(self) -> np.float32:
-        return np.float32(self.head_dim**-0.5)
-
     def _angles(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cosine and sine of positions (N,): two arrays (N, D / 2)."""
         angles = positions[:, None] * self.frequencies
@@ -206,7 +219,7 @@ class _Block:
         self.gate, self.up, self.down = of("mlp.gate_proj"), of("mlp.up_proj"), of("mlp.down_proj")
 
 
-def _rotate(rows: np.ndarray, cosine: np.ndarray, sine: np.ndarray) -> np.ndarray:
+def rotate(rows: np.ndarray, cosine: np.ndarray, sine: np.ndarray) -> np.ndarray:
     """RoPE, half-split as in transformers: rows (heads, N, D), angles (N, D / 2) -> (heads, N, D)."""
     half = rows.shape[2] // 2
     low, high = rows[:, :, :half], rows[:, :, half:]

@@ -22,10 +22,9 @@ import time
 from pathlib import Path
 
 import settings
-from experiments import EXPERIMENTS, SHARES, Pair, Part, wanted
+from experiments import EXPERIMENTS, SHARES, Part, wanted
 from fetch import cache_folder
-from records import Unit, read, write
-from setting import FULL
+from records import Pair, Unit, lacking, merged, read, write
 from subjects import SUBJECTS, subject
 from tasks import QUERIES, TASKS
 from unit import examine
@@ -76,24 +75,13 @@ def work(job: Job) -> tuple[Unit, float]:
     start = time.process_time()
     todo = missing(unit, raw, pairs)
     if todo is not None:
-        current = {setting.name: setting.digest for setting, _ in pairs}
-        made = examine(unit, todo)
-        keys = {row.key for row in made}
-        old = [
-            row
-            for row in read(unit.path(raw))
-            if row.key not in keys and current.get(row.setting, row.digest) == row.digest
-        ]
-        write(unit.path(raw), [*old, *made])
+        write(unit.path(raw), merged(read(unit.path(raw)), examine(unit, todo), pairs))
     return unit, time.process_time() - start
 
 
 def missing(unit: Unit, raw: Path, pairs: list[Pair]) -> list[Pair] | None:
     """The pairs that a unit's file does not have; None if it is whole."""
-    rows = read(unit.path(raw))
-    there = {row.key for row in rows}
-    lacking = [pair for pair in pairs if (pair[0].name, pair[0].digest, pair[1]) not in there]
-    return lacking if lacking or not any(row.setting == FULL for row in rows) else None
+    return lacking(read(unit.path(raw)), pairs)
 
 
 class Progress:

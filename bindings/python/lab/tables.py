@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cells import Cell, Place, cells, read, write
-from experiments import EXPERIMENTS, wanted
+from experiments import COMPARED, EXPERIMENTS, wanted
 from fetch import cache_folder
 from intervals import mean
 from records import Row
@@ -37,13 +37,25 @@ MEASURES = {
 def main() -> int:
     options = arguments()
     if options.command == "cells":
-        write(options.file, cells(asked_for(options), options.compared))
+        compared = options.compared or COMPARED.get(options.experiment, "snapkv")
+        made = cells(asked_for(options), compared)
+        write(options.file, with_more_prompts(made, read(options.file) if options.file.exists() else []))
     elif options.command == "show":
         for place, table in by_place(read(options.file)).items():
             print(markdown(place, table, options.measure), end="\n\n")
     else:
         print(ranking(read(options.file), options.settings, options.columns, options.shares))
     return 0
+
+
+def with_more_prompts(made: Sequence[Cell], before: Sequence[Cell]) -> list[Cell]:
+    """Of each cell the one with more prompts, the newer of equals: a table may be made on several machines, part by part."""
+    found = {(cell.place, cell.setting, cell.share): cell for cell in before}
+    for cell in made:
+        key = (cell.place, cell.setting, cell.share)
+        if key not in found or found[key].prompts <= cell.prompts:
+            found[key] = cell
+    return [found[key] for key in sorted(found)]
 
 
 def asked_for(options: argparse.Namespace) -> Iterator[Row]:
@@ -115,7 +127,7 @@ def arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     first = commands.add_parser("cells", help="raw results to a small CSV file")
     first.add_argument("experiment", choices=list(EXPERIMENTS))
-    first.add_argument("--compared", default="snapkv", help="the setting of paired differences")
+    first.add_argument("--compared", help="the setting of paired differences (default: the experiment's, or snapkv)")
     first.add_argument("--raw", type=Path, help="folder of the raw results")
     second = commands.add_parser("show", help="a CSV file to markdown")
     second.add_argument("--measure", choices=list(MEASURES), default="right")

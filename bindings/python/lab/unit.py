@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from choices import Choice, choose
 from judge import judge, log_probabilities
-from llama import Llama, Prefix
+from llama import Kept, Llama, Prefix
 from records import Row, Unit
 from setting import FULL, Setting
 from subjects import subject
@@ -63,9 +64,15 @@ def examine(unit: Unit, wanted: Sequence[tuple[Setting, float]]) -> list[Row]:
 
 def own_words(llama: Llama, prefix: Prefix, stem: list[int], count: int) -> list[int]:
     """What the whole cache says after `stem`: `count` greedy tokens."""
-    said: list[int] = []
-    past = None
-    while len(said) < count:
-        past = llama.suffix(prefix, [None], [said[-1]] if said else stem, past)
-        said.append(int(llama.logits(past.hidden[0, -1]).argmax()))
+    said: list[int] = greedy(llama, prefix, [None], stem, count)[0].tolist()
     return said
+
+
+def greedy(llama: Llama, prefix: Prefix, variants: Sequence[Kept | None], stem: list[int], count: int) -> np.ndarray:
+    """What each of B variants says by itself after `stem`: (B, count)."""
+    past = llama.suffix(prefix, variants, stem)
+    said = [llama.logits(past.hidden[:, -1]).argmax(axis=1)]
+    while len(said) < count:
+        past = llama.suffix(prefix, variants, said[-1][:, None], past)
+        said.append(llama.logits(past.hidden[:, -1]).argmax(axis=1))
+    return np.stack(said, axis=1)

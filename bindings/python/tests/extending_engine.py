@@ -68,7 +68,7 @@ class Engine:
             cache[head, : len(own)] = source[layer, head, own]
         return cache
 
-    def given(self, layer: int) -> dict[str, np.ndarray]:
+    def given(self, layer: int) -> dict[str, Any]:
         queries = QUERIES[layer][:, self.tokens : self.tokens + self.new]
         return {"queries": queries, "keys": self.cut(layer, KEYS), "values": self.cut(layer, VALUES)}
 

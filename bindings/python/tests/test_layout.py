@@ -23,6 +23,7 @@ FIELD_TYPES = {
     ctypes.c_void_p: "void *",
     ctypes.POINTER(ctypes.c_int64): "const int64_t *",
     ctypes.POINTER(ctypes.c_int32): "const int32_t *",
+    ctypes.POINTER(ctypes.c_float): "const float *",
     ctypes.c_int32 * 2: "int32_t *",  # an array decays in _Generic, and to one type whatever its length
     ctypes.c_int32 * 3: "int32_t *",
 }
@@ -43,7 +44,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             what = f'offsetof({c}, {field}), sizeof({member}), _Generic({member}, {types}, default: "other")'
             lines.append(f'printf("{c}.{field}=%zu %zu %s\\n", {what});')
     needs = ("NEEDS_QUERIES", "NEEDS_KEYS", "NEEDS_VALUES", "NEEDS_ALL_QUERIES", "NEEDS_LENGTH")
-    for constant in ("OK", *TYPES, *needs, "VERSION"):
+    ropes = ("ROPE_HALVES", "ROPE_NEIGHBOURS")
+    for constant in ("OK", *TYPES, *needs, *ropes, "VERSION"):
         lines.append(f'printf("{constant}=%d\\n", (int)KVSIEVE_{constant});')
     folder = tmp_path_factory.mktemp("layout")
     source = folder / "probe.c"
@@ -96,6 +98,8 @@ def test_constants(measured: dict[str, str]) -> None:
     }
     needs = [int(measured[f"NEEDS_{name.upper()}"]) for name in _abi.NEEDS]
     assert needs == list(_abi.NEEDS.values())
+    pairings = [int(measured[f"ROPE_{name.upper()}"]) for name in _abi.PAIRINGS]
+    assert pairings == list(_abi.PAIRINGS.values())
     header = (INCLUDE / "kvsieve.h").read_text()
     assert sorted(re.findall(r"^    KVSIEVE_NEEDS_(\w+)", header, re.MULTILINE)) == sorted(map(str.upper, _abi.NEEDS))
 

@@ -63,7 +63,7 @@ def test_none_where_the_library_needs_something(method: kvsieve.MethodInfo, cach
 def test_of_a_shape_heads_and_tokens_count(method: kvsieve.MethodInfo, cache: Cache) -> None:
     """Where keys are not read: their memory may be anything, their shape may not."""
     with kvsieve.Plan(method.name, MODEL, **parameters(method)) as plan:
-        given = dict(zip(("queries", "keys", "values"), cache.layer(0)))
+        given: dict[str, Any] = dict(zip(("queries", "keys", "values"), cache.layer(0)))
         for name in looked_at(plan.needs(0)):
             refused("KVSIEVE_ERR_SHAPE", plan.observe, 0, **{**given, name: given[name][:1]})
         plan.observe(0, **given)

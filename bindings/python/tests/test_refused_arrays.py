@@ -55,9 +55,13 @@ def test_not_three_dimensions(shape: tuple[int, ...]) -> None:
         assert str(caught.value) == f"keys has shape {shape}: expected three dimensions (heads, tokens, dim)"
 
 
-def test_memory_of_a_device() -> None:
-    with pytest.raises(ValueError, match="keys is on DLPack device 2: expected memory of the CPU"):
-        described(Legacy(KEYS, device=2))
+@pytest.mark.parametrize(
+    ("device", "name"),
+    [(2, "cuda"), (4, "opencl"), (8, "metal"), (10, "rocm"), (13, "cuda_managed"), (99, "DLPack device 99")],
+)
+def test_memory_of_a_device(device: int, name: str) -> None:
+    with pytest.raises(ValueError, match=f"keys is on {name}: expected memory of the CPU"):
+        described(Legacy(KEYS, device=device))
 
 
 def test_pinned_host_memory_is_memory_of_the_cpu() -> None:

@@ -7,9 +7,11 @@ from ._compress import Layer, compress
 from ._kept import Kept, Slots
 from ._library import build_info, version
 from ._methods import MethodInfo, ParameterInfo, methods
+from ._model import Model
+from ._rope import Rope
 from ._rows import Paged, Quantised
 from .errors import KVSieveError
-from .plan import Model, Plan
+from .plan import Plan
 
 __all__ = [
     "KVSieveError",
@@ -21,6 +23,7 @@ __all__ = [
     "ParameterInfo",
     "Plan",
     "Quantised",
+    "Rope",
     "Slots",
     "build_info",
     "compress",

@@ -27,6 +27,12 @@ QUANTISED = {"q8_0": (6, 32, 34), "q4_0": (7, 32, 18), "float8_e4m3fn": (4, 1, 1
 NEEDS = {"queries": 1, "keys": 2, "values": 4, "all_queries": 8, "length": 16}
 """KVSIEVE_NEEDS_QUERIES, _KEYS, _VALUES, _ALL_QUERIES, _LENGTH."""
 
+KINDS = {"logits": 0, "probabilities": 1, "sums": 2}
+"""KVSIEVE_LOGITS, KVSIEVE_PROBABILITIES, KVSIEVE_COLUMN_SUMS."""
+
+PAIRINGS = {"halves": 0, "neighbours": 1}
+"""KVSIEVE_ROPE_HALVES, _NEIGHBOURS."""
+
 
 class kvsieve_plan(ctypes.Structure):
     """Opaque."""
@@ -79,6 +85,30 @@ class kvsieve_kept(ctypes.Structure):
     ]
 
 
+class kvsieve_ranges(ctypes.Structure):
+    """Positions of one head as ranges; bounds belong to the plan."""
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("count", ctypes.c_int32),
+        ("bounds", ctypes.POINTER(ctypes.c_int32)),
+    ]
+
+
+class kvsieve_rope(ctypes.Structure):
+    """How keys were rotated; frequencies belong to the caller."""
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("pairing", ctypes.c_int32),
+        ("dims", ctypes.c_int32),
+        ("first", ctypes.c_int32),
+        ("frequencies", ctypes.POINTER(ctypes.c_float)),
+        ("by_row", ctypes.c_int32),
+        ("reserved", ctypes.c_int32),
+    ]
+
+
 class kvsieve_slots(ctypes.Structure):
     """The tokens in the slots of one head; positions belong to the plan."""
 
@@ -127,6 +157,8 @@ STRUCTURES: list[Any] = [
     kvsieve_tensor,
     kvsieve_model,
     kvsieve_kept,
+    kvsieve_ranges,
+    kvsieve_rope,
     kvsieve_slots,
     kvsieve_method_info,
     kvsieve_parameter_info,

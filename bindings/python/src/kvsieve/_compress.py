@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 from ._kept import Kept
+from ._model import Model
 from ._tensor import tensor
-from .plan import Model, Plan
+from .plan import Plan
 
 
 class PerLayer(Protocol):

@@ -13,6 +13,21 @@ from typing import Any
 from ._memory import Memory
 
 _HOST_DEVICES = (1, 3, 11)  # kDLCPU, kDLCUDAHost, kDLROCMHost: memory that the CPU reads
+_DEVICES = {
+    2: "cuda",
+    4: "opencl",
+    7: "vulkan",
+    8: "metal",
+    9: "vpi",
+    10: "rocm",
+    12: "ext_dev",
+    13: "cuda_managed",
+    14: "oneapi",
+    15: "webgpu",
+    16: "hexagon",
+    17: "maia",
+}
+"""DLDeviceType of dlpack.h, without kDL."""
 _KINDS = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}
 _WHOLE = {(10, 8): "float8_e4m3fn", (12, 8): "float8_e5m2"}
 _READ_ONLY = 1
@@ -81,7 +96,8 @@ def memory(argument: str, array: Any) -> Memory:
     else:
         raise TypeError(f"{argument}.__dlpack__() returned {capsule!r}: expected a fresh DLPack capsule")
     if tensor.device_type not in _HOST_DEVICES:
-        raise ValueError(f"{argument} is on DLPack device {tensor.device_type}: expected memory of the CPU")
+        device = _DEVICES.get(tensor.device_type, f"DLPack device {tensor.device_type}")
+        raise ValueError(f"{argument} is on {device}: expected memory of the CPU")
     itemsize = tensor.bits * tensor.lanes // 8
     shape = tuple(tensor.shape[i] for i in range(tensor.ndim))
     return Memory(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._abi import kvsieve_kept, kvsieve_slots
+from ._abi import kvsieve_kept, kvsieve_ranges, kvsieve_slots
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +62,11 @@ class Slots:
 def copied_slots(slots: kvsieve_slots) -> Slots:
     """A copy of what the plan still owns."""
     return Slots(np.ctypeslib.as_array(slots.positions, (slots.length,)).copy(), slots.tokens)
+
+
+def copied_ranges(ranges: kvsieve_ranges) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """A copy of what the plan still owns."""
+    return _copy(ranges.bounds, 2 * ranges.count).reshape(-1, 2)
 
 
 def copied(kept: kvsieve_kept) -> Kept:

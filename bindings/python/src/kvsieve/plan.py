@@ -7,36 +7,19 @@ import ctypes
 import threading
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ._abi import NEEDS, kvsieve_kept, kvsieve_model, kvsieve_plan, kvsieve_slots, sized
-from ._kept import Kept, Slots, copied, copied_slots
+from ._abi import KINDS, NEEDS, kvsieve_kept, kvsieve_plan, kvsieve_ranges, kvsieve_slots, sized
+from ._kept import Kept, Slots, copied, copied_ranges, copied_slots
 from ._library import library
 from ._methods import MethodInfo, find_method, natural, parameter_value
-from ._numbers import real, whole
+from ._model import Model
+from ._numbers import whole
+from ._rope import Rope
 from ._tensor import rows_like, tensor
 from .errors import check
-
-
-@dataclass(frozen=True)
-class Model:
-    """What is fixed for a model. Checked when a Plan is made of it."""
-
-    layers: int
-    query_heads: int
-    """A multiple of kv_heads."""
-    kv_heads: int
-    head_dim: int
-    """Of queries and keys; values may differ."""
-    scale: float = 0.0
-    """Of the logits; 0 means 1/sqrt(head_dim)."""
-
-    def _struct(self) -> kvsieve_model:
-        sizes = {name: whole(name, getattr(self, name)) for name in ("layers", "query_heads", "kv_heads", "head_dim")}
-        return kvsieve_model(scale=real("scale", self.scale), **sizes)
 
 
 class Plan:
@@ -109,7 +92,16 @@ class Plan:
             check(library().kvsieve_plan_needs(handle, whole("layer", layer), ctypes.byref(bits)))
         return frozenset(name for name, bit in NEEDS.items() if bits.value & bit)
 
-    def observe(self, layer: int, queries: Any = None, keys: Any = None, values: Any = None) -> None:
+    def observe(
+        self,
+        layer: int,
+        queries: Any = None,
+        keys: Any = None,
+        values: Any = None,
+        *,
+        attention: Any = None,
+        kind: str = "logits",
+    ) -> None:
         """Scores one layer. Call it once for each layer, in order from 0.
 
         queries  (Hq, R, D)   the last R queries, rotary embedding applied; R at least min(W, T), T for "all_queries".
@@ -117,12 +109,37 @@ class Plan:
         keys     (H, T, D)    all keys, rotary embedding applied; T is the same in every layer
         values   (H, T, any)
         Arrays that needs(layer) does not name may be None. With "length", keys is an array whose shape counts.
+
+        attention  instead of queries and keys, what the engine has computed, of the same last R rows over all n rows of the
+                   cache (T of a prompt). By `kind`:
+                   "logits" (Hq, R, n)         scale * q . k before the softmax, bias and softcap in it; finite up to a
+                                               row's own column, and not read behind it
+                   "probabilities" (Hq, R, n)  after the softmax
+                   "sums" (Hq or H, 1, n)      probabilities summed over the rows that the method reads; of H heads the
+                                               mean over each group
+        The library refuses what the method cannot use: ahakv takes no sums, windowkv none of H heads, keydiff no attention.
         """
-        given = {"queries": queries, "keys": keys, "values": values}
+        if kind not in KINDS:
+            raise ValueError(f"kind is {kind!r}: expected {', '.join(map(repr, KINDS))}")
+        if attention is not None and (queries is not None or keys is not None):
+            raise ValueError("attention was given beside queries or keys: expected one or the other")
+        given = {"queries": queries, "keys": keys} if attention is None else {"attention": attention}
+        given["values"] = values
         views = [None if array is None else tensor(name, array) for name, array in given.items()]
+        call: Any = library().kvsieve_plan_observe if attention is None else library().kvsieve_plan_observe_attention
+        kinds = [] if attention is None else [KINDS[kind]]
         with self._use() as handle:
             pointers = [None if view is None else view.pointer for view in views]
-            check(library().kvsieve_plan_observe(handle, whole("layer", layer), *pointers))
+            check(call(handle, whole("layer", layer), *kinds, *pointers))
+
+    def queries(self, layer: int, queries: Any) -> None:
+        """Takes queries (Hq, m, D) of a chunk of the prompt, chunks in order, before observe(layer), which then takes none.
+
+        The last W are kept, and none where needs(layer) has no "queries". Refused for methods that need "all_queries".
+        """
+        view = tensor("queries", queries)
+        with self._use() as handle:
+            check(library().kvsieve_plan_queries(handle, whole("layer", layer), view.pointer))
 
     def finish(self) -> None:
         """Makes the selection final. KVSieveError unless every layer was observed."""
@@ -134,7 +151,18 @@ class Plan:
         with self._use() as handle:
             return copied(self._kept(handle, layer))
 
-    def gather(self, layer: int, source: Any, out: Any = None) -> Any:
+    def ranges(self, layer: int, head: int, dropped: bool = False) -> np.ndarray[Any, np.dtype[np.int32]]:
+        """The positions that `head` keeps, or has dropped, as ranges: (count, 2) of first and end, ascending, a copy.
+
+        At least one position lies between two ranges. If the plan decodes: the positions in the head's slots now.
+        """
+        ranges: kvsieve_ranges = sized(kvsieve_ranges)
+        numbers = whole("layer", layer), whole("head", head), int(bool(dropped))
+        with self._use() as handle:
+            check(library().kvsieve_plan_ranges(handle, *numbers, ctypes.byref(ranges)))
+            return copied_ranges(ranges)
+
+    def gather(self, layer: int, source: Any, out: Any = None, *, rope: Rope | None = None) -> Any:
         """The kept rows of `source` (H, T, any), after finish. Returns `out`, or a new numpy array (total, D) without it.
 
         out (1, total, D)       head after head, no gaps
@@ -142,6 +170,9 @@ class Plan:
         out the same as source  in place, by the rule for (H, n, D)
         `out` has the dtype of `source` and can be written. Both may be Paged or Quantised; without `out`, the rows of
         a Quantised source are returned as uint8. Integers, bool and float64 are moved as well.
+
+        With `rope`, which says how keys were rotated, the rows of each head are rotated anew, to positions 0, 1, 2, ... The
+        position of a head's next token is then kept(layer).counts[head]. Values have no rotation.
         """
         number = whole("layer", layer)
         view = tensor("source", source, moved=True)
@@ -152,7 +183,11 @@ class Plan:
             target = tensor("out", out, writable=True, moved=True)
             if target.struct.dtype == view.struct.dtype and target.memory.dtype != view.memory.dtype:
                 raise TypeError(f"out has dtype {target.memory.dtype}: expected {view.memory.dtype}, as source has")
-            check(library().kvsieve_plan_gather(handle, number, view.pointer, target.pointer))
+            if rope is None:
+                check(library().kvsieve_plan_gather(handle, number, view.pointer, target.pointer))
+            else:
+                struct = ctypes.byref(rope._struct())
+                check(library().kvsieve_plan_gather_rotated(handle, number, view.pointer, target.pointer, struct))
         return result
 
     def extend(self, tokens: int) -> None:

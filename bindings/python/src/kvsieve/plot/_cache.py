@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..plan import Model, Plan
+from .._model import Model
+from ..plan import Plan
 
 SHAPES = {"q": "(L, Hq, W or T, D)", "k": "(L, H, T, D)", "v": "(L, H, T, D)"}
 
