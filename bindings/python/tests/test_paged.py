@@ -8,7 +8,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import DIM, KV_HEADS, TOKENS, Cache, noise, refused
+from conftest import DIM, KV_HEADS, LAYERS, QUERY_HEADS, TOKENS, Cache, fresh, noise, refused
 from dlpack_producer import Legacy
 
 import kvsieve
@@ -163,6 +163,57 @@ def test_other_dtypes_are_moved_and_not_scored(dtype: str, plan: kvsieve.Plan, c
     if dtype in ("int8", "bool"):
         with pytest.raises(TypeError, match="out has dtype uint8: expected"):
             plan.gather(0, source, np.zeros((1, kept.total, DIM), np.uint8))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_queries_in_chunks_and_attention_in_blocks(layout: str, cache: Cache) -> None:
+    with fresh() as plain, fresh() as blocks, fresh() as given, fresh() as in_blocks:
+        window = int(plain["window"])
+        for layer in range(LAYERS):
+            queries, keys, values = cache.layer(layer)
+            plain.observe(layer, queries, keys, values)
+            for first in range(0, queries.shape[1], 40):
+                blocks.queries(layer, paged(queries[:, first : first + 40], layout, first))
+            blocks.observe(layer, keys=paged(keys, layout), values=paged(values, layout, 2))
+            wide = np.repeat(keys, queries.shape[0] // KV_HEADS, axis=0)
+            logits = np.einsum("hid,hjd->hij", queries[:, -window:], wide) / np.float32(np.sqrt(DIM))
+            given.observe(layer, attention=logits, values=values)
+            in_blocks.observe(layer, attention=paged(logits, layout), values=paged(values, layout))
+        for plan in (plain, blocks, given, in_blocks):
+            plan.finish()
+        for layer in range(LAYERS):
+            assert np.array_equal(plain.kept(layer).positions, blocks.kept(layer).positions)
+            assert np.array_equal(given.kept(layer).positions, in_blocks.kept(layer).positions)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_rotated_gather_in_blocks(layout: str, plan: kvsieve.Plan, cache: Cache) -> None:
+    rope = kvsieve.Rope(10000.0 ** (-np.arange(0, DIM, 2) / DIM))
+    keys, kept = cache.keys[0], plan.kept(0)
+    expected = plan.gather(0, keys, rope=rope)
+    source = paged(keys, layout)
+    assert np.array_equal(plan.gather(0, source, rope=rope), expected)
+    assert plan.gather(0, source, source, rope=rope) is source
+    for head in range(KV_HEADS):
+        for index, row in enumerate(expected[kept.offsets[head] : kept.offsets[head + 1]]):
+            assert np.array_equal(source.data[source.blocks[index // BLOCK], head, index % BLOCK], row)
+
+
+@pytest.mark.parametrize("dtype", ["q8_0", "q4_0", "float8_e4m3fn", "float8_e5m2"])
+def test_narrow_attention_and_narrow_rotated_rows_are_refused(dtype: str, plan: kvsieve.Plan) -> None:
+    rope, name = kvsieve.Rope(np.ones(8)), dtype[:10].upper().replace("LOAT", "")
+    rows = kvsieve.Quantised(quantised(dtype, KV_HEADS, TOKENS, 5), dtype)
+    error = refused("KVSIEVE_ERR_DTYPE", plan.gather, 0, rows, rope=rope)
+    assert f"source.dtype is {name}" in str(error)
+    with fresh() as other:
+        attention = kvsieve.Quantised(quantised(dtype, QUERY_HEADS, TOKENS, 6), dtype)
+        error = refused("KVSIEVE_ERR_DTYPE", other.observe, 0, attention=attention)
+        assert f"attention.dtype is {name}" in str(error)
+
+
+def test_moved_dtypes_are_not_rotated(plan: kvsieve.Plan, cache: Cache) -> None:
+    with pytest.raises(TypeError, match="source has dtype float64: expected float32"):
+        plan.gather(0, cache.keys[0].astype(np.float64), rope=kvsieve.Rope(np.ones(2)))
 
 
 def test_bad_tables(plan: kvsieve.Plan, cache: Cache) -> None:
