@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Under valgrind one of twelve cases is tried: each meets some method. The methods do not know of tables. */
+static int rarely(int number) { return slow() && number % 12 != 0; }
+
 /* "Results are the same, bit for bit, as without a table." */
 static void the_same_sequence_in_blocks(void) {
     static const int32_t blocks[] = { 16, 7, 1, 200 };
@@ -18,7 +21,7 @@ static void the_same_sequence_in_blocks(void) {
                 sequence *s = sequence_new(TOKENS, dtype, 3), in_blocks;
                 kvsieve_plan *plan;
                 uint64_t expected;
-                if (left_out(layout + dtype + method_index(method))) {
+                if (rarely(layout + LAYOUTS * dtype + method_index(method))) {
                     sequence_free(s);
                     continue;
                 }
@@ -48,9 +51,11 @@ static void gathers_into_blocks(void) {
     EVERY_METHOD (method)
         for (int layout = 0; layout < LAYOUTS; ++layout)
             for (int packed = 0; packed < 2; ++packed) {
-                kvsieve_plan *plan = plan_new(method);
+                kvsieve_plan *plan;
                 kvsieve_kept kept;
                 paged to;
+                if (left_out(2 * layout + packed + method_index(method))) continue;
+                plan = plan_new(method);
                 harness_case("%s: into layout %d%s", method_name(method), layout, packed ? ", packed" : "");
                 observe_range(plan, 0, LAYERS, s);
                 EXPECT_OK(kvsieve_plan_finish(plan));
@@ -156,7 +161,7 @@ static void tables_that_cannot_be(void) {
                 struct fault fault = faults[i];
                 const int gather = *which == 's' || *which == 't';
                 if (fault.which && fault.which != *which) continue;
-                if (left_out((int)i + method_index(method))) continue;
+                if (rarely((int)i + method_index(method))) continue;
                 if (!gather && (reads(method, 1, *which) != READ)) continue;
                 fault.which = *which;
                 harness_case("%s: '%c' with fault %d", method_name(method), *which, (int)i);
@@ -164,6 +169,11 @@ static void tables_that_cannot_be(void) {
                 else expect_refused(method, 1, observe_spoiled, &fault, KVSIEVE_ERR_LAYOUT, fault.words);
             }
     harness_case("");
+}
+
+static int32_t any_entry(void) {
+    const uint64_t size = blocks_chance(blocks_chance(3) ? 2 * TOKENS : INT32_MAX);
+    return blocks_chance(4) ? (int32_t)size : -(int32_t)size;
 }
 
 /* Any table at all, drawn; what is taken lies within the pool. */
@@ -175,8 +185,7 @@ static void any_table(void) {
     for (int round = 0; round < (slow() ? 200 : 5000); ++round) {
         paged p;
         paged_copy(&p, (int)blocks_chance(LAYOUTS), (int32_t)(1 + blocks_chance(40)), &s->keys[0]);
-        for (int i = (int)blocks_chance(3); i > 0; --i)
-            p.table[blocks_chance(6)] = (int32_t)(blocks_chance(3) ? blocks_chance(2 * TOKENS) : blocks_chance(UINT32_MAX)) * (blocks_chance(4) ? 1 : -1);
+        for (int i = (int)blocks_chance(3); i > 0; --i) p.table[blocks_chance(6)] = any_entry();
         /* Never more than there is: smaller blocks and strides lie within the pool, and the table has an entry a token. */
         if (blocks_chance(8) == 0) p.t.block_tokens = (int32_t)blocks_chance((uint64_t)p.t.block_tokens + 1);
         if (blocks_chance(8) == 0) p.t.block_stride = (int64_t)blocks_chance((uint64_t)p.t.block_stride + 1);

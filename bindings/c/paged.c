@@ -93,8 +93,8 @@ int main(void) {
     for (int i = 0; i < ENTRIES; ++i) free_blocks[available++] = old[i];
 
     wrong = misplaced(&kept, new);
-    printf("%d tokens in %d blocks, then %d rows a head in %d; %d blocks are free; %s\n", TOKENS, ENTRIES, (int)kept.longest, entries,
-           available, wrong ? "MISPLACED ROWS" : "every row is in its place");
+    printf("%d tokens in %d blocks, then %d rows a head in %d; %d blocks are free; %s\n", TOKENS, ENTRIES, (int)kept.longest,
+           entries, available, wrong ? "MISPLACED ROWS" : "every row is in its place");
     kvsieve_plan_destroy(plan);
     return wrong == 0 && kept.longest == BUDGET && available == BLOCKS - entries ? 0 : 1;
 }
