@@ -104,7 +104,9 @@ private let paged: [Layout] = [.blocks, .headsInBlocks, .interleavedBlocks]
             let (queries, keys, values) = (tensor(4, 90, 81), tensor(2, 90, 82), tensor(2, 90, 83))
             for range in [0..<50, 50..<83, 83..<90] {
                 let chunk = Tensor(heads: 4, tokens: range.count, dim: 64, type, layout)
-                for head in 0..<4 { for t in range { chunk.set(head, t - range.lowerBound, row: queries.row(head, t)) } }
+                for (head, t) in (0..<4).flatMap({ head in range.map { (head, $0) } }) {
+                    chunk.set(head, t - range.lowerBound, row: queries.row(head, t))
+                }
                 try chunked.queries(layer: 0) { () throws(KVSieveError) in try chunk.view("queries") }
             }
             try chunked.observe(layer: 0) { (_) throws(KVSieveError) in
