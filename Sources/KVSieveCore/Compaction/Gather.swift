@@ -25,7 +25,7 @@ public enum Gather {
                     prefetchLines(source.row(head, Int(selection.rows[index &+ 8])), bytes: min(rowBytes, 1024))
                 }
                 var run = 1
-                if contiguous {
+                if contiguous && index &+ 1 < end && Int(selection.rows[index &+ 1]) == row &+ 1 {
                     var last = end
                     if paged {
                         last = min(
