@@ -158,29 +158,56 @@ KVSIEVE_API const char *kvsieve_last_error(void);
 
 /* == Tensors =============================================================== */
 
-/** Element types. Strides and gathers count bytes; scores are computed in float. */
+/** Element types. Strides and gathers count bytes; scores are computed in float. No whole tensor is widened.
+ *  Any tensor may have any type but KVSIEVE_BYTES. The attention of kvsieve_plan_observe_attention() and the
+ *  rows of kvsieve_plan_gather_rotated() are KVSIEVE_F32, _F16 or _BF16.
+ *  If 8-bit floats have one scale for the whole tensor, multiply kvsieve_model.scale by the scales of queries
+ *  and keys. A scale of the values changes no method's choice. A scale for each row cannot be passed. */
 enum {
-    KVSIEVE_F32  = 0,  /**< IEEE binary32, 4 bytes */
-    KVSIEVE_F16  = 1,  /**< IEEE binary16, 2 bytes */
-    KVSIEVE_BF16 = 2   /**< bfloat16, 2 bytes */
+    KVSIEVE_F32     = 0,  /**< IEEE binary32, 4 bytes */
+    KVSIEVE_F16     = 1,  /**< IEEE binary16, 2 bytes */
+    KVSIEVE_BF16    = 2,  /**< bfloat16, 2 bytes */
+    KVSIEVE_BYTES   = 3,  /**< a row is `dim` bytes, whatever they hold; for kvsieve_plan_gather() only */
+    KVSIEVE_F8_E4M3 = 4,  /**< float8 E4M3 of OCP ("fn"), 1 byte: no infinity, 0x7f and 0xff are NaN */
+    KVSIEVE_F8_E5M2 = 5,  /**< float8 E5M2, 1 byte: the upper half of an IEEE binary16 */
+    KVSIEVE_Q8_0    = 6,  /**< ggml's: 32 numbers in 34 bytes, a binary16 scale and 32 signed bytes */
+    KVSIEVE_Q4_0    = 7   /**< ggml's: 32 numbers in 18 bytes, a binary16 scale and 32 half bytes */
 };
 
 /** A strided view of memory that the caller owns: `heads` x `tokens` rows of `dim` elements each.
- *  A row is contiguous. Strides count BYTES, as in numpy and ggml. The layout is frozen: 64 bytes.
- *  Element d of token t in head h lies at data + h * head_stride + t * token_stride + d * element size.
+ *  A row is contiguous. Strides count BYTES, as in numpy and ggml. The layout is frozen: 80 bytes.
+ *  The row of token t in head h begins at data + h * head_stride + t * token_stride.
  *  Head-major (H, T, D) f32:  token_stride = D*4,   head_stride = T*D*4.
  *  Token-major (T, H, D) f32: token_stride = H*D*4, head_stride = D*4.
- *  A stride is at least a row long and a multiple of the element size. No two rows may overlap. Else the
- *  call returns KVSIEVE_ERR_LAYOUT. If a dimension has size 1, its stride is ignored. */
+ *  A stride is at least a row long and a multiple of the element size (of 2 for Q8_0 and Q4_0). No two rows
+ *  may overlap. Else the call returns KVSIEVE_ERR_LAYOUT. If a dimension has size 1, its stride is ignored.
+ *
+ *  Paged: if `blocks` is not NULL, tokens are in blocks of block_tokens, and token t is in block
+ *  b = blocks[t / block_tokens]. Its row in head h begins at
+ *  data + b * block_stride + h * head_stride + (t % block_tokens) * token_stride.
+ *  (blocks, block, H, D) f32:    token_stride = H*D*4, head_stride = D*4,       block_stride = block*H*D*4.
+ *  (blocks, H, block, D) f32:    token_stride = D*4,   head_stride = block*D*4, block_stride = H*block*D*4.
+ *  (blocks, 2, block, H, D) f32: as the first with block_stride = 2*block*H*D*4; the values' data is
+ *                                block*H*D*4 bytes after the keys'.
+ *  The table has ceil(tokens / block_tokens) entries. Every entry is checked before a row is read or written.
+ *  Any tensor may be paged, a target of kvsieve_plan_gather() too. Results are the same, bit for bit, as
+ *  without a table. The strides nest: each is at least what the smaller ones span.
+ *  The blocks of a target are all different. If source and target have the same data and block_stride, no
+ *  block is in both tables, unless in place: then they have the same strides, and the shorter table is the
+ *  beginning of the longer one. */
 typedef struct kvsieve_tensor {
     void   *data;          /**< first row; aligned as its dtype needs */
     int64_t heads;         /**< 1 or more */
     int64_t tokens;        /**< 1 ... 2^24 */
     int64_t head_stride;   /**< bytes from a head to the next */
     int64_t token_stride;  /**< bytes from a token to the next */
-    int32_t dim;           /**< elements in a row, 1 ... 65536 */
-    int32_t dtype;         /**< KVSIEVE_F32, _F16 or _BF16 */
-    int64_t reserved[2];   /**< 0 */
+    int32_t dim;           /**< elements in a row, 1 ... 65536; of Q8_0 and Q4_0 a multiple of 32 */
+    int32_t dtype;         /**< KVSIEVE_F32, ... */
+    const int32_t *blocks; /**< block table, or NULL; without one the next three are 0 */
+    int64_t block_stride;  /**< bytes from a block to the next */
+    int32_t block_tokens;  /**< tokens of a block, 1 or more */
+    int32_t block_count;   /**< blocks that `data` has: entries are less; 0 means that it is not known */
+    int32_t reserved[2];   /**< 0 */
 } kvsieve_tensor;
 
 /** The sizes of a model. The layout is frozen: 32 bytes. */
@@ -406,8 +433,8 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_needs(const kvsieve_plan
  *  Memory  Hq * W * D elements for each layer; the next sequence uses them again
  *  Errors  KVSIEVE_ERR_NULL       plan, queries or its data is NULL
  *          KVSIEVE_ERR_SHAPE      layer is out of range, or a shape is not as above; more than 2^24 tokens
- *          KVSIEVE_ERR_LAYOUT     strides, alignment or a reserved field are not as in kvsieve_tensor
- *          KVSIEVE_ERR_DTYPE      a dtype is unknown, or not that of the chunks before
+ *          KVSIEVE_ERR_LAYOUT     strides, table, alignment or reserved fields are not as in kvsieve_tensor
+ *          KVSIEVE_ERR_DTYPE      a dtype is unknown, KVSIEVE_BYTES, or not that of the chunks before
  *          KVSIEVE_ERR_STATE      the layer was observed already, or the method reads the queries of all
  *                                 tokens
  *          KVSIEVE_ERR_PARAMETER  as in kvsieve_plan_needs()
@@ -436,8 +463,8 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_queries(kvsieve_plan *pl
  *          not. With KVSIEVE_DECODING 1, each layer of the first sequence allocates what it remembers.
  *  Errors  KVSIEVE_ERR_NULL       plan, or a tensor that the layer needs, or its data, is NULL
  *          KVSIEVE_ERR_SHAPE      layer is out of range, or a shape is not as above
- *          KVSIEVE_ERR_LAYOUT     strides, alignment or a reserved field are not as in kvsieve_tensor
- *          KVSIEVE_ERR_DTYPE      a dtype is unknown
+ *          KVSIEVE_ERR_LAYOUT     strides, table, alignment or reserved fields are not as in kvsieve_tensor
+ *          KVSIEVE_ERR_DTYPE      a dtype is unknown, or KVSIEVE_BYTES
  *          KVSIEVE_ERR_STATE      the layer is out of order, was observed already, or comes after finish()
  *                                 without extend(); or queries are given and came by
  *                                 kvsieve_plan_queries()
@@ -479,6 +506,7 @@ enum {
  *  Memory  as in kvsieve_plan_observe(), without logits; a row of n floats a thread
  *  Errors  as in kvsieve_plan_observe(), and
  *          KVSIEVE_ERR_NULL       the method reads keys
+ *          KVSIEVE_ERR_DTYPE      attention is not KVSIEVE_F32, _F16 or _BF16
  *          KVSIEVE_ERR_PARAMETER  kind is unknown, or the method does not take it
  *          KVSIEVE_ERR_NONFINITE  a number that is read is NaN or infinite, or a probability is below 0 */
 KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_observe_attention(kvsieve_plan *plan, int32_t layer,
@@ -615,7 +643,8 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_ranges(const kvsieve_pla
  *  kvsieve_kept.positions.
  *  A packed target has one head: the rows of head after head, without gaps. A padded target has H heads; rows
  *  past a head's count are not written. The target may begin at the source's data with the source's
- *  strides: in place. If the plan decodes, gather before the layer's first step: later its slots hold others.
+ *  strides (and table): in place. If the plan decodes, gather before the layer's first step: later its slots
+ *  hold others.
  *  Shapes  plan    finished
  *          layer   0 ... layers - 1
  *          source  (H, T, D): keys or values of the layer, or any other tensor with a row a token; after
@@ -628,8 +657,8 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_ranges(const kvsieve_pla
  *          KVSIEVE_ERR_STATE   the plan is not finished, or has taken steps in the layer
  *          KVSIEVE_ERR_SHAPE   layer is out of range, or a shape is not as above
  *          KVSIEVE_ERR_DTYPE   a dtype is unknown, or source and target differ
- *          KVSIEVE_ERR_LAYOUT  strides, alignment or a reserved field are not as in kvsieve_tensor, or rows
- *                              overlap */
+ *          KVSIEVE_ERR_LAYOUT  strides, table, alignment or reserved fields are not as in kvsieve_tensor, or
+ *                              rows overlap */
 KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_gather(const kvsieve_plan *plan, int32_t layer,
                                                                const kvsieve_tensor *source,
                                                                const kvsieve_tensor *target);
@@ -679,7 +708,8 @@ typedef struct kvsieve_rope {
  *          KVSIEVE_ERR_NONFINITE  a frequency is NaN or infinity
  *          KVSIEVE_ERR_SHAPE      dims or first is out of bounds, or as in kvsieve_plan_gather()
  *          KVSIEVE_ERR_LAYOUT     rope.reserved is not 0, or as in kvsieve_plan_gather()
- *          KVSIEVE_ERR_STATE, _DTYPE  as in kvsieve_plan_gather()
+ *          KVSIEVE_ERR_DTYPE      source is not KVSIEVE_F32, _F16 or _BF16, or target differs
+ *          KVSIEVE_ERR_STATE      as in kvsieve_plan_gather()
  *          KVSIEVE_ERR_MEMORY     out of memory */
 KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_gather_rotated(const kvsieve_plan *plan,
                                                                        int32_t layer,
@@ -742,8 +772,8 @@ typedef struct kvsieve_slots {
  *          KVSIEVE_ERR_STATE      the plan is not finished, the layer is out of turn, KVSIEVE_DECODING is 0,
  *                                 or the method only appends
  *          KVSIEVE_ERR_SHAPE      layer is out of range, or a shape is not as above
- *          KVSIEVE_ERR_LAYOUT     strides, alignment or a reserved field are not as in kvsieve_tensor
- *          KVSIEVE_ERR_DTYPE      a dtype is unknown
+ *          KVSIEVE_ERR_LAYOUT     strides, table, alignment or reserved fields are not as in kvsieve_tensor
+ *          KVSIEVE_ERR_DTYPE      a dtype is unknown, or KVSIEVE_BYTES
  *          KVSIEVE_ERR_NONFINITE  what is read has NaN or infinity, or a logit overflows float32
  *          KVSIEVE_ERR_MEMORY     out of memory */
 KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_step(kvsieve_plan *plan, int32_t layer,

@@ -13,37 +13,71 @@ func decode(_ model: UnsafePointer<kvsieve_model>?) throws(KVSieveError) -> Mode
 }
 
 /// nil for NULL: the caller knows whether that is allowed.
+/// - Parameters:
+///   - mostDim: the longest row.
+///   - moved: its rows are not read as numbers.
 func decode(
-    _ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString, mostDim: Int = ModelShape.mostDim
+    _ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString, mostDim: Int = ModelShape.mostDim,
+    moved: Bool = false
 ) throws(KVSieveError) -> TensorView? {
     guard let tensor = tensor?.pointee else { return nil }
-    guard tensor.reserved.0 == 0, tensor.reserved.1 == 0 else {
-        throw KVSieveError(.layout, "\(name).reserved is not 0")
-    }
+    try checkReserved(tensor, name)
     guard let base = tensor.data else { throw KVSieveError(.null, "\(name).data is NULL") }
     guard let type = ElementType(rawValue: tensor.dtype) else {
-        throw KVSieveError(.dtype, "\(name).dtype is \(tensor.dtype); expected 0 (F32), 1 (F16) or 2 (BF16)")
+        let names = ElementType.allCases.map { "\($0.rawValue) (\($0.name))" }.joined(separator: ", ")
+        throw KVSieveError(.dtype, "\(name).dtype is \(tensor.dtype); expected one of \(names)")
+    }
+    guard moved || type != .bytes else {
+        throw KVSieveError(
+            .dtype, "\(name).dtype is \(tensor.dtype) (BYTES), which only kvsieve_plan_gather takes; expected numbers")
     }
     return try TensorView(
         name, base: base, heads: Int(tensor.heads), tokens: Int(tensor.tokens), dim: Int(tensor.dim),
-        headStride: Int(tensor.head_stride), tokenStride: Int(tensor.token_stride), type: type, mostDim: mostDim)
+        headStride: Int(tensor.head_stride), tokenStride: Int(tensor.token_stride), type: type,
+        mostDim: mostDim, pages: decodePages(tensor, name))
+}
+
+/// nil if there is no table.
+private func decodePages(_ tensor: kvsieve_tensor, _ name: StaticString) throws(KVSieveError) -> PagedTokens? {
+    if let entries = tensor.blocks {
+        return PagedTokens(
+            entries: entries, stride: Int(tensor.block_stride), tokens: Int(tensor.block_tokens),
+            blocks: Int(tensor.block_count))
+    }
+    try checkNone("block_stride", tensor.block_stride, name)
+    try checkNone("block_tokens", Int64(tensor.block_tokens), name)
+    try checkNone("block_count", Int64(tensor.block_count), name)
+    return nil
+}
+
+private func checkNone(_ field: StaticString, _ value: Int64, _ name: StaticString) throws(KVSieveError) {
+    guard value == 0 else {
+        throw KVSieveError(.layout, "\(name).\(field) is \(value), but \(name).blocks is NULL; expected 0")
+    }
+}
+
+private func checkReserved(_ tensor: kvsieve_tensor, _ name: StaticString) throws(KVSieveError) {
+    guard tensor.reserved.0 == 0, tensor.reserved.1 == 0 else {
+        throw KVSieveError(.layout, "\(name).reserved is not 0")
+    }
 }
 
 func decodeRequired(
-    _ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString, mostDim: Int = ModelShape.mostDim
+    _ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString, mostDim: Int = ModelShape.mostDim,
+    moved: Bool = false
 ) throws(KVSieveError) -> TensorView {
-    guard let view = try decode(tensor, name, mostDim: mostDim) else { throw KVSieveError(.null, "\(name) is NULL") }
+    guard let view = try decode(tensor, name, mostDim: mostDim, moved: moved) else {
+        throw KVSieveError(.null, "\(name) is NULL")
+    }
     return view
 }
 
-/// How large a tensor is that is not read; its data may be NULL, its strides anything.
+/// How large a tensor is that is not read; its data may be NULL, its strides and its table anything.
 func decodeShape(
     _ tensor: UnsafePointer<kvsieve_tensor>?, _ name: StaticString
 ) throws(KVSieveError) -> TensorShape? {
     guard let tensor = tensor?.pointee else { return nil }
-    guard tensor.reserved.0 == 0, tensor.reserved.1 == 0 else {
-        throw KVSieveError(.layout, "\(name).reserved is not 0")
-    }
+    try checkReserved(tensor, name)
     return try TensorShape(name, heads: Int(tensor.heads), tokens: Int(tensor.tokens))
 }
 

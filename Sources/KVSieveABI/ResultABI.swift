@@ -25,7 +25,8 @@ public func kvsieve_plan_gather(
 ) -> kvsieve_status {
     boundary(plan) { (plan) throws(KVSieveError) in
         try plan.gather(
-            layer: Int(layer), source: decodeRequired(source, "source"), target: decodeRequired(target, "target"))
+            layer: Int(layer), source: decodeRequired(source, "source", moved: true),
+            target: decodeRequired(target, "target", moved: true))
     }
 }
 

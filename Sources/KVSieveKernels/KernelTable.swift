@@ -15,7 +15,7 @@ private let instructionSet: StaticString = "sse2"
 
 #if BFLOAT16
 private let pairColumns: support_pair_columns? = {
-    logitColumns($0, Int($1), $2, Int($3), Int($4), Int($5), $7, Int($8), $9, pairs: true, factors: $6)
+    logitColumns($0, Int($1), $2, Int($3), $4, Int($5), Int($6), $8, Int($9), $10, pairs: true, factors: $7)
 }
 #else
 private let pairColumns: support_pair_columns? = nil
@@ -27,7 +27,11 @@ public func kernelTable() -> support_kernels {
         lanes: Int32(laneCount), block: Int32(blockVectors),
         widen_f16: { widenHalf($0, $1, Int($2)) },
         widen_bf16: { widenBrain($0, $1, Int($2)) },
-        logit_columns: { logitColumns($0, Int($1), $2, Int($3), Int($4), Int($5), $6, Int($7), $8) },
+        widen_f8_e4m3: { widenFloat8E4M3($0, $1, Int($2)) },
+        widen_f8_e5m2: { widenFloat8E5M2($0, $1, Int($2)) },
+        widen_q8_0: { widenQ8($0, $1, Int($2)) },
+        widen_q4_0: { widenQ4($0, $1, Int($2)) },
+        logit_columns: { logitColumns($0, Int($1), $2, Int($3), $4, Int($5), Int($6), $7, Int($8), $9) },
         pair_columns: pairColumns,
         column_maxima: { columnMaxima($0, Int($1), Int($2), Int($3), $4) },
         tile_exponentials: { tileExponentials($0, Int($1), Int($2), Int($3), $4, $5) },

@@ -55,73 +55,116 @@ private struct Six {
     }
 }
 
+/// Where six keys are, and which of the later ones are prefetched while they are multiplied: for sixteen numbers of them a line of
+/// each of the next six (all lines at once would fill the processor's queue of misses and stop it), and a first line of one of the
+/// six after those. Token-major keys are a page or more apart, and six pages looked up at once would stop the loop as well: this
+/// way each page is known before its lines are prefetched. The addresses may be past the last key: a prefetch never faults.
+private struct SixKeys {
+    /// Floats from the first key to the five others.
+    let b: Int
+    let c: Int
+    let d: Int
+    let e: Int
+    let f: Int
+    /// Were the later keys prefetched already?
+    var isAsked: Bool
+    private let stride: Int
+    /// Of these and the next twelve keys; nil if keys are `stride` floats apart.
+    private let places: UnsafePointer<Int>?
+    private var page: UnsafePointer<Float>
+    private var line = 0
+
+    /// Column j and the five after it.
+    /// - Parameter places: of all columns. A literal nil leaves nothing of it in the code.
+    @inline(__always)
+    init(_ keys: UnsafePointer<Float>, _ stride: Int, _ places: UnsafePointer<Int>?, _ j: Int, isAsked: Bool) {
+        self.stride = stride
+        self.isAsked = isAsked
+        if let places {
+            let own = places + j
+            let first = own[0]
+            b = own[1] &- first
+            c = own[2] &- first
+            d = own[3] &- first
+            e = own[4] &- first
+            f = own[5] &- first
+            self.places = own
+            page = keys
+        } else {
+            b = stride
+            c = 2 &* stride
+            d = 3 &* stride
+            e = 4 &* stride
+            f = 5 &* stride
+            self.places = nil
+            page = keys + (j &+ 12) &* stride
+        }
+    }
+
+    /// Prefetches for the line of the first key that begins at `key`.
+    @inline(__always)
+    mutating func ask(_ key: UnsafePointer<Float>) {
+        if isAsked { return }
+        if let places {
+            let origin = key + (0 &- places[0])
+            support_prefetch(origin + places[6])
+            support_prefetch(origin + places[7])
+            support_prefetch(origin + places[8])
+            support_prefetch(origin + places[9])
+            support_prefetch(origin + places[10])
+            support_prefetch(origin + places[11])
+            if line < 6 { support_prefetch(origin + places[12 &+ line]) }
+            line &+= 1
+        } else {
+            let next = key + 6 &* stride
+            support_prefetch(next)
+            support_prefetch(next + stride)
+            support_prefetch(next + 2 &* stride)
+            support_prefetch(next + 3 &* stride)
+            support_prefetch(next + 4 &* stride)
+            support_prefetch(next + 5 &* stride)
+            support_prefetch(page)
+            page += stride
+        }
+    }
+}
+
 /// Two vectors of rows times element d of six keys. A key's number is used up before the next is read: six of them beside
 /// the twelve sums would not fit in sixteen registers.
 @inline(__always)
 private func add(
-    _ q0: Lanes, _ q1: Lanes, _ keys: UnsafePointer<Float>, _ stride: Int, _ pairs: Bool, _ v0: inout Six,
+    _ q0: Lanes, _ q1: Lanes, _ keys: UnsafePointer<Float>, _ six: SixKeys, _ pairs: Bool, _ v0: inout Six,
     _ v1: inout Six
 ) {
     var key = Lanes(repeating: keys[0])
     v0.a = accumulate(q0, key, v0.a, pairs)
     v1.a = accumulate(q1, key, v1.a, pairs)
-    key = Lanes(repeating: keys[stride])
+    key = Lanes(repeating: keys[six.b])
     v0.b = accumulate(q0, key, v0.b, pairs)
     v1.b = accumulate(q1, key, v1.b, pairs)
-    key = Lanes(repeating: keys[2 &* stride])
+    key = Lanes(repeating: keys[six.c])
     v0.c = accumulate(q0, key, v0.c, pairs)
     v1.c = accumulate(q1, key, v1.c, pairs)
-    key = Lanes(repeating: keys[3 &* stride])
+    key = Lanes(repeating: keys[six.d])
     v0.d = accumulate(q0, key, v0.d, pairs)
     v1.d = accumulate(q1, key, v1.d, pairs)
-    key = Lanes(repeating: keys[4 &* stride])
+    key = Lanes(repeating: keys[six.e])
     v0.e = accumulate(q0, key, v0.e, pairs)
     v1.e = accumulate(q1, key, v1.e, pairs)
-    key = Lanes(repeating: keys[5 &* stride])
+    key = Lanes(repeating: keys[six.f])
     v0.f = accumulate(q0, key, v0.f, pairs)
     v1.f = accumulate(q1, key, v1.f, pairs)
 }
 
 /// One vector of rows times element d of six keys.
 @inline(__always)
-private func add(_ q: Lanes, _ keys: UnsafePointer<Float>, _ stride: Int, _ pairs: Bool, _ v: inout Six) {
+private func add(_ q: Lanes, _ keys: UnsafePointer<Float>, _ six: SixKeys, _ pairs: Bool, _ v: inout Six) {
     v.a = accumulate(q, Lanes(repeating: keys[0]), v.a, pairs)
-    v.b = accumulate(q, Lanes(repeating: keys[stride]), v.b, pairs)
-    v.c = accumulate(q, Lanes(repeating: keys[2 &* stride]), v.c, pairs)
-    v.d = accumulate(q, Lanes(repeating: keys[3 &* stride]), v.d, pairs)
-    v.e = accumulate(q, Lanes(repeating: keys[4 &* stride]), v.e, pairs)
-    v.f = accumulate(q, Lanes(repeating: keys[5 &* stride]), v.f, pairs)
-}
-
-/// Prefetches later keys while sixteen numbers of these are multiplied: a line of each of the next six (all lines at once would
-/// fill the processor's queue of misses and stop it), and a first line of one of the six after those. Token-major keys are a page
-/// or more apart, and six pages looked up at once would stop the loop as well: this way each page is known before its lines are
-/// prefetched. The addresses may be past the last key: a prefetch never faults.
-private struct KeysAhead {
-    /// Floats to the key six later; 0: no prefetch, the keys were prefetched already.
-    private let distance: Int
-    private let stride: Int
-    private var page: UnsafePointer<Float>
-
-    @inline(__always) init(_ keys: UnsafePointer<Float>, distance: Int, stride: Int) {
-        self.distance = distance
-        self.stride = stride
-        page = keys + 2 &* distance
-    }
-
-    @inline(__always)
-    mutating func ask(_ key: UnsafePointer<Float>) {
-        if distance == 0 { return }
-        let next = key + distance
-        support_prefetch(next)
-        support_prefetch(next + stride)
-        support_prefetch(next + 2 &* stride)
-        support_prefetch(next + 3 &* stride)
-        support_prefetch(next + 4 &* stride)
-        support_prefetch(next + 5 &* stride)
-        support_prefetch(page)
-        page += stride
-    }
+    v.b = accumulate(q, Lanes(repeating: keys[six.b]), v.b, pairs)
+    v.c = accumulate(q, Lanes(repeating: keys[six.c]), v.c, pairs)
+    v.d = accumulate(q, Lanes(repeating: keys[six.d]), v.d, pairs)
+    v.e = accumulate(q, Lanes(repeating: keys[six.e]), v.e, pairs)
+    v.f = accumulate(q, Lanes(repeating: keys[six.f]), v.f, pairs)
 }
 
 /// Up to blockVectors vectors of query rows, side by side in `queries`, and the place of their logits.
@@ -136,16 +179,14 @@ private struct RowBlock {
 
     /// Their products with six keys.
     @inline(__always)
-    func times(
-        _ keys: UnsafePointer<Float>, _ stride: Int, _ depth: Int, _ ahead: Int, _ poison: inout Lanes
-    ) {
-        var next = KeysAhead(keys, distance: ahead, stride: stride)
+    func times(_ keys: UnsafePointer<Float>, _ places: SixKeys, _ depth: Int, _ poison: inout Lanes) {
+        var six = places
         #if SIMD_512
         if vectors == 4 {
             var (v0, v1, v2, v3) = (Six(), Six(), Six(), Six())
-            forEachNumber(of: keys, depth, 0, &next) { q, k in
-                add(load(q), load(q + laneCount), k, stride, pairs, &v0, &v1)
-                add(load(q + 2 &* laneCount), load(q + 3 &* laneCount), k, stride, pairs, &v2, &v3)
+            forEachNumber(of: keys, depth, 0, &six) { q, k in
+                add(load(q), load(q + laneCount), k, places, pairs, &v0, &v1)
+                add(load(q + 2 &* laneCount), load(q + 3 &* laneCount), k, places, pairs, &v2, &v3)
             }
             store(v0, 0, &poison)
             store(v1, 1, &poison)
@@ -154,9 +195,9 @@ private struct RowBlock {
         }
         if vectors == 3 {
             var (v0, v1, v2) = (Six(), Six(), Six())
-            forEachNumber(of: keys, depth, 0, &next) { q, k in
-                add(load(q), load(q + laneCount), k, stride, pairs, &v0, &v1)
-                add(load(q + 2 &* laneCount), k, stride, pairs, &v2)
+            forEachNumber(of: keys, depth, 0, &six) { q, k in
+                add(load(q), load(q + laneCount), k, places, pairs, &v0, &v1)
+                add(load(q + 2 &* laneCount), k, places, pairs, &v2)
             }
             store(v0, 0, &poison)
             store(v1, 1, &poison)
@@ -166,17 +207,17 @@ private struct RowBlock {
         var done = 0
         while done &+ 2 <= vectors {
             var (v0, v1) = (Six(), Six())
-            forEachNumber(of: keys, depth, done, &next) { q, k in
-                add(load(q), load(q + laneCount), k, stride, pairs, &v0, &v1)
+            forEachNumber(of: keys, depth, done, &six) { q, k in
+                add(load(q), load(q + laneCount), k, places, pairs, &v0, &v1)
             }
-            next = KeysAhead(keys, distance: 0, stride: stride)
+            six.isAsked = true
             store(v0, done, &poison)
             store(v1, done &+ 1, &poison)
             done &+= 2
         }
         if done < vectors {
             var v0 = Six()
-            forEachNumber(of: keys, depth, done, &next) { q, k in add(load(q), k, stride, pairs, &v0) }
+            forEachNumber(of: keys, depth, done, &six) { q, k in add(load(q), k, places, pairs, &v0) }
             store(v0, done, &poison)
         }
     }
@@ -184,7 +225,7 @@ private struct RowBlock {
     /// body(vector `first` of the rows' numbers d, number d of the first key), d < depth.
     @inline(__always)
     private func forEachNumber(
-        of keys: UnsafePointer<Float>, _ depth: Int, _ first: Int, _ next: inout KeysAhead,
+        of keys: UnsafePointer<Float>, _ depth: Int, _ first: Int, _ six: inout SixKeys,
         _ body: (_ q: UnsafePointer<Float>, _ k: UnsafePointer<Float>) -> Void
     ) {
         let end = keys + depth
@@ -192,7 +233,7 @@ private struct RowBlock {
         var k = keys
         while k < end {
             let lineEnd = end - k > 16 ? k + 16 : end
-            next.ask(k)
+            six.ask(k)
             while k < lineEnd {
                 body(q, k)
                 q += vectors &* laneCount
@@ -208,15 +249,26 @@ private struct RowBlock {
     }
 }
 
-/// Six columns of one block of `count` vectors of rows, side by side in `queries`.
-/// - Parameter ahead: floats to the keys to prefetch; 0: none.
+/// Column j's key.
+@inline(__always)
+func keyColumn(
+    _ keys: UnsafePointer<Float>, _ stride: Int, _ places: UnsafePointer<Int>?, _ j: Int
+) -> UnsafePointer<Float> {
+    if let places { return keys + places[j] }
+    return keys + j &* stride
+}
+
+/// Columns j to j + 5 of one block of `count` vectors of rows, side by side in `queries`.
+/// - Parameter isAsked: were later keys prefetched already?
 @inline(__always)
 func sixColumns(
-    _ queries: UnsafePointer<Float>, _ count: Int, _ keys: UnsafePointer<Float>, _ stride: Int, _ depth: Int,
-    _ ahead: Int, _ pairs: Bool, _ factors: UnsafePointer<Float>?,
+    _ queries: UnsafePointer<Float>, _ count: Int, _ keys: UnsafePointer<Float>, _ stride: Int,
+    _ places: UnsafePointer<Int>?, _ j: Int, isAsked: Bool, _ depth: Int, _ pairs: Bool,
+    _ factors: UnsafePointer<Float>?,
     _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes
 ) {
     RowBlock(
         queries: queries, vectors: count, pairs: pairs, factors: factors, out: out, outStride: outStride, maxima: maxima
-    ).times(keys, stride, depth, ahead, &poison)
+    ).times(
+        keyColumn(keys, stride, places, j), SixKeys(keys, stride, places, j, isAsked: isAsked), depth, &poison)
 }

@@ -4,9 +4,11 @@
 //     maxima[r] = max(maxima[r], max_j out[j, r])
 //     returned: 0 when some out[j, r] is NaN or infinite (a sum of out * 0 is then NaN), 1 otherwise
 //
+// keys are where they are: rows of floats, `stride` floats apart, or, with a table, places[j] floats after `keys` (which may be
+// less than 0). A table has twelve entries more than there are columns, whose keys are prefetched at most.
+//
 // queries are packed (blocks, depth, block * lanes): a block is `blockVectors` vectors of rows (the last may have fewer), rows
-// beyond those that exist are 0. keys are rows of floats, `stride` floats apart, read where they are; out has `outStride`
-// floats a column.
+// beyond those that exist are 0. out has `outStride` floats a column.
 //
 // The same of bfloat16 pairs, where the processor multiplies them (AVX512-BF16): every "float" of queries and keys is then two
 // bfloat16 numbers, `depth` and `stride` count pairs, and the sums are multiplied by factors[r]: queries cannot be scaled
@@ -50,36 +52,51 @@ private func oneColumn(
 }
 
 @inline(__always)
-func logitColumns(
-    _ queries: UnsafePointer<Float>, _ vectors: Int, _ keys: UnsafePointer<Float>, _ stride: Int, _ columns: Int,
-    _ depth: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>,
-    pairs: Bool = false, factors: UnsafePointer<Float>? = nil
+private func multiplyColumns(
+    _ queries: UnsafePointer<Float>, _ vectors: Int, _ keys: UnsafePointer<Float>, _ stride: Int,
+    _ places: UnsafePointer<Int>?, _ columns: Int, _ depth: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int,
+    _ maxima: UnsafeMutablePointer<Float>, _ pairs: Bool, _ factors: UnsafePointer<Float>?
 ) -> Int32 {
     var poison = Lanes(repeating: 0)
     var j = 0
     while j < columns {
-        let six = j &+ 6 <= columns
-        var ahead = 6 &* stride
+        let isSix = j &+ 6 <= columns
         var vector = 0
         while vector < vectors {
             let count = vectors &- vector < blockVectors ? vectors &- vector : blockVectors
             let block = queries + vector &* depth &* laneCount
             let target = out + (j &* outStride &+ vector &* laneCount)
-            if six {
+            if isSix {
                 sixColumns(
-                    block, count, keys + j &* stride, stride, depth, ahead, pairs,
+                    block, count, keys, stride, places, j, isAsked: vector > 0, depth, pairs,
                     factors.map { $0 + vector &* laneCount }, target, outStride, maxima + vector &* laneCount, &poison)
-                ahead = 0
             } else {
                 oneColumn(
-                    block, count, keys + j &* stride, depth, pairs, factors.map { $0 + vector &* laneCount }, target,
+                    block, count, keyColumn(keys, stride, places, j), depth, pairs,
+                    factors.map { $0 + vector &* laneCount }, target,
                     maxima + vector &* laneCount, &poison)
             }
             vector &+= count
         }
-        j &+= six ? 6 : 1
+        j &+= isSix ? 6 : 1
     }
     return total(poison) == 0 ? 1 : 0
+}
+
+/// - Parameter places: nil if keys are `stride` floats apart.
+@inline(__always)
+func logitColumns(
+    _ queries: UnsafePointer<Float>, _ vectors: Int, _ keys: UnsafePointer<Float>, _ stride: Int,
+    _ places: UnsafePointer<Int>?, _ columns: Int, _ depth: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int,
+    _ maxima: UnsafeMutablePointer<Float>, pairs: Bool = false, factors: UnsafePointer<Float>? = nil
+) -> Int32 {
+    // Each is compiled by itself.
+    guard let places else {
+        return multiplyColumns(
+            queries, vectors, keys, stride, nil, columns, depth, out, outStride, maxima, pairs, factors)
+    }
+    return multiplyColumns(
+        queries, vectors, keys, stride, places, columns, depth, out, outStride, maxima, pairs, factors)
 }
 
 /// What logit_columns says of its logits, for a tile that BLAS made: maxima[r] = max(maxima[r], max_j tile[j, r]).

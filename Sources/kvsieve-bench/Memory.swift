@@ -30,6 +30,18 @@ extension ElementType {
         case .float32: return random & 0x80ff_ffff_80ff_ffff | 0x3f00_0000_3f00_0000
         case .float16: return random & 0x87ff_87ff_87ff_87ff | 0x3800_3800_3800_3800
         case .bfloat16: return random & 0x80ff_80ff_80ff_80ff | 0x3f00_3f00_3f00_3f00
+        case .float8e4m3: return random & 0x8f8f_8f8f_8f8f_8f8f | 0x3030_3030_3030_3030
+        case .float8e5m2: return random & 0x8787_8787_8787_8787 | 0x3838_3838_3838_3838
+        case .bytes, .q8, .q4: return random
+        }
+    }
+
+    /// float16 bits of the scale in front of a block, with which its numbers are below 2 in size; 0 without blocks.
+    fileprivate var scale: UInt16 {
+        switch self {
+        case .q8: return 0x2400
+        case .q4: return 0x3400
+        default: return 0
         }
     }
 }
@@ -41,12 +53,17 @@ final class Memory {
     let bytes: Int
 
     init(_ count: Int, _ type: ElementType = .float32, seed: UInt64) throws {
-        bytes = (count * type.size + 7) / 8 * 8
+        bytes = (type.rowBytes(count) + 7) / 8 * 8
         guard let start = support_allocate(bytes) else { throw KVSieveError(.memory, "no room for \(bytes) bytes") }
         self.start = start
         var stream = SplitMix(seed)
         for word in 0..<bytes / 8 {
             start.storeBytes(of: type.numbers(stream.next()), toByteOffset: word * 8, as: UInt64.self)
+        }
+        if type.scale != 0 {
+            for block in 0..<count / type.elements {
+                start.storeBytes(of: type.scale, toByteOffset: block * type.size, as: UInt16.self)
+            }
         }
         Self.alive.append(self)
     }
@@ -62,7 +79,7 @@ final class Memory {
         _ name: StaticString, heads: Int, tokens: Int, dim: Int = 128, _ type: ElementType = .float32,
         _ layout: Layout = .headMajor
     ) throws -> TensorView {
-        let row = dim * type.size
+        let row = type.rowBytes(dim)
         guard heads * tokens * row <= bytes else { throw KVSieveError(.shape, "\(name) is larger than its memory") }
         return try TensorView(
             name, base: start, heads: heads, tokens: tokens, dim: dim,

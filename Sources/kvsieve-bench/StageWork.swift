@@ -115,13 +115,13 @@ final class StageWork {
         if pairs, let pairColumns = kernels.pair_columns {
             let words = Int64(dim / 2)
             _ = pairColumns(
-                packedPairs.floats, vectors, keys, words, columns, words, factors.floats, out, width, highest)
+                packedPairs.floats, vectors, keys, words, nil, columns, words, factors.floats, out, width, highest)
         } else if kernels.lanes == 4 {
             products.multiply(keys, rows: count, stride: dim, depth: dim, packed.floats, columns: rows, into: out)
             _ = kernels.column_maxima(out, columns, vectors, width, highest)
         } else {
             _ = kernels.logit_columns(
-                packed.floats, vectors, keys, Int64(dim), columns, Int64(dim), out, width, highest)
+                packed.floats, vectors, keys, Int64(dim), nil, columns, Int64(dim), out, width, highest)
         }
     }
 }

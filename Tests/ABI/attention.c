@@ -1,5 +1,6 @@
 /* kvsieve_plan_observe_attention(): the same choice as by queries and keys, for every method and kind of numbers; what is not
  * read may be anything; each status that the header names. */
+#include "blocks.h"
 #include "fixture.h"
 #include "harness.h"
 
@@ -109,6 +110,34 @@ static void halves_are_read_as_the_floats_they_are(void) {
             kvsieve_plan_destroy(plans[0]);
             kvsieve_plan_destroy(plans[1]);
         }
+    sequence_free(s);
+}
+
+/* Attention and values in blocks. */
+static void in_blocks(void) {
+    sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 5);
+    int number = 0;
+    EVERY_METHOD (method)
+        for (int32_t kind = 0; kind < NO_METHOD_TAKES; ++kind) {
+            kvsieve_plan *plan;
+            if (!takes(method, kind) || left_out(number++)) continue;
+            harness_case("%s: %s in blocks", method_name(method), kinds[kind]);
+            plan = plan_new(method);
+            for (int32_t layer = 0; layer < LAYERS; ++layer) {
+                kvsieve_tensor whole = attention_of(s, layer, kind, fewest_queries(method, TOKENS), KVSIEVE_F32);
+                paged attention, values;
+                paged_copy(&attention, (int)(layer + kind) % LAYOUTS, 7, &whole);
+                paged_copy(&values, layer % LAYOUTS, 16, &s->values[layer]);
+                EXPECT_OK(kvsieve_plan_observe_attention(plan, layer, kind, &attention.t, &values.t));
+                free(whole.data);
+                free(attention.memory);
+                free(values.memory);
+            }
+            EXPECT_OK(kvsieve_plan_finish(plan));
+            EXPECT(plan_hash(plan, s, 1) == reference_hash(method, s), "another choice");
+            kvsieve_plan_destroy(plan);
+        }
+    harness_case("");
     sequence_free(s);
 }
 
@@ -250,6 +279,7 @@ static void order_is_as_in_observe(void) {
 
 int main(void) {
     RUN(the_choice_is_that_of_queries_and_keys);
+    in_blocks();
     RUN(halves_are_read_as_the_floats_they_are);
     RUN(shapes_and_kinds);
     RUN(sums_of_groups_are_too_few_for_windowkv);

@@ -1,4 +1,5 @@
 /* kvsieve_plan_queries(): the same choice however the prompt was cut, for every method; each status that the header names. */
+#include "blocks.h"
 #include "fixture.h"
 #include "harness.h"
 
@@ -59,6 +60,28 @@ static void the_result_does_not_depend_on_how_the_prompt_was_cut(void) {
     harness_case("%s", "");
 }
 
+/* Chunks that the engine has in blocks. */
+static void chunks_in_blocks(void) {
+    sequence *s = sequence_new(TOKENS, KVSIEVE_BF16, 3);
+    for (int layout = 0; layout < LAYOUTS; ++layout) {
+        kvsieve_plan *plan = plan_new(KVSIEVE_SNAPKV);
+        harness_case("chunks in layout %d", layout);
+        for (int64_t begin = 0; begin < TOKENS; begin += 40)
+            for (int32_t layer = 0; layer < LAYERS; ++layer) {
+                const kvsieve_tensor part = piece(&s->queries[layer], begin, begin + 40 < TOKENS ? begin + 40 : TOKENS);
+                paged chunk;
+                paged_copy(&chunk, layout, 7, &part);
+                EXPECT_OK(kvsieve_plan_queries(plan, layer, &chunk.t));
+                free(chunk.memory);
+            }
+        observe_without_queries(plan, s);
+        EXPECT(plan_hash(plan, s, 1) == reference_hash(KVSIEVE_SNAPKV, s), "another choice");
+        kvsieve_plan_destroy(plan);
+    }
+    harness_case("%s", "");
+    sequence_free(s);
+}
+
 static void reset_and_observe_forget_them(void) {
     sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 4);
     kvsieve_plan *plan = plan_new(KVSIEVE_SNAPKV);
@@ -91,7 +114,7 @@ static void statuses(void) {
     EXPECT_STATUS(kvsieve_plan_queries(plan, 0, &bad), KVSIEVE_ERR_SHAPE);
     bad = s->queries[0], bad.head_stride = 4;
     EXPECT_STATUS(kvsieve_plan_queries(plan, 0, &bad), KVSIEVE_ERR_LAYOUT);
-    bad = s->queries[0], bad.dtype = 7;
+    bad = s->queries[0], bad.dtype = 8;
     EXPECT_STATUS(kvsieve_plan_queries(plan, 0, &bad), KVSIEVE_ERR_DTYPE);
     EXPECT_STATUS(kvsieve_plan_queries(all, 0, &first), KVSIEVE_ERR_STATE);
     EXPECT(error_names("all tokens|kvsieve_plan_observe"), "%s", kvsieve_last_error());
@@ -117,6 +140,7 @@ static void statuses(void) {
 
 int main(void) {
     RUN(the_result_does_not_depend_on_how_the_prompt_was_cut);
+    chunks_in_blocks();
     RUN(reset_and_observe_forget_them);
     RUN(statuses);
     return harness_end();

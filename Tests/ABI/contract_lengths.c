@@ -37,12 +37,12 @@ static void spoil(kvsieve_tensor *t) {
     case 3: t->head_stride = number > t->head_stride && number < INT64_C(1) << 57 ? number | 1 : number; break;
     case 4: t->token_stride = number > t->token_stride && number < INT64_C(1) << 57 ? number | 1 : number; break;
     case 5:
-        t->dtype = (int32_t)number | 4;
+        t->dtype = (int32_t)number | 8;
         t->heads = odd_number();
         t->tokens = odd_number();
         break;
     case 6:
-        t->reserved[chance(2)] = number | 1;
+        t->reserved[chance(2)] = (int32_t)number | 1;
         t->dim = (int32_t)odd_number();
         break;
     case 7:

@@ -32,7 +32,7 @@ static void same(const char *what, long found, long expected) {
     } while (0);
 #define VALUE(constant, number) same(#constant, (long)(constant), number);
 
-#define kvsieve_tensor_zero { NULL, 0, 0, 0, 0, 0, 0, { 0, 0 } }
+#define kvsieve_tensor_zero { NULL, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, { 0, 0 } }
 #define kvsieve_model_zero { 0, 0, 0, 0, 0, { 0, 0, 0 } }
 #define kvsieve_kept_zero { 0, 0, 0, 0, NULL, NULL, 0, NULL }
 #define kvsieve_rope_zero { 0, 0, 0, 0, NULL, 0, 0 }

@@ -92,8 +92,8 @@ static kvsieve_status step_broken(decoder *d, step_call *call, const void *conte
     case HEAD_STRIDE: t->head_stride = value; break;
     case TOKEN_STRIDE: t->token_stride = value; break;
     case DTYPE: t->dtype = (int32_t)value; break;
-    case RESERVED0: t->reserved[0] = value; break;
-    case RESERVED1: t->reserved[1] = value; break;
+    case RESERVED0: t->reserved[0] = (int32_t)value; break;
+    case RESERVED1: t->reserved[1] = (int32_t)value; break;
     case SHIFT: t->data = (char *)t->data + value; break;
     }
     return make_call(d, call);
@@ -124,8 +124,8 @@ static void tensors_that_cannot_be(void) {
         { "kv", TOKEN_STRIDE, row - 4, KVSIEVE_ERR_LAYOUT, "" }, { "kv", TOKEN_STRIDE, row + 1, KVSIEVE_ERR_LAYOUT, "" },
         { "qkvz", HEAD_STRIDE, INT64_MAX - 3, KVSIEVE_ERR_LAYOUT, "" },
         { "qkvz", TOKEN_STRIDE, INT64_MIN, KVSIEVE_ERR_LAYOUT, "" }, { "z", DIM_IS, 16777217, KVSIEVE_ERR_SHAPE, "16777216" },
-        { "qkvz", DTYPE, 3, KVSIEVE_ERR_DTYPE, "3" },            { "qkvz", DTYPE, -1, KVSIEVE_ERR_DTYPE, "-1" },
-        { "qkvz", RESERVED0, 1, KVSIEVE_ERR_LAYOUT, "" },        { "qkvz", RESERVED1, INT64_MIN, KVSIEVE_ERR_LAYOUT, "" },
+        { "qkvz", DTYPE, 8, KVSIEVE_ERR_DTYPE, "8" },            { "qkvz", DTYPE, -1, KVSIEVE_ERR_DTYPE, "-1" },
+        { "qkvz", RESERVED0, 1, KVSIEVE_ERR_LAYOUT, "" },        { "qkvz", RESERVED1, INT32_MIN, KVSIEVE_ERR_LAYOUT, "" },
         { "qkvz", SHIFT, 1, KVSIEVE_ERR_LAYOUT, "" },            { "qkvz", SHIFT, 2, KVSIEVE_ERR_LAYOUT, "" },
     };
     /* clang-format on */

@@ -27,8 +27,8 @@ static void break_tensor(kvsieve_tensor *t, const struct fault *fault) {
     case HEAD_STRIDE: t->head_stride = fault->value; break;
     case TOKEN_STRIDE: t->token_stride = fault->value; break;
     case DTYPE: t->dtype = (int32_t)fault->value; break;
-    case RESERVED0: t->reserved[0] = fault->value; break;
-    case RESERVED1: t->reserved[1] = fault->value; break;
+    case RESERVED0: t->reserved[0] = (int32_t)fault->value; break;
+    case RESERVED1: t->reserved[1] = (int32_t)fault->value; break;
     case SHIFT: t->data = (char *)t->data + fault->value; break;
     }
 }
@@ -111,12 +111,12 @@ static void fields_that_cannot_be(void) {
         { TOKEN_STRIDE, INT64_MAX, KVSIEVE_ERR_LAYOUT },
         { TOKEN_STRIDE, INT64_MAX - 3, KVSIEVE_ERR_LAYOUT },
         { TOKEN_STRIDE, INT64_C(1) << 61, KVSIEVE_ERR_LAYOUT },
-        { DTYPE, 3, KVSIEVE_ERR_DTYPE },
+        { DTYPE, 8, KVSIEVE_ERR_DTYPE },
         { DTYPE, -1, KVSIEVE_ERR_DTYPE },
         { DTYPE, INT32_MAX, KVSIEVE_ERR_DTYPE },
         { DTYPE, INT32_MIN, KVSIEVE_ERR_DTYPE },
         { RESERVED0, 1, KVSIEVE_ERR_LAYOUT },
-        { RESERVED1, INT64_MIN, KVSIEVE_ERR_LAYOUT },
+        { RESERVED1, INT32_MIN, KVSIEVE_ERR_LAYOUT },
         { SHIFT, 1, KVSIEVE_ERR_LAYOUT },
         { SHIFT, 2, KVSIEVE_ERR_LAYOUT },
     };

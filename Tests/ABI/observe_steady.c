@@ -1,8 +1,8 @@
 /* What the header says of memory during prefill: from the second layer on, and in the next sequence from the first, an observe
- * does not call malloc; if the sequence will be decoded, from the next sequence on. (The first layer whose
- * tokens are scored counts as a first one: a method may keep the layers below it whole.) Every method of the registry, all
- * dtypes; threads that have heads of their own (2) or share each head's tokens (3); prompts that are kept whole, of one tile of
- * keys, and of several. */
+ * does not call malloc; if the sequence will be decoded, from the next sequence on. (The first layer whose tokens are scored
+ * counts as a first one: a method may keep the layers below it whole.) Every method of the registry, all dtypes, one of them in
+ * blocks too; threads that have heads of their own (2) or share each head's tokens (3); prompts that are kept whole, of one tile
+ * of keys, and of several. */
 #include "allocations.h"
 #include "fixture.h"
 #include "harness.h"
@@ -41,8 +41,16 @@ static void prompt_free(prompt *p) {
     free(p->values.data);
 }
 
+/* The same memory in blocks, the last first; all 0 if it is not their turn. */
+enum { BLOCK = 20, BLOCKS = ALL_TOKENS / BLOCK };
+static int32_t table[BLOCKS];
+
 static kvsieve_tensor first_rows(kvsieve_tensor t, int64_t tokens) {
     t.tokens = tokens;
+    if (table[0] == 0) return t;
+    t.blocks = table;
+    t.block_tokens = BLOCK;
+    t.block_stride = BLOCK * t.token_stride;
     return t;
 }
 
@@ -158,6 +166,9 @@ int main(void) {
     for (dtype = KVSIEVE_F32; dtype <= KVSIEVE_BF16; ++dtype) {
         p = prompt_new(dtype);
         every_method("from queries and keys");
+        for (int32_t i = 0; i < BLOCKS && dtype == KVSIEVE_F16; ++i) table[i] = BLOCKS - 1 - i;
+        if (table[0] != 0) every_method("from queries and keys in blocks");
+        memset(table, 0, sizeof table);
         prompt_free(&p);
     }
     return harness_end();

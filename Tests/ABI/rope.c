@@ -1,6 +1,7 @@
 /* kvsieve_plan_gather_rotated: its sentences in the header, against a plain rotation in double; what it refuses; several threads
  * on one plan. */
 #define _GNU_SOURCE
+#include "blocks.h"
 #include "fixture.h"
 #include "harness.h"
 
@@ -79,6 +80,42 @@ static void rows_are_turned_to_their_index(void) {
                 kvsieve_plan_destroy(plan);
                 sequence_free(s);
             }
+}
+
+/* From blocks, to blocks, and in place in blocks: the bytes of the same rows without a table. */
+static void rows_in_blocks_are_turned_as_others(void) {
+    for (int32_t dtype = KVSIEVE_F32; dtype <= KVSIEVE_BF16; ++dtype)
+        for (int layout = 0; layout < LAYOUTS; ++layout) {
+            sequence *s = sequence_new(TOKENS, dtype, 2);
+            kvsieve_plan *plan = finished_plan(KVSIEVE_ADAKV, 2, s);
+            const kvsieve_kept kept = kept_of(plan, 1);
+            const kvsieve_rope rope = rope_new(layout % 2);
+            const size_t row = (size_t)(DIM * element_size(dtype));
+            kvsieve_tensor expected = tensor_new(HEADS, TOKENS, DIM, dtype);
+            paged source, target, packed;
+            harness_case("dtype %d in layout %d", (int)dtype, layout);
+            paged_copy(&source, layout, 7, &s->keys[1]);
+            paged_new(&target, (layout + 1) % LAYOUTS, 5, HEADS, kept.longest, DIM, dtype);
+            paged_new(&packed, layout, 16, 1, kept.total, DIM, dtype);
+            EXPECT_OK(kvsieve_plan_gather_rotated(plan, 1, &s->keys[1], &expected, &rope));
+            EXPECT_OK(kvsieve_plan_gather_rotated(plan, 1, &source.t, &target.t, &rope));
+            EXPECT_OK(kvsieve_plan_gather_rotated(plan, 1, &source.t, &packed.t, &rope));
+            EXPECT_OK(kvsieve_plan_gather_rotated(plan, 1, &source.t, &source.t, &rope));
+            for (int32_t head = 0; head < HEADS; ++head)
+                for (int64_t i = kept.offsets[head], j = 0; i < kept.offsets[head + 1]; ++i, ++j) {
+                    const char *wanted = row_of(&expected, head, j);
+                    EXPECT(!memcmp(row_of(&target.t, head, j), wanted, row), "head %d, row %d", (int)head, (int)j);
+                    EXPECT(!memcmp(row_of(&packed.t, 0, i), wanted, row), "packed, row %d", (int)i);
+                    EXPECT(!memcmp(row_of(&source.t, head, j), wanted, row), "in place, head %d, row %d", (int)head, (int)j);
+                }
+            free(expected.data);
+            free(source.memory);
+            free(target.memory);
+            free(packed.memory);
+            kvsieve_plan_destroy(plan);
+            sequence_free(s);
+        }
+    harness_case("");
 }
 
 /* -- what is refused -------------------------------------------------------------------------------------------------- */
@@ -227,6 +264,7 @@ static void calls_at_the_same_time_and_any_number_of_threads(void) {
 
 int main(void) {
     RUN(rows_are_turned_to_their_index);
+    rows_in_blocks_are_turned_as_others();
     RUN(every_field_of_a_rope_is_checked);
     RUN(the_rest_is_refused_as_by_gather);
     RUN(calls_at_the_same_time_and_any_number_of_threads);

@@ -87,12 +87,12 @@ if wanted layout; then
         count "layout (C++, $compiler)" "$work/layout_cpp"
     done
 fi
-programs="versions contract contract_lengths tiny misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
+programs="versions contract contract_lengths tiny paged dtypes misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
     misuse_decoding misuse_decoding_order misuse_extending misuse_memory attention chunks rope ranges threads forks"
 for name in $programs; do
     # Both compilers must accept it; the one that is run is gcc's.
     # shellcheck disable=SC2086
-    build clang $name $shared decoder.c -o "$work/$name" $link && build gcc $name $shared decoder.c -o "$work/$name" $link &&
+    build clang $name $shared decoder.c blocks.c -o "$work/$name" $link && build gcc $name $shared decoder.c blocks.c -o "$work/$name" $link &&
         count $name "$work/$name"
 done
 if wanted versions && wanted symbols || [ "$only" = "  " ]; then
@@ -100,7 +100,7 @@ if wanted versions && wanted symbols || [ "$only" = "  " ]; then
     count symbols bash "$here/symbols.sh" "$library" "$include" "$work/constants"
 fi
 # The narrowest instruction set takes other paths (its products are the BLAS's).
-for name in contract misuse_numbers misuse_decoding misuse_decoding_order misuse_extending misuse_memory attention threads; do
+for name in contract paged misuse_numbers misuse_decoding misuse_decoding_order misuse_extending misuse_memory attention threads; do
     if wanted $name; then count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"; fi
 done
 # shellcheck disable=SC2086
@@ -109,7 +109,7 @@ if build gcc guest forward.c $shared -o "$work/guest" -Wl,--export-dynamic-symbo
 fi
 for name in steady observe_steady; do
     # shellcheck disable=SC2086
-    if build gcc $name allocations.c $shared decoder.c -o "$work/$name" $link; then
+    if build gcc $name allocations.c $shared decoder.c blocks.c -o "$work/$name" $link; then
         count $name "$work/$name"
         count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"
     fi
@@ -120,7 +120,7 @@ if wanted embed; then
     build gcc embed $shared -o "$work/embed" $link $(/usr/bin/python3-config --embed --ldflags) &&
         count embed env PYTHONPATH="$root/bindings/python/src" KVSIEVE_LIBRARY="$work/lib/libkvsieve.so.0" "$work/embed" "$VENV_PYTHON"
 fi
-for name in contract contract_lengths tiny misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
+for name in contract contract_lengths tiny paged dtypes misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
     misuse_decoding misuse_decoding_order misuse_extending attention chunks rope ranges threads; do
     if wanted $name; then under_valgrind $name; fi
 done

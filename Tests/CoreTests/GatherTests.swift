@@ -31,7 +31,7 @@ private func written(_ before: [UInt8], _ tensor: Tensor, _ rows: [[[UInt8]]]) -
     var bytes = before
     for (head, rows) in rows.enumerated() {
         for (index, row) in rows.enumerated() {
-            let place = head * tensor.headStride + index * tensor.tokenStride
+            let place = tensor.place(head, index)
             bytes.replaceSubrange(place..<place + row.count, with: row)
         }
     }

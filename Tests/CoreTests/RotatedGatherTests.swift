@@ -41,7 +41,7 @@ private func selection(_ heads: [[Int]], _ work: Workspace) throws -> Selection 
 
 private func floats(_ tensor: Tensor, _ head: Int, _ token: Int) -> [Double] {
     (0..<tensor.dim).map { d in
-        let place = tensor.memory + head * tensor.headStride + token * tensor.tokenStride + d * 4
+        let place = tensor.memory + tensor.place(head, token) + d * 4
         return Double(place.load(as: Float.self))
     }
 }
@@ -115,6 +115,22 @@ private func floats(_ tensor: Tensor, _ head: Int, _ token: Int) -> [Double] {
                 }
             }
         }
+    }
+
+    @Test(arguments: narrowTypes + [.bytes]) func rowsThatAreNoFloatsAreRefused(_ type: ElementType) throws {
+        let work = Workspace(threads: 1)
+        let (keys, target) = (
+            Tensor(heads: 1, tokens: 12, dim: 32, type), Tensor(heads: 1, tokens: 3, dim: 32, type)
+        )
+        let before = target.contents
+        let kept = try selection([[1, 5, 9]], work)
+        expectRefusal(
+            .dtype, "source.dtype is \(type.name), whose rows are not rotated; expected F32, F16 or BF16"
+        ) {
+            try RotatedGather.rows(
+                of: keys.view("source"), by: kept, to: target.view("target"), rope(of: 32), work)
+        }
+        #expect(target.contents == before)
     }
 
     @Test func whatARopeRefuses() throws {

@@ -69,7 +69,7 @@ private let nonfinite =
             var covered = Set<Int>()
             for head in 0..<tensor.heads {
                 for token in 0..<tensor.tokens {
-                    let start = head * tensor.headStride + token * tensor.tokenStride
+                    let start = tensor.place(head, token)
                     covered.formUnion(start..<start + tensor.dim * type.size)
                 }
             }

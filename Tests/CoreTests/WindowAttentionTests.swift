@@ -13,7 +13,7 @@ private let shapes: [Attention] =
         return Attention(
             heads: 1 + group % 3, group: group, window: 1 + (group * 5) % 13, tokens: 150 + 7 * group,
             dim: dims[group - 1],
-            type: elementTypes[group % 3], layout: .allCases[group / 2 % 3], seed: UInt64(group))
+            type: elementTypes[group % 3], layout: .allCases[group / 2 % 6], seed: UInt64(group))
     }
     + elementTypes.flatMap { type in
         Layout.allCases.map {

@@ -43,7 +43,8 @@ private struct Keys {
             var out = [Float](repeating: 0, count: columns * width)
             var maxima = [Float](repeating: -.infinity, count: width)
             let finite = table.kernels.logit_columns(
-                packed, Int64(vectors), keys.floats, Int64(depth), Int64(columns), Int64(depth), &out, Int64(width),
+                packed, Int64(vectors), keys.floats, Int64(depth), nil, Int64(columns), Int64(depth), &out,
+                Int64(width),
                 &maxima)
             #expect(finite == 1 && keys.different(out, width) == [], "\(vectors) vectors, depth \(depth), seed 91")
         }
@@ -67,7 +68,7 @@ private struct Keys {
             var out = [Float](repeating: 0, count: columns * width)
             var maxima = [Float](repeating: -.infinity, count: width)
             let finite = product(
-                packed, Int64(vectors), keys.floats, Int64(words), Int64(columns), Int64(words), factors, &out,
+                packed, Int64(vectors), keys.floats, Int64(words), nil, Int64(columns), Int64(words), factors, &out,
                 Int64(width), &maxima)
             #expect(finite == 1 && keys.different(out, width) == [], "\(vectors) vectors, \(words) pairs, seed 92")
         }

@@ -34,13 +34,16 @@ private struct Product {
         }
     }
 
-    func run(_ out: Guarded, _ maxima: Guarded) -> Int32 {
+    /// - Parameter places: where keys are, in place of the stride.
+    func run(_ out: Guarded, _ maxima: Guarded, _ places: [Int]? = nil) -> Int32 {
         AtEnd(packed).read { packed in
             AtEnd(keys).read { keys in
-                table.kernels.logit_columns(
-                    packed, Int64(vectors), keys, Int64(stride), Int64(columns), Int64(depth), out.start,
-                    Int64(outStride),
-                    maxima.start)
+                func multiply(_ places: UnsafePointer<Int>?) -> Int32 {
+                    table.kernels.logit_columns(
+                        packed, Int64(vectors), keys, Int64(stride), places, Int64(columns), Int64(depth), out.start,
+                        Int64(outStride), maxima.start)
+                }
+                return places.map { AtEnd($0).read(multiply) } ?? multiply(nil)
             }
         }
     }
@@ -70,6 +73,36 @@ private func highest(_ out: Guarded, _ stride: Int, _ columns: Int, _ before: [F
 }
 
 @Suite struct LogitTests {
+    /// Keys in any order, and at times one twice: to the last bit the logits that they have one after another. The table ends
+    /// twelve entries after the last column's.
+    @Test(arguments: Table.all, [1, 7, 16, 33, 130]) func placesAreWhereTheKeysAre(_ table: Table, _ depth: Int) {
+        var random = SplitMix(48)
+        for columns in Array(0...19) + [67] {
+            for vectors in [1, 2, 3, 4, 5, 9] {
+                let product = Product(table, vectors: vectors, columns: columns, depth: depth, gap: 3, .random, &random)
+                let rows = product.rows
+                let straight = Guarded(max(0, columns * product.outStride))
+                let maxima = Guarded(earlier(rows))
+                #expect(product.run(straight, maxima) == 1)
+                let order = (0..<columns).map { _ in random.below(columns) }
+                let last = (order.last ?? 0) * product.stride
+                let places = order.map { $0 * product.stride } + Array(repeating: last, count: 12)
+                let (placed, found) = (Guarded(straight.count), Guarded(earlier(rows)))
+                #expect(product.run(placed, found, places) == 1)
+                for (j, key) in order.enumerated() {
+                    for r in 0..<rows {
+                        let (a, b) = (
+                            placed.start[j * product.outStride + r], straight.start[key * product.outStride + r]
+                        )
+                        #expect(a.bitPattern == b.bitPattern, "\(columns) columns, \(vectors) vectors, seed 48")
+                    }
+                }
+                #expect(found.values == highest(placed, product.outStride, columns, earlier(rows)))
+                #expect(placed.intact && found.intact)
+            }
+        }
+    }
+
     @Test(arguments: Table.all, Numbers.allCases) func logitsAreTheProducts(_ table: Table, _ numbers: Numbers) {
         var random = SplitMix(41)
         for columns in Array(0...19) + [67] {

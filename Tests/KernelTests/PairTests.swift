@@ -40,7 +40,7 @@ private struct PairProduct {
         return AtEnd(packed).read { packed in
             AtEnd(Self.words(keys)).read { keys in
                 product(
-                    packed, Int64(vectors), keys, Int64(stride), Int64(columns), Int64(pairs), factors, out.start,
+                    packed, Int64(vectors), keys, Int64(stride), nil, Int64(columns), Int64(pairs), factors, out.start,
                     Int64(rows), maxima.start)
             }
         }

@@ -28,6 +28,8 @@ struct DecodedSequence {
     let shape: ModelShape
     /// The most tokens of a step: as many as the recent ones, which are never evicted.
     let mostTokens: Int
+    /// Of keys and values.
+    var layout = Layout.headMajor
     private var random: SplitMix
     /// [layer][head][slot]: rows of keys and values.
     private var keys: [[[[Float]]]] = []
@@ -78,7 +80,9 @@ struct DecodedSequence {
         let tokens = new.count
         let base = keys[layer][0].count
         func tensor(_ cache: [[[Float]]], _ new: [[[Float]]]) -> Tensor {
-            Tensor((0..<2).flatMap { (cache[$0] + new[$0]).flatMap { $0 } }, heads: 2, tokens: base + tokens, dim: 8)
+            Tensor(
+                (0..<2).flatMap { (cache[$0] + new[$0]).flatMap { $0 } }, heads: 2, tokens: base + tokens, dim: 8,
+                .float32, layout)
         }
         let q = Tensor(new.queries.flatMap { $0.flatMap { $0 } }, heads: 4, tokens: tokens, dim: 8)
         var evict = [Int32](repeating: -7, count: 2 * tokens)

@@ -18,6 +18,8 @@ struct ExtendedSequence {
     private(set) var kept: [[[Int]]]
     private(set) var tokens = 0
     private(set) var new = 0
+    /// Of keys and values.
+    var layout = Layout.headMajor
 
     init(
         _ method: AnyMethod, _ shape: ModelShape, _ parameters: [String: Double], total: Int, _ queries: [[Float]],
@@ -87,7 +89,7 @@ struct ExtendedSequence {
             let dim = shape.headDim
             let tensor = Tensor(
                 Array(repeating: .nan, count: shape.heads * longest * dim), heads: shape.heads, tokens: longest,
-                dim: dim)
+                dim: dim, .float32, layout)
             for head in 0..<shape.heads {
                 for (row, token) in rows(layer, head).enumerated() {
                     for d in 0..<dim { tensor.set(head, row, d, source[(head * total + token) * dim + d]) }

@@ -41,7 +41,7 @@ private struct RandomCaller {
         let type = elementTypes[random.below(3)]
         let tensor = Tensor(
             random.floats(heads * tokens * dim), heads: heads, tokens: tokens, dim: dim, type,
-            Layout.allCases[random.below(3)])
+            Layout.allCases[random.below(Layout.allCases.count)])
         if bad { tensor.set(random.below(heads), random.below(tokens), random.below(dim), .nan) }
         return tensor
     }

@@ -80,9 +80,40 @@ static inline support_lanes support_dot_pairs(support_lanes sum, support_lanes a
 }
 #endif
 
+/* Bytes become lanes: Swift would call its own conversion, which the linker keeps once for all compiles of the kernels. */
+#if defined(__AVX512F__)
+#define SUPPORT_LANES 16
+#elif defined(__AVX2__)
+#define SUPPORT_LANES 8
+#else
+#define SUPPORT_LANES 4
+#endif
+typedef float support_lane_floats __attribute__((__vector_size__(4 * SUPPORT_LANES)));
+typedef int32_t support_lane_bits __attribute__((__vector_size__(4 * SUPPORT_LANES)));
+typedef uint32_t support_lane_words __attribute__((__vector_size__(4 * SUPPORT_LANES)));
+
+static inline support_lane_words support_bytes(const uint8_t *source) {
+    typedef uint8_t bytes __attribute__((__vector_size__(SUPPORT_LANES)));
+    bytes lanes;
+    __builtin_memcpy(&lanes, source, sizeof lanes);
+    return __builtin_convertvector(lanes, support_lane_words);
+}
+
+static inline support_lane_floats support_signed_bytes_as_floats(const uint8_t *source) {
+    typedef int8_t bytes __attribute__((__vector_size__(SUPPORT_LANES)));
+    bytes lanes;
+    __builtin_memcpy(&lanes, source, sizeof lanes);
+    return __builtin_convertvector(lanes, support_lane_floats);
+}
+
+static inline support_lane_floats support_words_as_floats(support_lane_words words) {
+    return __builtin_convertvector((support_lane_bits)words, support_lane_floats);
+}
+
 /** logit_columns of bfloat16 pairs: see LogitColumns.swift. */
-typedef int32_t (*support_pair_columns)(const float *queries, int64_t vectors, const float *keys, int64_t stride, int64_t columns,
-                                        int64_t pairs, const float *factors, float *out, int64_t out_stride, float *maxima);
+typedef int32_t (*support_pair_columns)(const float *queries, int64_t vectors, const float *keys, int64_t stride,
+                                        const intptr_t *_Nullable places, int64_t columns, int64_t pairs, const float *factors,
+                                        float *out, int64_t out_stride, float *maxima);
 
 /** The loops over floats, compiled once for each instruction set. No pointer aliases another unless said. */
 typedef struct support_kernels {
@@ -91,8 +122,13 @@ typedef struct support_kernels {
     int32_t block; /* vectors of query rows that logit_columns packs together */
     void (*widen_f16)(const uint16_t *source, float *target, int64_t count);
     void (*widen_bf16)(const uint16_t *source, float *target, int64_t count);
-    int32_t (*logit_columns)(const float *queries, int64_t vectors, const float *keys, int64_t stride, int64_t columns,
-                             int64_t depth, float *out, int64_t out_stride, float *maxima);
+    void (*widen_f8_e4m3)(const uint8_t *source, float *target, int64_t count);
+    void (*widen_f8_e5m2)(const uint8_t *source, float *target, int64_t count);
+    void (*widen_q8_0)(const uint8_t *source, float *target, int64_t count); /* count is a multiple of 32 */
+    void (*widen_q4_0)(const uint8_t *source, float *target, int64_t count); /* likewise */
+    int32_t (*logit_columns)(const float *queries, int64_t vectors, const float *keys, int64_t stride,
+                             const intptr_t *_Nullable places, int64_t columns, int64_t depth, float *out, int64_t out_stride,
+                             float *maxima);
     support_pair_columns _Nullable pair_columns; /* NULL where the processor has no product of bfloat16 */
     int32_t (*column_maxima)(const float *tile, int64_t columns, int64_t vectors, int64_t stride, float *maxima);
     void (*tile_exponentials)(float *tile, int64_t columns, int64_t vectors, int64_t stride, const float *maxima, float *sums);

@@ -80,7 +80,8 @@ struct AttentionPart: @unchecked Sendable {
         let highest = maxima + tile * rows.count
         highest.update(repeating: -.infinity, count: rows.count)
         let (floats, stride) = try keys(columns, worker)
-        guard try finiteLogits(floats, stride, columns.count, out, highest, worker) else {
+        let places = tiles.keysHavePlaces ? try places(columns, worker) : nil
+        guard try finiteLogits(floats, stride, places, columns.count, out, highest, worker) else {
             throw KVSieveError(
                 .nonfinite,
                 "queries or keys of layer \(attention.layer.layer), kv head \(head) have NaN or infinity, or their"
@@ -111,7 +112,8 @@ struct AttentionPart: @unchecked Sendable {
 
     /// The tile's logits, and in `highest` their maxima; false when one is NaN or infinite.
     private func finiteLogits(
-        _ keys: UnsafePointer<Float>, _ stride: Int, _ columns: Int, _ out: UnsafeMutablePointer<Float>,
+        _ keys: UnsafePointer<Float>, _ stride: Int, _ places: UnsafePointer<Int>?, _ columns: Int,
+        _ out: UnsafeMutablePointer<Float>,
         _ highest: UnsafeMutablePointer<Float>, _ worker: WorkerBuffers
     ) throws(KVSieveError) -> Bool {
         let width = Int64(rows.count)
@@ -125,11 +127,13 @@ struct AttentionPart: @unchecked Sendable {
         }
         if tiles.usesPairs, let columnsOfPairs = kernels.pair_columns {
             return columnsOfPairs(
-                packed, Int64(vectors), keys, Int64(stride), Int64(columns), Int64(tiles.words), factors, out, width,
+                packed, Int64(vectors), keys, Int64(stride), places, Int64(columns), Int64(tiles.words), factors, out,
+                width,
                 highest) == 1
         }
         return kernels.logit_columns(
-            packed, Int64(vectors), keys, Int64(stride), Int64(columns), Int64(tiles.dim), out, width, highest) == 1
+            packed, Int64(vectors), keys, Int64(stride), places, Int64(columns), Int64(tiles.dim), out, width, highest)
+            == 1
     }
 
     /// Keys of a tile as floats (or as pairs): where they are, or widened; followed by zeros if the product needs some.
@@ -137,22 +141,47 @@ struct AttentionPart: @unchecked Sendable {
         _ columns: Range<Int>, _ worker: WorkerBuffers
     ) throws(KVSieveError) -> (UnsafePointer<Float>, stride: Int) {
         let keys = attention.keys
-        let first = keys.row(head, columns.lowerBound)
         let padding = tiles.padded(columns.count) - columns.count
         if tiles.keysAreReadInPlace && padding == 0 {
+            let first = keys.row(head, columns.lowerBound)
             return (UnsafePointer(first.assumingMemoryBound(to: Float.self)), keys.tokenStride / 4)
         }
+        let dim = tiles.dim
         let floats = try worker.keyTile.reserve(tiles.tile * tiles.dim)
-        if keys.tokenStride == keys.rowBytes {
-            keys.type.widen(first, floats, columns.count * tiles.dim)
-        } else {
-            for j in 0..<columns.count {
-                if j + 8 < columns.count { prefetchLines(first + (j + 8) * keys.tokenStride, bytes: keys.rowBytes) }
-                keys.type.widen(first + j * keys.tokenStride, floats + j * tiles.dim, tiles.dim)
+        var token = columns.lowerBound
+        var out = floats
+        while token < columns.upperBound {
+            let run = keys.run(from: token, to: columns.upperBound)
+            let source = keys.row(head, token)
+            if keys.tokenStride == keys.rowBytes {
+                // The processor foresees the rest of a block.
+                let next = token + run
+                if next < tiles.cacheRows { prefetchLines(keys.row(head, next), bytes: min(run * keys.rowBytes, 2048)) }
+                keys.type.widen(source, out, run * dim)
+            } else {
+                for j in 0..<run {
+                    let later = token + j + 8
+                    if later < tiles.cacheRows { prefetchLines(keys.row(head, later), bytes: keys.rowBytes) }
+                    keys.type.widen(source + j * keys.tokenStride, out + j * dim, dim)
+                }
             }
+            token += run
+            out += run * dim
         }
-        (floats + columns.count * tiles.dim).update(repeating: 0, count: padding * tiles.dim)
-        return (UnsafePointer(floats), tiles.dim)
+        out.update(repeating: 0, count: padding * dim)
+        return (UnsafePointer(floats), dim)
+    }
+
+    /// Where the keys of a tile are, and some after them, in floats from the tile's first.
+    private func places(_ columns: Range<Int>, _ worker: WorkerBuffers) throws(KVSieveError) -> UnsafePointer<Int> {
+        let keys = attention.keys
+        let places = try worker.keyPlaces.reserve(tiles.tile + AttentionTiles.keysAhead)
+        let first = keys.row(head, columns.lowerBound)
+        for j in 0..<(columns.count + AttentionTiles.keysAhead) {
+            let token = min(columns.lowerBound + j, tiles.cacheRows - 1)
+            places[j] = (keys.row(head, token) - first) / 4
+        }
+        return UnsafePointer(places)
     }
 
     /// Causality inside the last W columns: row i does not see j > T - W + i. Most tiles have none of them.

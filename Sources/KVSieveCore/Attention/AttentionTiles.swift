@@ -55,10 +55,19 @@ struct AttentionTiles: Sendable {
     /// Columns that the first `count` tiles take in memory.
     func room(_ count: Int) -> Int { count == 0 ? 0 : firstRoom + (count - 1) * tile }
 
+    /// BLAS knows one stride, of 32 bits.
     var keysAreReadInPlace: Bool {
         usesPairs
-            || (attention.keys.type == .float32 && attention.keys.tokenStride / 4 <= MatrixProduct.longestStride)
+            || (attention.keys.type == .float32
+                && !(usesBLAS
+                    && (attention.keys.table != nil || attention.keys.tokenStride / 4 > MatrixProduct.longestStride)))
     }
+
+    /// Keys that are read where they are, in blocks: the product is given the place of each.
+    var keysHavePlaces: Bool { keysAreReadInPlace && attention.keys.table != nil }
+
+    /// Keys after a tile's whose places are given too, to be prefetched.
+    static let keysAhead = 12
 
     /// Queries and keys in bfloat16 are multiplied as they are where the processor can, and pairs begin at whole words.
     let usesPairs: Bool
@@ -106,6 +115,7 @@ struct AttentionTiles: Sendable {
         for worker in work.workers {
             if usesBLAS { try worker.matrices.reserve(MatrixProduct.bufferBytes) }
             if !keysAreReadInPlace || usesBLAS { try worker.keyTile.reserve(tile * dim) }
+            if keysHavePlaces { try worker.keyPlaces.reserve(tile + Self.keysAhead) }
             if held < count { try worker.logitTile.reserve(tile * partRows) }
         }
     }

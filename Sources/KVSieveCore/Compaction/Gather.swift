@@ -1,5 +1,5 @@
 // Kept rows of `source` (H, T, D) to `target`, by bytes, whatever they hold. Heads in order, rows ascending: so a row
-// never lands on one that is still to be read when the target is the source itself.
+// never lands on one that is still to be read when the target is the source itself. Either may be in blocks.
 
 public enum Gather {
     /// - Parameter target: (1, >= total, D) packed, head after head; or (H, >= longest, D), a head a row; in place when it
@@ -10,32 +10,44 @@ public enum Gather {
         try check(source, selection, target)
         let rowBytes = source.rowBytes
         let contiguous = source.tokenStride == rowBytes && target.tokenStride == rowBytes
+        let paged = source.table != nil || target.table != nil
         for head in 0..<source.heads {
             let begin = Int(selection.offsets[head])
             let end = Int(selection.offsets[head + 1])
-            let first = first(of: head, selection, source, target)
+            let (targetHead, first) = first(of: head, selection, source, target)
             var index = begin
             while index < end {
-                // Neighbours that stay neighbours move together.
+                // Neighbours that stay neighbours move together, as far as both are in a block.
                 let row = Int(selection.rows[index])
+                let place = first &+ index &- begin
+                // Rows of other blocks are far apart, and their pages too.
+                if paged && index &+ 8 < end {
+                    prefetchLines(source.row(head, Int(selection.rows[index &+ 8])), bytes: min(rowBytes, 1024))
+                }
                 var run = 1
-                if contiguous {
-                    while index &+ run < end && Int(selection.rows[index &+ run]) == row &+ run { run &+= 1 }
+                if contiguous && index &+ 1 < end && Int(selection.rows[index &+ 1]) == row &+ 1 {
+                    var last = end
+                    if paged {
+                        last = min(
+                            index &+ target.run(from: place, to: first &+ end &- begin),
+                            index &+ source.run(from: row, to: source.tokens))
+                    }
+                    while index &+ run < last && Int(selection.rows[index &+ run]) == row &+ run { run &+= 1 }
                 }
                 let from = source.row(head, row)
-                let to = first + (index &- begin) &* target.tokenStride
+                let to = target.row(targetHead, place)
                 if from != to { to.copyMemory(from: from, byteCount: run &* rowBytes) }
                 index &+= run
             }
         }
     }
 
-    /// Where a head's rows begin in the target.
+    /// The target's head that takes a head's rows, and the first of its tokens that does.
     static func first(
         of head: Int, _ selection: Selection, _ source: TensorView, _ target: TensorView
-    ) -> UnsafeMutableRawPointer {
+    ) -> (head: Int, token: Int) {
         let packed = target.heads == 1 && source.heads > 1
-        return packed ? target.row(0, Int(selection.offsets[head])) : target.row(head, 0)
+        return packed ? (0, Int(selection.offsets[head])) : (head, 0)
     }
 
     static func check(
@@ -67,6 +79,7 @@ public enum Gather {
                 "target.tokens is \(target.tokens); expected at least \(least), "
                     + (target.heads == source.heads ? "the most that one head keeps" : "what all heads keep"))
         }
+        try target.checkTarget()
         guard target.coincides(with: source) || !target.overlaps(source) else {
             throw KVSieveError(
                 .layout, "target overlaps source at \(source.base) without being in place (same data and strides)")

@@ -3,11 +3,16 @@
 
 public enum RotatedGather {
     /// - Parameters:
+    ///   - source: of floats of 16 or 32 bits.
     ///   - target: as of Gather.rows; in place too.
     ///   - work: its threads take a head each.
     public static func rows(
         of source: TensorView, by selection: Selection, to target: TensorView, _ rope: Rope, _ work: Workspace
     ) throws(KVSieveError) {
+        guard source.type.isFloat else {
+            throw KVSieveError(
+                .dtype, "source.dtype is \(source.type.name), whose rows are not rotated; expected F32, F16 or BF16")
+        }
         try Gather.check(source, selection, target)
         for worker in work.workers {
             try worker.oneRow.reserve(source.dim)
@@ -28,13 +33,13 @@ private struct HeadRotation: ParallelWork {
         let row = try worker.oneRow.reserve(source.dim)
         let angles = try worker.angles.reserve(2 * rope.pairs)
         let begin = Int(selection.offsets[head])
-        let first = Gather.first(of: head, selection, source, target)
+        let (targetHead, first) = Gather.first(of: head, selection, source, target)
         let positions = rope.positions == .absolute ? selection.positions : selection.rows
         // Rows that move by nothing are copied bit for bit.
         var distance = 0
         for index in 0..<selection.count(head) {
             let from = source.row(head, Int(selection.rows[begin &+ index]))
-            let to = first + index &* target.tokenStride
+            let to = target.row(targetHead, first &+ index)
             if from != to { to.copyMemory(from: from, byteCount: source.rowBytes) }
             let own = index &- Int(positions[begin &+ index])
             if own == 0 { continue }
@@ -48,7 +53,7 @@ private struct HeadRotation: ParallelWork {
         }
     }
 
-    /// The rotated part of a row.
+    /// The rotated part of a row. Of other types none comes here.
     private func turn(
         _ row: UnsafePointer<Float>, _ angles: UnsafePointer<Double>, _ target: UnsafeMutableRawPointer
     ) {
@@ -56,6 +61,7 @@ private struct HeadRotation: ParallelWork {
         case .float32: turn(row, angles, target, Rounding.float32)
         case .float16: turn(row, angles, target, Rounding.float16)
         case .bfloat16: turn(row, angles, target, Rounding.bfloat16)
+        case .bytes, .float8e4m3, .float8e5m2, .q8, .q4: return
         }
     }
 

@@ -102,13 +102,14 @@ public struct StepInput: Sendable {
         }
     }
 
-    /// Makes the logits of key/value head `head`. If the caller has given them as float32, they are read where they are.
+    /// Makes the logits of key/value head `head`. If the caller has given them as float32, and in no blocks, they are read where
+    /// they are.
     func make(_ head: Int, _ work: Workspace, _ worker: WorkerBuffers) throws(KVSieveError) {
         let count = shape.group * new
         switch source {
         case .length: return
         case .logits(let tensor):
-            if tensor.type == .float32 { return }
+            if Self.isReadInPlace(tensor) { return }
             let out = try work.stepLogits.reserve(shape.queryHeads * new * rows) + head * count * rows
             for row in 0..<count {
                 let source = tensor.row(head * shape.group + row / new, row % new)
@@ -120,9 +121,11 @@ public struct StepInput: Sendable {
         }
     }
 
+    private static func isReadInPlace(_ logits: TensorView) -> Bool { logits.type == .float32 && logits.table == nil }
+
     /// The logits of a query head and of the query heads after it.
     func logits(fromQueryHead first: Int, _ work: Workspace) throws(KVSieveError) -> LogitRows {
-        if case .logits(let tensor) = source, tensor.type == .float32 {
+        if case .logits(let tensor) = source, Self.isReadInPlace(tensor) {
             return LogitRows(
                 start: tensor.row(first, 0), tokens: new, headStride: tensor.headStride,
                 rowStride: tensor.tokenStride)
@@ -145,14 +148,15 @@ public struct StepInput: Sendable {
         let tile = try worker.keyTile.reserve(Self.tile * dim)
         var first = 0
         while first < rows {
-            let columns = min(Self.tile, rows - first)
+            let columns = min(Self.tile, keys.run(from: first, to: rows))
             var floats = UnsafePointer(tile)
             var stride = dim
             if keys.type == .float32 {
                 floats = UnsafePointer(keys.row(head, first).assumingMemoryBound(to: Float.self))
                 stride = keys.tokenStride / 4
             } else {
-                for j in 0..<columns { keys.type.widen(keys.row(head, first + j), tile + j * dim, dim) }
+                let source = keys.row(head, first)
+                for j in 0..<columns { keys.type.widen(source + j * keys.tokenStride, tile + j * dim, dim) }
             }
             kernels.row_dots(
                 packed, Int64(count), floats, Int64(stride), Int64(columns), Int64(dim), out + first, Int64(rows))
@@ -163,7 +167,7 @@ public struct StepInput: Sendable {
     /// Prefetches the values of new token i.
     func prefetch(_ head: Int, _ i: Int) {
         guard let values else { return }
-        prefetchLines(values.row(head, rows - new + i), bytes: values.dim * values.type.size)
+        prefetchLines(values.row(head, rows - new + i), bytes: values.rowBytes)
     }
 
     /// Squared norm of new token i's values.

@@ -23,6 +23,8 @@ final class WorkerBuffers: Sendable {
     let head: HeadBuffers
     /// A tile of keys as floats.
     let keyTile: Buffer<Float>
+    /// Where the keys of a tile are, in floats from the first.
+    let keyPlaces: Buffer<Int>
     /// One row of values, or of keys, as floats.
     let oneRow: Buffer<Float>
     /// Cosines and sines by which a row of keys is turned.
@@ -48,6 +50,7 @@ final class WorkerBuffers: Sendable {
     init(_ account: MemoryAccount) {
         head = HeadBuffers(account)
         keyTile = Buffer(account)
+        keyPlaces = Buffer(account)
         oneRow = Buffer(account)
         angles = Buffer(account)
         logitTile = Buffer(account)

@@ -74,7 +74,7 @@ final class QueryChunks {
                 .shape,
                 "\(rows.total) queries of layer \(layer) came in chunks; expected at most \(new), the new tokens")
         }
-        let bytes = shape.headDim * rows.type.size
+        let bytes = rows.type.rowBytes(shape.headDim)
         let view = try TensorView(
             "queries", base: UnsafeMutableRawPointer(memory[layer].reserve(1)), heads: shape.queryHeads,
             tokens: rows.count, dim: shape.headDim, headStride: window * bytes, tokenStride: bytes, type: rows.type)

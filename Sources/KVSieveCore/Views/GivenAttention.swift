@@ -26,6 +26,10 @@ public struct GivenAttention: Sendable {
     func lastRows(
         _ shape: ModelShape, _ length: CacheLength, _ reads: Reads
     ) throws(KVSieveError) -> GivenAttention {
+        guard tensor.type.isFloat else {
+            throw KVSieveError(
+                .dtype, "attention.dtype is \(tensor.type.name), too narrow for attention; expected F32, F16 or BF16")
+        }
         let rows = reads.rows(new: length.new)
         try check("dim", tensor.dim, length.longest, "the rows of the cache")
         if kind != .columnSums {

@@ -17,7 +17,14 @@ _new = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p, _De
     ("PyCapsule_New", ctypes.pythonapi)
 )
 _is_valid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)(("PyCapsule_IsValid", ctypes.pythonapi))
-CODES = {"float32": (2, 32), "float16": (2, 16), "bfloat16": (4, 16), "int32": (0, 32), "float64": (2, 64)}
+CODES = {
+    "float32": (2, 32),
+    "float16": (2, 16),
+    "bfloat16": (4, 16),
+    "int32": (0, 32),
+    "uint8": (1, 8),
+    "float64": (2, 64),
+}
 
 
 _exported: dict[int, tuple[Legacy, Any]] = {}  # what a capsule's manager_ctx would keep alive

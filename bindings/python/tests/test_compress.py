@@ -76,7 +76,7 @@ def test_the_lines_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)  # the last block writes pictures
     for block in blocks:
         exec(block, scope)  # noqa: S102
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     assert scope["small"].shape == (scope["kept"].total, 128)
     shown = np.asarray(scope["figure"].axes[0].images[0].get_array())
     assert shown.sum(axis=1).tolist() == [256] * 32 * 8 and shown.shape == (256, 1100)

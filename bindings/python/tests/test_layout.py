@@ -24,9 +24,10 @@ FIELD_TYPES = {
     ctypes.POINTER(ctypes.c_int64): "const int64_t *",
     ctypes.POINTER(ctypes.c_int32): "const int32_t *",
     ctypes.POINTER(ctypes.c_float): "const float *",
-    ctypes.c_int64 * 2: "int64_t *",  # an array decays in _Generic
+    ctypes.c_int32 * 2: "int32_t *",  # an array decays in _Generic, and to one type whatever its length
     ctypes.c_int32 * 3: "int32_t *",
 }
+TYPES = ("F32", "F16", "BF16", "BYTES", "F8_E4M3", "F8_E5M2", "Q8_0", "Q4_0")
 STRUCTURES = [structure for structure in _abi.STRUCTURES if structure is not _abi.kvsieve_plan]
 
 
@@ -34,7 +35,7 @@ STRUCTURES = [structure for structure in _abi.STRUCTURES if structure is not _ab
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Sizes, offsets, types and constants as C has them."""
     lines = []
-    types = ", ".join(f'{name}: "{name}"' for name in FIELD_TYPES.values())
+    types = ", ".join(f'{name}: "{name}"' for name in dict.fromkeys(FIELD_TYPES.values()))
     for structure in STRUCTURES:
         c = structure.__name__
         lines.append(f'printf("{c}=%zu\\n", sizeof({c}));')
@@ -44,7 +45,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             lines.append(f'printf("{c}.{field}=%zu %zu %s\\n", {what});')
     needs = ("NEEDS_QUERIES", "NEEDS_KEYS", "NEEDS_VALUES", "NEEDS_ALL_QUERIES", "NEEDS_LENGTH")
     ropes = ("ROPE_HALVES", "ROPE_NEIGHBOURS")
-    for constant in ("OK", "F32", "F16", "BF16", *needs, *ropes, "VERSION"):
+    for constant in ("OK", *TYPES, *needs, *ropes, "VERSION"):
         lines.append(f'printf("{constant}=%d\\n", (int)KVSIEVE_{constant});')
     folder = tmp_path_factory.mktemp("layout")
     source = folder / "probe.c"
@@ -82,7 +83,19 @@ def test_structure_has_every_field_of_the_header(structure: type[ctypes.Structur
 
 def test_constants(measured: dict[str, str]) -> None:
     assert measured["OK"] == str(_abi.OK)
-    assert [int(measured[name]) for name in ("F32", "F16", "BF16")] == list(_abi.DTYPES.values())
+    assert {name: int(measured[name]) for name in TYPES} == {
+        "F32": _abi.DTYPES["float32"],
+        "F16": _abi.DTYPES["float16"],
+        "BF16": _abi.DTYPES["bfloat16"],
+        "BYTES": _abi.BYTES,
+        "F8_E4M3": _abi.DTYPES["float8_e4m3fn"],
+        "F8_E5M2": _abi.DTYPES["float8_e5m2"],
+        "Q8_0": _abi.QUANTISED["q8_0"][0],
+        "Q4_0": _abi.QUANTISED["q4_0"][0],
+    }
+    assert {name: code for name, (code, _, _) in _abi.QUANTISED.items() if name in _abi.DTYPES} == {
+        name: code for name, code in _abi.DTYPES.items() if name.startswith("float8")
+    }
     needs = [int(measured[f"NEEDS_{name.upper()}"]) for name in _abi.NEEDS]
     assert needs == list(_abi.NEEDS.values())
     pairings = [int(measured[f"ROPE_{name.upper()}"]) for name in _abi.PAIRINGS]

@@ -54,7 +54,7 @@ class Counted:
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
     counted = Counted(_library.library())
-    monkeypatch.setattr("kvsieve.plan.library", lambda: counted)
+    monkeypatch.setattr("kvsieve._handle.library", lambda: counted)
     return counted
 
 

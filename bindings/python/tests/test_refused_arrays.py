@@ -26,11 +26,16 @@ def test_unsupported_dtype(dtype: str) -> None:
     array = np.zeros((2, 3, 4), dtype)
     with pytest.raises(TypeError) as caught:
         described(array)
-    assert str(caught.value) == f"keys has dtype {array.dtype}: expected float32, float16, bfloat16"
+    assert (
+        str(caught.value)
+        == f"keys has dtype {array.dtype}: expected float32, float16, bfloat16, float8_e4m3fn, float8_e5m2"
+    )
 
 
 def test_unsupported_dtype_by_dlpack() -> None:
-    with pytest.raises(TypeError, match="keys has dtype float64: expected float32, float16, bfloat16"):
+    with pytest.raises(
+        TypeError, match="keys has dtype float64: expected float32, float16, bfloat16, float8_e4m3fn, float8_e5m2"
+    ):
         described(Legacy(KEYS.astype(np.float64)))
     lanes = Legacy(KEYS)
     lanes.tensor.lanes = 4

@@ -9,6 +9,7 @@ from ._library import build_info, version
 from ._methods import MethodInfo, ParameterInfo, methods
 from ._model import Model
 from ._rope import Rope
+from ._rows import Paged, Quantised
 from .errors import KVSieveError
 from .plan import Plan
 
@@ -18,8 +19,10 @@ __all__ = [
     "Layer",
     "MethodInfo",
     "Model",
+    "Paged",
     "ParameterInfo",
     "Plan",
+    "Quantised",
     "Rope",
     "Slots",
     "build_info",

@@ -15,8 +15,14 @@ from ._prototypes import PROTOTYPES
 OK = 0
 """KVSIEVE_OK."""
 
-DTYPES = {"float32": 0, "float16": 1, "bfloat16": 2}
-"""KVSIEVE_F32, KVSIEVE_F16, KVSIEVE_BF16 by numpy's names."""
+DTYPES = {"float32": 0, "float16": 1, "bfloat16": 2, "float8_e4m3fn": 4, "float8_e5m2": 5}
+"""KVSIEVE_F32, _F16, _BF16, _F8_E4M3, _F8_E5M2 by numpy's names."""
+
+BYTES = 3
+"""KVSIEVE_BYTES."""
+
+QUANTISED = {"q8_0": (6, 32, 34), "q4_0": (7, 32, 18), "float8_e4m3fn": (4, 1, 1), "float8_e5m2": (5, 1, 1)}
+"""KVSIEVE_Q8_0, _Q4_0 by ggml's names and the two of one byte: the constant, numbers stored together, their bytes."""
 
 NEEDS = {"queries": 1, "keys": 2, "values": 4, "all_queries": 8, "length": 16}
 """KVSIEVE_NEEDS_QUERIES, _KEYS, _VALUES, _ALL_QUERIES, _LENGTH."""
@@ -43,7 +49,11 @@ class kvsieve_tensor(ctypes.Structure):
         ("token_stride", ctypes.c_int64),
         ("dim", ctypes.c_int32),
         ("dtype", ctypes.c_int32),
-        ("reserved", ctypes.c_int64 * 2),
+        ("blocks", ctypes.POINTER(ctypes.c_int32)),
+        ("block_stride", ctypes.c_int64),
+        ("block_tokens", ctypes.c_int32),
+        ("block_count", ctypes.c_int32),
+        ("reserved", ctypes.c_int32 * 2),
     ]
 
 

@@ -29,6 +29,7 @@ _DEVICES = {
 }
 """DLDeviceType of dlpack.h, without kDL."""
 _KINDS = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}
+_WHOLE = {(10, 8): "float8_e4m3fn", (12, 8): "float8_e5m2"}
 _READ_ONLY = 1
 
 
@@ -121,5 +122,6 @@ def _strides(tensor: Any, shape: tuple[int, ...], itemsize: int) -> tuple[int, .
 
 
 def _name(tensor: Any) -> str:
-    name = f"{_KINDS.get(tensor.code, f'DLPack type {tensor.code}:')}{tensor.bits}"
+    kind = f"{_KINDS.get(tensor.code, f'DLPack type {tensor.code}:')}{tensor.bits}"
+    name = _WHOLE.get((tensor.code, tensor.bits), kind)
     return name if tensor.lanes == 1 else f"{name}x{tensor.lanes}"

@@ -1,8 +1,9 @@
 """An array becomes a kvsieve_tensor: a view of the caller's memory, never a copy.
 
-Taken are, in this order: __array_interface__ (numpy, read-only arrays too), __dlpack__ (torch, jax; bfloat16), the
-buffer protocol (memoryview, array.array). Strides are handed over as they are; only that a row is contiguous is checked
-here, because a kvsieve_tensor cannot say otherwise. All other checks are the library's.
+Taken are, in this order: Paged and Quantised, which hold arrays; __array_interface__ (numpy, read-only arrays too),
+__dlpack__ (torch, jax; bfloat16), the buffer protocol (memoryview, array.array). Strides are handed over as they are; only
+that a row is contiguous is checked here, because a kvsieve_tensor cannot say otherwise, and that a table has as many entries
+as its tokens need. All other checks are the library's.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _dlpack
-from ._abi import DTYPES, kvsieve_tensor
+from ._abi import BYTES, DTYPES, QUANTISED, kvsieve_tensor
 from ._memory import Memory
 from ._numbers import whole
+from ._rows import Paged, Quantised
+
+MOVED = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float64")
+"""Dtypes whose rows are gathered as bytes."""
 
 
 class Tensor(NamedTuple):
@@ -24,6 +29,8 @@ class Tensor(NamedTuple):
 
     struct: kvsieve_tensor
     memory: Memory
+    blocks: Memory | None
+    quantised: bool
 
     @property
     def pointer(self) -> Any:
@@ -31,47 +38,105 @@ class Tensor(NamedTuple):
         return ctypes.byref(self.struct)
 
 
-def tensor(argument: str, array: Any, *, writable: bool = False) -> Tensor:
-    """A view of `array`, which has the shape (heads, tokens, dim).
+def tensor(argument: str, array: Any, *, writable: bool = False, moved: bool = False) -> Tensor:
+    """A view of `array`, which has the shape (heads, tokens, dim), or is Paged or Quantised.
 
-    TypeError: not an array, or a dtype other than float32, float16, bfloat16 in the machine's byte order.
+    moved: its rows are moved, not read as numbers, so that dtypes of MOVED are taken too.
+
+    TypeError: not an array, or a dtype that is not taken, or not in the machine's byte order.
     ValueError: not three dimensions; rows that are not contiguous; read-only memory where `writable` is asked for;
-    memory of a device; a size or stride that does not fit its C integer.
+    memory of a device; a size or stride that does not fit its C integer; a table with too few entries.
     """
-    memory = _exported(argument, array)
-    if memory.dtype not in DTYPES:
-        raise TypeError(f"{argument} has dtype {memory.dtype}: expected {', '.join(DTYPES)}")
-    if len(memory.shape) != 3:
-        raise ValueError(f"{argument} has shape {memory.shape}: expected three dimensions (heads, tokens, dim)")
-    heads, tokens, dim = memory.shape
-    if dim > 1 and memory.strides[2] != memory.itemsize:
+    paged = array if isinstance(array, Paged) else None
+    memory, code, dim = _typed(argument, array if paged is None else paged.data, moved)
+    axes = ("heads", "tokens", "dim") if paged is None else ("blocks", "heads", "tokens", "dim")
+    if len(memory.shape) != len(axes):
+        number = "three" if paged is None else "four"
+        raise ValueError(f"{argument} has shape {memory.shape}: expected {number} dimensions ({', '.join(axes)})")
+    if memory.shape[-1] > 1 and memory.strides[-1] != memory.itemsize:
         raise ValueError(
-            f"{argument} has elements {memory.strides[2]} bytes apart in a row: expected contiguous rows "
+            f"{argument} has elements {memory.strides[-1]} bytes apart in a row: expected contiguous rows "
             f"({memory.itemsize} bytes); copy it first if that is what you want"
         )
     if writable and memory.readonly:
         raise ValueError(f"{argument} is read-only: expected memory that can be written")
+    heads, tokens = memory.shape[-3:-1]
     struct = kvsieve_tensor(
         data=memory.address,
         heads=whole(f"{argument}: heads", heads, 64),
         tokens=whole(f"{argument}: tokens", tokens, 64),
-        head_stride=whole(f"{argument}: stride of heads", memory.strides[0], 64),
-        token_stride=whole(f"{argument}: stride of tokens", memory.strides[1], 64),
+        head_stride=whole(f"{argument}: stride of heads", memory.strides[-3], 64),
+        token_stride=whole(f"{argument}: stride of tokens", memory.strides[-2], 64),
         dim=whole(f"{argument}: dim", dim, 32),
-        dtype=DTYPES[memory.dtype],
+        dtype=code,
     )
-    return Tensor(struct, memory)
+    data = array if paged is None else paged.data
+    blocks = None if paged is None else _page(argument, paged, struct, memory)
+    return Tensor(struct, memory, blocks, isinstance(data, Quantised))
+
+
+def rows_like(view: Tensor, total: int) -> tuple[Any, Any]:
+    """A new numpy array for `total` rows of a tensor like `view`, and the same for tensor() as one head."""
+    memory = view.memory
+    rows = np.empty((total, memory.shape[-1]), np.uint8 if view.quantised else numpy_dtype(memory.dtype))
+    head = rows[np.newaxis]
+    return rows, Quantised(head, memory.dtype) if view.quantised else head
+
+
+def _typed(argument: str, array: Any, moved: bool) -> tuple[Memory, int, int]:
+    """The memory of an array, its KVSIEVE_ constant, and the dim of its rows."""
+    quantised = array if isinstance(array, Quantised) else None
+    memory = _exported(argument, array if quantised is None else quantised.data)
+    length = memory.shape[-1] if memory.shape else 0
+    if quantised is not None:
+        if memory.dtype != "uint8":
+            raise TypeError(f"{argument} has dtype {memory.dtype}: expected uint8, the bytes of {quantised.dtype}")
+        code, numbers, size = QUANTISED[quantised.dtype]
+        if length % size != 0:
+            raise ValueError(
+                f"{argument} has {length} bytes in a row: expected a multiple of {size}, a block of {quantised.dtype}"
+            )
+        return memory._replace(dtype=quantised.dtype), code, length // size * numbers
+    if memory.dtype in DTYPES:
+        return memory, DTYPES[memory.dtype], length
+    if moved and memory.dtype in MOVED:
+        return memory, BYTES, length * memory.itemsize
+    raise TypeError(f"{argument} has dtype {memory.dtype}: expected {', '.join(DTYPES)}")
+
+
+def _page(argument: str, paged: Paged, struct: kvsieve_tensor, memory: Memory) -> Memory:
+    """Fills in where the blocks are. Returns the table's memory."""
+    table = _exported(f"{argument}.blocks", paged.blocks)
+    if table.dtype != "int32" or len(table.shape) != 1 or (table.shape[0] > 1 and table.strides[0] != 4):
+        raise TypeError(
+            f"{argument}.blocks is {table.dtype} of shape {table.shape}: expected contiguous int32 of shape (entries,)"
+        )
+    count, block, entries = memory.shape[0], memory.shape[2], table.shape[0]
+    tokens = whole(f"{argument}: tokens", entries * block if paged.tokens is None else paged.tokens, 64)
+    if count == 0 or block == 0 or entries * block < tokens:
+        raise ValueError(
+            f"{argument} has {count} blocks of {block} tokens and {entries} entries in its table: expected room for "
+            f"{tokens} tokens"
+        )
+    struct.tokens = tokens
+    struct.blocks = ctypes.cast(table.address, ctypes.POINTER(ctypes.c_int32))
+    struct.block_tokens = whole(f"{argument}: tokens of a block", block, 32)
+    struct.block_count = whole(f"{argument}: blocks", count, 32)
+    # The stride of a single block is nobody's: any that is long enough will do.
+    stride = memory.strides[0] if count > 1 else memory.shape[-1] * memory.itemsize
+    struct.block_stride = whole(f"{argument}: stride of blocks", stride, 64)
+    return table
 
 
 def numpy_dtype(name: str) -> Any:
-    """Numpy's dtype for one of DTYPES. TypeError for bfloat16 where ml_dtypes is not installed."""
-    if name != "bfloat16":
+    """Numpy's dtype for one of DTYPES or MOVED. TypeError for what numpy lacks, where ml_dtypes is not installed."""
+    if name != "bfloat16" and not name.startswith("float8"):
         return np.dtype(name)
     try:
         import ml_dtypes
     except ImportError:
-        raise TypeError("numpy has no bfloat16: install ml_dtypes, or pass an array as `out`") from None
-    return np.dtype(ml_dtypes.bfloat16)
+        raise TypeError(f"numpy has no {name}: install ml_dtypes, or pass an array as `out`") from None
+    return np.dtype(getattr(ml_dtypes, name))
 
 
 def _exported(argument: str, array: Any) -> Memory:

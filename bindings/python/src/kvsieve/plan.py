@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import threading
-import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ._abi import KINDS, NEEDS, kvsieve_kept, kvsieve_plan, kvsieve_ranges, kvsieve_slots, sized
+from ._abi import KINDS, NEEDS, kvsieve_kept, kvsieve_ranges, kvsieve_slots, sized
+from ._handle import Handle
 from ._kept import Kept, Slots, copied, copied_ranges, copied_slots
 from ._library import library
 from ._methods import MethodInfo, find_method, natural, parameter_value
 from ._model import Model
 from ._numbers import whole
 from ._rope import Rope
-from ._tensor import numpy_dtype, tensor
+from ._tensor import rows_like, tensor
 from .errors import check
 
 
-class Plan:
+class Plan(Handle):
     """One sequence through one method: observe every layer, finish, then kept and gather.
 
         with kvsieve.Plan("dynamickv", model, budget=1024, window=8) as plan:
@@ -35,10 +32,11 @@ class Plan:
     the paper); those not given have the library's defaults. Letters: Hq query heads, H key/value heads, T tokens, D
     head size, W the method's observation window.
 
-    Arrays have __array_interface__, __dlpack__ or the buffer protocol, hold float32, float16 or bfloat16, and are in CPU
-    memory. Rows are contiguous; other strides are free. Arrays are read during the call only, and never copied. An array
-    that cannot be read raises TypeError or ValueError with the argument's name. If the library refuses a call, it raises
-    KVSieveError and the plan is as before. A closed plan raises ValueError.
+    Arrays have __array_interface__, __dlpack__ or the buffer protocol, hold float32, float16, bfloat16, float8_e4m3fn or
+    float8_e5m2, and are in CPU memory. Rows are contiguous; other strides are free. A Paged or a Quantised may take the
+    place of an array. Arrays are read during the call only, and never copied. An array that cannot be read raises
+    TypeError or ValueError with the argument's name. If the library refuses a call, it raises KVSieveError and the plan is
+    as before. A closed plan raises ValueError.
 
     Threads: calls on one plan run one after the other. The interpreter is free while the library works, so different plans
     run at the same time.
@@ -47,13 +45,8 @@ class Plan:
     def __init__(self, method: str | int, model: Model, **parameters: Any) -> None:
         self.method: MethodInfo = find_method(method)
         self.model = model
-        self._lock = threading.RLock()
-        self._handle = ctypes.POINTER(kvsieve_plan)()
         self._by_length: bool | None = None
-        struct = model._struct()
-        check(library().kvsieve_plan_create(self.method.id, ctypes.byref(struct), ctypes.byref(self._handle)))
-        self._finalizer = weakref.finalize(self, library().kvsieve_plan_destroy, self._handle)
-        self._finalizer.atexit = False  # another thread may still be inside a call; the process frees it anyway
+        super().__init__(self.method.id, model)
         try:
             for name, value in parameters.items():
                 self[name] = value
@@ -116,6 +109,7 @@ class Plan:
                    "probabilities" (Hq, R, n)  after the softmax
                    "sums" (Hq or H, 1, n)      probabilities summed over the rows that the method reads; of H heads the
                                                mean over each group
+        It is float32, float16 or bfloat16.
         The library refuses what the method cannot use: ahakv takes no sums, windowkv none of H heads, keydiff no attention.
         """
         if kind not in KINDS:
@@ -167,19 +161,22 @@ class Plan:
         out (1, total, D)       head after head, no gaps
         out (H, n, D)           n at least kept(layer).longest: one row of `out` a head; rows past a head's count are not written
         out the same as source  in place, by the rule for (H, n, D)
-        `out` has the dtype of `source` and can be written.
+        `out` has the dtype of `source` and can be written. Both may be Paged or Quantised; without `out`, the rows of
+        a Quantised source are returned as uint8. Integers, bool and float64 are moved as well.
 
         With `rope`, which says how keys were rotated, the rows of each head are rotated anew, to positions 0, 1, 2, ... The
-        position of a head's next token is then kept(layer).counts[head]. Values have no rotation.
+        position of a head's next token is then kept(layer).counts[head]. Values have no rotation. Rows are then float32,
+        float16 or bfloat16.
         """
         number = whole("layer", layer)
-        view = tensor("source", source)
+        view = tensor("source", source, moved=rope is None)
         with self._use() as handle:
             result = out
             if out is None:
-                total = self._kept(handle, number).total
-                result = np.empty((total, view.struct.dim), numpy_dtype(view.memory.dtype))
-            target = tensor("out", result[np.newaxis] if out is None else out, writable=True)
+                result, out = rows_like(view, self._kept(handle, number).total)
+            target = tensor("out", out, writable=True, moved=rope is None)
+            if target.struct.dtype == view.struct.dtype and target.memory.dtype != view.memory.dtype:
+                raise TypeError(f"out has dtype {target.memory.dtype}: expected {view.memory.dtype}, as source has")
             if rope is None:
                 check(library().kvsieve_plan_gather(handle, number, view.pointer, target.pointer))
             else:
@@ -254,30 +251,14 @@ class Plan:
         with self._use() as handle:
             check(library().kvsieve_plan_reset(handle))
 
-    def close(self) -> None:
-        """Frees the plan. It may be called twice. `with` and the garbage collector call it too."""
-        with self._lock:
-            self._finalizer()
-
     def __enter__(self) -> Plan:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __reduce__(self) -> Any:
-        raise TypeError("a Plan belongs to one process and one owner: it can be neither copied nor pickled")
-
     def __repr__(self) -> str:
-        return f"<kvsieve.Plan {self.method.name}{'' if self._finalizer.alive else ', closed'}>"
-
-    @contextlib.contextmanager
-    def _use(self) -> Iterator[Any]:
-        """The handle, for one thread at a time."""
-        with self._lock:
-            if not self._finalizer.alive:
-                raise ValueError("the plan is closed")
-            yield self._handle
+        return f"<kvsieve.Plan {self.method.name}{', closed' if self.closed else ''}>"
 
     def _slots(self, handle: Any, layer: int, head: int) -> kvsieve_slots:
         """Borrowed from the plan: to be read before _use() ends."""
