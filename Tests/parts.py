@@ -156,6 +156,12 @@ PARTS: dict[str, Part] = {
     "prompts": Part(
         "what is kept of drawn prompts with the references", "python Tests/Prompts/check.py", needs=LIBRARY
     ),
+    "shapes": Part(
+        "what is kept where heads or layers share a choice with a plain model of the rules",
+        "python Tests/Shapes/check.py",
+        needs=LIBRARY,
+        check=True,
+    ),
     "replay": Part(
         "the references while decoding with cases worked by hand", "python Tests/Decoding/selfcheck.py", LIBRARY
     ),

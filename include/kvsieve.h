@@ -280,7 +280,17 @@ enum {
  *                  If the ratio of a method is 0 by default, a ratio above 0 replaces the budget.
  *                  If the budget of a method is 0 by default, a budget above 0 replaces the ratio.
  *                  While a plan decodes, C is what it was at the end of the prompt, or the sinks and recent
- *                  tokens if they are more. */
+ *                  tokens if they are more.
+ *  KVSIEVE_SHARE   For engines that hold one set of rows for several heads. Heads that share a choice rank
+ *                  the mean of the scores by which each would have chosen.
+ *                  1: the heads of a layer keep the same positions.
+ *                  2: so do all layers, with one budget, as KVSIEVE_EVEN says. The choice is made by
+ *                  finish(); until then kvsieve_plan_kept() tells the whole cache.
+ *                  A plan that decodes takes share 1 of tova and streamingllm, and no other
+ *                  (KVSIEVE_ERR_PARAMETER by the first observe).
+ *                  taskkv and adakv have neither: their heads keep different numbers of rows by design.
+ *  KVSIEVE_EVEN    1: every layer has the budget C, whatever the paper says of layers. dynamickv and
+ *                  pyramidkv then choose as snapkv does; windowkv always keeps its short last window. */
 enum {
     KVSIEVE_BUDGET             = 100, /**< C, tokens that a head keeps; the mean over heads or layers where
                                            a method divides it
@@ -303,6 +313,14 @@ enum {
                                            every method */
     KVSIEVE_DECODING           = 106, /**< 1: remember what kvsieve_plan_step needs [0 | whole 0..1]
                                            ahakv, h2o, streamingllm, tova */
+    KVSIEVE_SHARE              = 107, /**< 0 as published; 1 the heads of a layer make one choice; 2 all
+                                           layers do [0 | whole 0..2]
+                                           ahakv, windowkv, dynamickv, h2o, snapkv, pyramidkv,
+                                           streamingllm, tova, keydiff, random */
+    KVSIEVE_EVEN               = 108, /**< 1: the budget is the same in all layers; 0 as published
+                                           [0 | whole 0..1]
+                                           ahakv, windowkv, dynamickv, h2o, snapkv, pyramidkv,
+                                           streamingllm, tova, keydiff, random */
 
     KVSIEVE_AHAKV_GAIN_FLOOR   = 200, /**< least gain of the scoring softmax; 1: never flatter than the
                                            model's [0 | any 0..1] */

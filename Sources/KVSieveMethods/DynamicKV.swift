@@ -27,7 +27,7 @@ struct DynamicKV: Method {
             Shared.budget, Shared.ratio, Shared.window.initially(8), Shared.poolKernel, Shared.pool, Shared.threads,
             cap,
             every, normal,
-        ])
+        ] + Shared.shape)
 
     private let budget: Budget
     private let window: Int
@@ -36,6 +36,7 @@ struct DynamicKV: Method {
     private let cap: DecimalShare
     private let every: Int
     private let byMaximum: Bool
+    private let isEven: Bool
     private let layers: Int
     private let heads: Int
 
@@ -44,11 +45,13 @@ struct DynamicKV: Method {
         cap = settings.share(Self.cap)
         every = settings.int(Self.every)
         byMaximum = settings.int(Self.normal) == 1
+        isEven = settings.isEven
         (layers, heads) = (shape.layers, shape.heads)
     }
 
     var reads: Reads { .queries(.last(window)) }
-    var scope: Scope { .model }
+    /// Layers with one budget do not compete.
+    var scope: Scope { isEven ? .layer : .model }
 
     /// D2: a prompt of up to C tokens is kept whole; so are caches that hold no more than all layers may (E4).
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
@@ -62,6 +65,7 @@ struct DynamicKV: Method {
 
     func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
         let (layer, base) = (ranked.newest, ranked.frame.budget - window)
+        if isEven { return budgets.shrink(layer, to: base) }
         // What a layer holds at first; of a prompt, where all have P candidates, one number.
         func held(_ layer: Int) -> Int { min(cap.floor(of: base), ranked.units(layer)) }
         let divides = (layer + 1) % every == 0 || layer == layers - 1  // D7

@@ -11,7 +11,7 @@ struct KeyDiff: Method {
         id: 11, name: "keydiff", summary: "keys that point away from the mean key",
         choose: "your engine cannot hand over queries",
         paper: "arXiv 2504.15364",
-        parameters: [Shared.budget, Shared.ratio, Shared.threads, recent])
+        parameters: [Shared.budget, Shared.ratio, Shared.threads, recent] + Shared.shape)
 
     private let budget: Budget
     private let recent: Int

@@ -17,18 +17,20 @@ struct PyramidKV: Method {
         parameters: [
             Shared.budget, Shared.ratio, Shared.window.initially(8), Shared.poolKernel, Shared.pool, Shared.threads,
             beta,
-        ])
+        ] + Shared.shape)
 
     private let budget: Budget
     private let window: Int
     private let pool: Pool
     private let kernel: Int
     private let beta: DecimalShare
+    private let isEven: Bool
     private let shape: ModelShape
 
     init(_ settings: Settings, _ shape: ModelShape) {
         (budget, window, pool, kernel) = (settings.budget, settings.window, settings.pool, settings.kernel)
         beta = settings.share(Self.beta)
+        isEven = settings.isEven
         self.shape = shape
     }
 
@@ -46,7 +48,7 @@ struct PyramidKV: Method {
     func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
         let (base, seen) = (ranked.frame.budget - window, ranked.frame.length.seen)
         var (least, most) = (base, base)
-        if seen >= 2 * base && shape.layers > 1 {
+        if seen >= 2 * base && shape.layers > 1 && !isEven {
             least = beta.floor(dividing: base)
             most = 2 * base - least
             if most >= seen - window { (least, most) = (2 * base - (seen - window), seen - window) }

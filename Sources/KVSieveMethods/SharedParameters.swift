@@ -19,15 +19,23 @@ public enum Shared {
         105, "threads", 1, 1...256, .whole, "threads a call may use, the caller's among them")
     public static let decoding = Parameter(
         106, "decoding", 0, 0...1, .whole, "1: remember what kvsieve_plan_step needs")
+    public static let share = Parameter(
+        107, "share", 0, 0...2, .whole, "0 as published; 1 the heads of a layer make one choice; 2 all layers do")
+    public static let even = Parameter(
+        108, "even", 0, 0...1, .whole, "1: the budget is the same in all layers; 0 as published")
+    /// Of the methods whose heads may keep the same rows.
+    public static let shape = [share, even]
 
     /// Those that every plan looks at.
     public static let plan = PlanParameters(
-        threads: threads, decoding: decoding, name: { Registry.nameOfParameter($0) })
+        threads: threads, decoding: decoding, share: share, even: even, name: { Registry.nameOfParameter($0) })
 }
 
 extension Settings {
     var budget: Budget { Budget(self, tokens: Shared.budget, ratio: Shared.ratio) }
     var window: Int { int(Shared.window) }
     var kernel: Int { int(Shared.poolKernel) }
+    /// Do all layers keep as many rows, whatever the paper says?
+    var isEven: Bool { int(Shared.even) == 1 || int(Shared.share) == 2 }
     var pool: Pool { int(Shared.pool) == 1 ? .max : .mean }
 }

@@ -11,7 +11,7 @@ struct StreamingLLM: Method {
         id: 9, name: "streamingllm", summary: "the first and the most recent tokens",
         choose: "only recent text matters, or the engine can hand over no tensor",
         paper: "arXiv 2309.17453",
-        parameters: [Shared.budget, Shared.ratio, Shared.threads, Shared.decoding, sinks])
+        parameters: [Shared.budget, Shared.ratio, Shared.threads, Shared.decoding, sinks] + Shared.shape)
 
     private let budget: Budget
     private let sinks: Int

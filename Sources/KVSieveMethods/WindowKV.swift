@@ -29,7 +29,7 @@ struct WindowKV: Method {
         parameters: [
             Shared.budget, Shared.ratio, Shared.window.initially(16), Shared.threads, task, size, shared, pyramid,
             charge,
-        ])
+        ] + Shared.shape)
 
     private let budget: Budget
     private let window: Int
@@ -37,6 +37,7 @@ struct WindowKV: Method {
     private let shared: Int
     private let pyramid: DecimalShare
     private let charges: Bool
+    private let isEven: Bool
     private let statistic: WindowStatistic
     private let layers: Int
 
@@ -46,6 +47,7 @@ struct WindowKV: Method {
         shared = settings.int(Self.shared)
         pyramid = settings.share(Self.pyramid)
         charges = settings.int(Self.charge) == 1
+        isEven = settings.isEven
         statistic = settings.int(Self.task) == 1 ? .largest(max(1, size / 2)) : .mean  // W1
         layers = shape.layers
         let pyramid = settings[Self.pyramid]
@@ -63,6 +65,7 @@ struct WindowKV: Method {
     /// B of a layer's group; never below 0.
     private func groupBudget(_ layer: Int, _ length: CacheLength) -> Int {
         let tokens = budget.of(length)
+        if isEven { return charges ? max(0, tokens - window) : tokens }
         return charges
             ? Self.charged(
                 layer / shared, tokens: max(0, tokens - window), shared: shared, pyramid: pyramid, layers: layers)
@@ -95,12 +98,14 @@ struct WindowKV: Method {
 
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
         let whole = length.longest <= window || length.longest - window <= groupBudget(layer, length)
+        // A short last window would make layers that choose it shorter than others.
+        let recent = window + (isEven ? max(0, length.longest - window) % size : 0)
         if charges {
-            return try budget.frame(length, recent: window, unit: size, whole: whole) {
-                "the window of \(window) tokens that is charged to it"
+            return try budget.frame(length, recent: recent, unit: size, whole: whole) {
+                "the last \(recent) tokens that are charged to it"
             }
         }
-        return whole ? .whole(length) : Frame(length, sinks: 0, recent: window, unit: size, budget: budget.of(length))
+        return whole ? .whole(length) : Frame(length, sinks: 0, recent: recent, unit: size, budget: budget.of(length))
     }
 
     func score(_ layer: Layer) throws(KVSieveError) -> HeadTable? {
@@ -110,7 +115,7 @@ struct WindowKV: Method {
 
     func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
         let (layer, frame) = (ranked.newest, ranked.frame)
-        let budget = groupBudget(layer, frame.length)
+        let budget = groupBudget(layer, frame.length) - (charges ? frame.recent - window : 0)
         guard charges else {
             let over = frame.candidates.count - budget
             return budgets.shrink(layer, to: frame.units - (over + size - 1) / size)

@@ -16,7 +16,7 @@ import kvsieve
 from engine.attention import Given
 from engine.engine import Engine
 from engine.rows import Rows, Source
-from reference.by_name import reference, rows_at_most
+from reference.by_name import chooser, rows_at_most
 from reference.sequence import Sequence
 from reference.shares import OverBudget, Parameters
 
@@ -52,7 +52,7 @@ class Rounds:
         self.plan = kvsieve.Plan(method, model, **p, threads=manner.threads)
         self.engine = Engine(self.plan, manner.layout, manner.in_place, manner.sparing, manner.given)
         scale = float(np.float32(model.scale or model.head_dim**-0.5))
-        self.sequence = Sequence(reference(method).choose, model.layers, model.kv_heads, scale, p)
+        self.sequence = Sequence(chooser(method, p), model.layers, model.kv_heads, scale, p)
         self.sources = [Source(rng, model, VALUE_DIM, manner.dtype, manner.topics) for _ in range(model.layers)]
         self.over = False
 

@@ -63,6 +63,7 @@ private struct Refusal {
             }
         }
         if let shared = drawn["shared"] { drawn["pyramid"] = shared + 1 }
+        if drawn["decoding"] == 1 { drawn["share"] = 0 }
         return drawn
     }
 

@@ -16,7 +16,17 @@ from reference.ranking import F64, I64
 from reference.shares import OverBudget, Parameters, holding
 
 DEFAULTS: Parameters = dict(
-    budget=1024, ratio=0, window=32, pool_kernel=7, pool=0, decoding=0, gain_floor=0, sinks=0, score_kernel=1
+    budget=1024,
+    ratio=0,
+    window=32,
+    pool_kernel=7,
+    pool=0,
+    decoding=0,
+    gain_floor=0,
+    sinks=0,
+    score_kernel=1,
+    share=0,
+    even=0,
 )
 
 
@@ -41,7 +51,9 @@ def choose(r: Round) -> Kept:
         sums = head.columns(r.scale, recent, gains)[sinks : head.n - recent]
         sums = pool(sums, int(r.p["score_kernel"]), r.p["pool"] == 1)  # A12
         norms = pool((head.values**2).sum(axis=1), int(r.p["pool_kernel"]))  # A6; E6: of the rows that are there
-        return r.keep(norms[sinks : head.n - recent] * sums, budget - recent - sinks, head.n, sinks)
+        prior = norms[sinks : head.n - recent]
+        prior = prior / (prior.max(initial=0) or 1)  # of the candidates: it tells heads apart that rank the mean
+        return r.keep(prior * sums, budget - recent - sinks, head.n, sinks)
 
     return r.by_head(budget, rows)
 

@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from reference.caches import Kept, Round
+from reference.caches import Choose, Kept, Round
 from reference.decoding import Replay, Sizes
 from reference.shares import Parameters, holding
 
@@ -41,6 +41,15 @@ def reference(method: str) -> Reference:
     if not (Path(__file__).parent / f"{method}.py").exists():
         raise LookupError(f"{method} has no reference: expected Tests/reference/{method}.py")
     return cast(Reference, importlib.import_module(f"reference.{method}"))
+
+
+def chooser(method: str, p: Parameters) -> Choose:
+    """The method's choice, with the set's shape that the parameters ask for."""
+    from reference import sharing
+
+    if p.get("share") or p.get("even"):
+        return lambda r: sharing.choose(method, r)
+    return reference(method).choose
 
 
 def rows_at_most(method: str, p: Parameters, layers: int, heads: int, seen: int, extended: bool) -> float:

@@ -109,3 +109,6 @@ class Round(NamedTuple):
         """The rows of a cache of n: the `first`, the best `count` of those that have scores, and all after those."""
         chosen = self.gaps.best(scores, count, size) + first
         return [*range(first), *chosen.tolist(), *range(first + len(scores), n)]
+
+
+Choose = Callable[[Round], Kept]

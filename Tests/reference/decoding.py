@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from reference import sequence
+from reference.caches import Choose
 from reference.ranking import F64, I64
 from reference.shares import Parameters
 
@@ -88,7 +89,7 @@ class Replay:
     """How many of the first positions are never evicted."""
 
     def __init__(
-        self, choose: sequence.Choose, sizes: Sizes, p: Parameters, scale: float | None = None, check_every: int = 200
+        self, choose: Choose, sizes: Sizes, p: Parameters, scale: float | None = None, check_every: int = 200
     ) -> None:
         self.choose, self.sizes, self.p, self.check_every = choose, sizes, p, check_every
         self.group = sizes.query_heads // sizes.heads

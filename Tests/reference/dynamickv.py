@@ -9,7 +9,9 @@ from reference.caches import Kept, Round
 from reference.ranking import F64
 from reference.shares import Parameters, share
 
-DEFAULTS: Parameters = dict(budget=1024, ratio=0, window=8, pool_kernel=7, pool=0, cap=10, every=4, normal=0)
+DEFAULTS: Parameters = dict(
+    budget=1024, ratio=0, window=8, pool_kernel=7, pool=0, cap=10, every=4, normal=0, share=0, even=0
+)
 
 
 def protected(p: Parameters) -> int:

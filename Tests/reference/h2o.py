@@ -12,7 +12,7 @@ from reference.decoding import Replay
 from reference.ranking import F64
 from reference.shares import OverBudget, Parameters, budget_of, share
 
-DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, recent_ratio=0.5)
+DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, recent_ratio=0.5, share=0, even=0)
 
 
 def recent_of(p: Parameters, budget: int) -> int:

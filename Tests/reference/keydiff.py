@@ -9,7 +9,7 @@ from reference.caches import Kept, Round
 from reference.ranking import F64
 from reference.shares import Parameters
 
-DEFAULTS: Parameters = dict(budget=1024, ratio=0, recent=32)
+DEFAULTS: Parameters = dict(budget=1024, ratio=0, recent=32, share=0, even=0)
 
 
 def unit(vectors: F64) -> F64:

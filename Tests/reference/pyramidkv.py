@@ -10,7 +10,7 @@ from reference import drawing
 from reference.caches import Kept, Round
 from reference.shares import Parameters, exact, holding
 
-DEFAULTS: Parameters = dict(budget=1024, ratio=0, window=8, pool_kernel=7, pool=0, beta=20)
+DEFAULTS: Parameters = dict(budget=1024, ratio=0, window=8, pool_kernel=7, pool=0, beta=20, share=0, even=0)
 
 
 def protected(p: Parameters) -> int:

@@ -9,7 +9,7 @@ from reference.caches import Kept, Round
 from reference.ranking import best
 from reference.shares import Parameters
 
-DEFAULTS: Parameters = dict(budget=1024, ratio=0, seed=0, recent=32)
+DEFAULTS: Parameters = dict(budget=1024, ratio=0, seed=0, recent=32, share=0, even=0)
 
 WORD = (1 << 64) - 1
 
@@ -43,7 +43,8 @@ def choose(r: Round) -> Kept:
         for h, head in enumerate(heads):
             last = head.n - recent
             numbers = np.array([number(seed, layer, h, position) for position in head.positions[:last].tolist()])
-            kept[-1].append([*best(numbers, budget - recent).tolist(), *range(last, head.n)])  # exact: no near-ties
+            chosen = r.gaps.best if r.p.get("share") else best  # exact: no near-ties, unless means are ranked
+            kept[-1].append([*chosen(numbers, budget - recent).tolist(), *range(last, head.n)])
     return kept
 
 

@@ -6,17 +6,14 @@ positions in each cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.caches import Head, Kept, Round
+from reference.caches import Choose, Head, Kept, Round
 from reference.ranking import F64, Gaps
 from reference.shares import Parameters
-
-Choose = Callable[[Round], Kept]
 
 
 class Sequence:

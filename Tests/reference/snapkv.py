@@ -8,7 +8,7 @@ from reference import drawing
 from reference.caches import Kept, Round
 from reference.shares import Parameters
 
-DEFAULTS: Parameters = dict(budget=1024, ratio=0, window=32, pool_kernel=7, pool=0)
+DEFAULTS: Parameters = dict(budget=1024, ratio=0, window=32, pool_kernel=7, pool=0, share=0, even=0)
 
 
 def protected(p: Parameters) -> int:

@@ -10,7 +10,7 @@ from reference.decoding import Replay
 from reference.ranking import F64
 from reference.shares import Parameters, budget_of
 
-DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0)
+DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, share=0, even=0)
 
 
 def protected(p: Parameters) -> int:

@@ -12,7 +12,9 @@ from reference.caches import Kept, Round
 from reference.ranking import F64, Gaps
 from reference.shares import Parameters, exact, holding
 
-DEFAULTS: Parameters = dict(budget=1024, ratio=0, window=16, task=0, size=8, shared=8, pyramid=14, charge=0)
+DEFAULTS: Parameters = dict(
+    budget=1024, ratio=0, window=16, task=0, size=8, shared=8, pyramid=14, charge=0, share=0, even=0
+)
 
 
 def published(budget: int, layers: int, shared: int, pyramid: float) -> list[int]:
@@ -78,14 +80,18 @@ def most(p: Parameters, layers: int, heads: int, seen: int, extended: bool) -> f
 
 def choose(r: Round) -> Kept:
     size, shared, charge = int(r.p["size"]), int(r.p["shared"]), r.p["charge"] == 1
-    budget = r.budget(protected(r.p)) - (r.window if charge else 0)
+    # Where all layers keep as many rows, a short last window is always kept.
+    is_even = bool(r.p.get("even")) or r.p.get("share") == 2
+    spare = max(0, r.longest(0) - r.window) % size if is_even else 0
+    charged_for = r.window + spare if charge else 0
+    budget = r.budget(charged_for or protected(r.p)) - charged_for
     budgets = (charged if charge else published)(budget, len(r.layers), shared, r.p["pyramid"])
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
         leader, own, n = layer - layer % shared, budgets[layer // shared], heads[0].n
         assert all(head.n == n for head in heads) and n == r.layers[leader][0].n, "a group has one length"
-        review = n - r.window
-        if review <= own:
+        review = n - r.window - spare
+        if n - r.window <= own + (spare if charge else 0):
             kept.append(r.everything(layer))
         elif layer != leader:
             kept.append(kept[leader])

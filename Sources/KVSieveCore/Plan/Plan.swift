@@ -4,20 +4,6 @@
 
 import CSupport
 
-/// Parameters that the plan itself reads, whatever the method.
-public struct PlanParameters: Sendable {
-    let threads: Parameter
-    let decoding: Parameter
-    /// What a sentence calls the parameter with an id, whatever method has it.
-    let name: @Sendable (Int32) -> String
-
-    public init(threads: Parameter, decoding: Parameter, name: @escaping @Sendable (Int32) -> String) {
-        self.threads = threads
-        self.decoding = decoding
-        self.name = name
-    }
-}
-
 /// The phase of a sequence, with the state that only this phase has.
 enum Phase {
     /// Layers are observed: of a prompt, or of the caches after an earlier choice.
@@ -81,14 +67,21 @@ public final class Plan {
                 "\(parameters.name(parameter)) was set after the first observe or queries; set parameters before them, or reset"
             )
         }
-        try settings.set(parameter, value, of: row.name, parameters.name)
+        try settings.set(parameter, value, of: row.name, nameOfParameter)
         method = nil
         rule = nil
     }
 
     public func get(_ parameter: Int32) throws(KVSieveError) -> Double {
-        try settings.get(parameter, of: row.name, parameters.name)
+        try settings.get(parameter, of: row.name, nameOfParameter)
     }
+
+    private func nameOfParameter(_ id: Int32) -> String {
+        let isOfTheSet = id == parameters.share.id || id == parameters.even.id
+        return parameters.name(id) + (isOfTheSet ? ", as its heads keep different numbers of rows by design" : "")
+    }
+
+    var sharing: Sharing { Sharing(rawValue: settings.int(parameters.share)) ?? .none }
 
     public func needs(layer: Int) throws(KVSieveError) -> Needs {
         try checkLayer(layer)
@@ -122,13 +115,17 @@ public final class Plan {
         defer { next.clear() }
         let ranking = try rank(observed, method, scores)
         next.append(frame, ranking)
+        if sharing == .layers, let ranking { try next.sum.add(ranking) }
         if frame.units > 0 {
-            try method.budgets(RankedLayers(layers: next.scores, work: work, frame: frame), into: next.budgets)
+            let ranked = RankedLayers(layers: next.scores, work: work, frame: frame, heads: shape.heads)
+            try method.budgets(ranked, into: next.budgets)
             next.forgetSelections(since: current)
         }
         // If a layer's scores are freed now, its choice is made now. Other choices are made when they are asked for, or at the end.
         let remembered = method.scope.firstRemembered(after: layer)
-        for index in 0..<min(remembered, layer + 1) { try next.select(index, from: caches?.origins(index), work) }
+        for index in 0..<min(remembered, layer + 1) where sharing != .layers {
+            try next.select(index, from: caches?.origins(index), work)
+        }
         if layer == 0 { try prepare(method, caches, work) }
         if let rule {
             let begun = try decodingPool.next(rule)
@@ -171,7 +168,7 @@ public final class Plan {
         guard layer.frame.units > 0 else { return nil }
         guard let scores else { return next.scores[method.scope.leader(of: layer.index)] }
         guard let table = try method.score(layer) else { return nil }
-        try scores.take(table)
+        try scores.take(sharing == .none ? table : table.meanOfRows())
         return scores
     }
 
@@ -179,7 +176,7 @@ public final class Plan {
     private func prepare(_ method: any Method, _ caches: ExtendedCaches?, _ work: Workspace) throws(KVSieveError) {
         try current.budgets.reserve()
         let scope = method.scope
-        if scope.firstRemembered(after: shape.layers - 1) > 0 {
+        if scope.firstRemembered(after: shape.layers - 1) > 0 && sharing != .layers {
             // A token more or less a head: shares are rounded down.
             let words = try next.select(0, from: caches?.origins(0), work).words + shape.heads
             try work.selections.prepare(shape.layers - 1, words)
@@ -201,8 +198,14 @@ public final class Plan {
             throw KVSieveError(
                 .state, "\(current.layers.count) of \(shape.layers) layers were observed; call finish after the last")
         }
-        for layer in 0..<shape.layers {
-            try current.select(layer, from: caches?.origins(layer), currentWorkspace())
+        if sharing == .layers { current.forgetSelections() }
+        do {
+            for layer in 0..<shape.layers {
+                try current.select(layer, from: caches?.origins(layer), currentWorkspace())
+            }
+        } catch {
+            if sharing == .layers { current.forgetSelections() }
+            throw error
         }
         forget(before: shape.layers)
         rangePool.clear()
@@ -272,7 +275,7 @@ public final class Plan {
     private func currentRule(_ method: any Method, _ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
         guard settings.int(parameters.decoding) == 1 else { return nil }
         if let rule, rule.length == length { return rule.rule }
-        return try method.decoding(length)
+        return try sharing.rule(method.decoding(length), of: row.name)
     }
 
     func currentWorkspace() -> Workspace {

@@ -65,7 +65,11 @@ extension Plan {
                 .state, "layer \(layer) was not observed yet; \(current.layers.count) layers were")
         }
         var origins: RowOrigins?
-        if case .prefill(let caches) = phase { origins = caches?.origins(layer) }
-        return try current.select(layer, from: origins, currentWorkspace())
+        var waits = false
+        if case .prefill(let caches) = phase {
+            origins = caches?.origins(layer)
+            waits = sharing == .layers
+        }
+        return try current.select(layer, from: origins, waits: waits, currentWorkspace())
     }
 }

@@ -14,9 +14,12 @@ final class PrefillState {
     /// Of each layer; nil if nothing was scored, or no later call reads the scores.
     private(set) var scores: [LayerScores?] = []
     let budgets: BudgetTable
+    /// Of all layers together, where they make one choice.
+    let sum: LayerScores
 
     init(_ shape: ModelShape, _ account: MemoryAccount) {
         budgets = BudgetTable(shape, account)
+        sum = LayerScores(account)
         layers.reserveCapacity(shape.layers)
         scores.reserveCapacity(shape.layers)
     }
@@ -27,6 +30,7 @@ final class PrefillState {
     func copy(_ other: PrefillState) throws(KVSieveError) {
         clear()
         try budgets.copy(other.budgets)
+        try sum.copy(other.sum)
         layers.append(contentsOf: other.layers)
         scores.append(contentsOf: other.scores)
     }
@@ -36,6 +40,7 @@ final class PrefillState {
         layers.removeAll(keepingCapacity: true)
         scores.removeAll(keepingCapacity: true)
         budgets.clear()
+        sum.forget()
     }
 
     /// The next layer, whose heads may keep every unit.
@@ -53,12 +58,26 @@ final class PrefillState {
         }
     }
 
+    /// Every layer chooses anew when it is asked for next.
+    func forgetSelections() {
+        for layer in layers.indices { layers[layer] = PlannedLayer(frame: layers[layer].frame, selection: nil) }
+    }
+
     /// What a layer keeps, chosen now if its budget changed since it was last asked for.
-    /// - Parameter origins: positions of the rows of its cache; nil for a prompt.
+    /// - Parameters:
+    ///   - origins: positions of the rows of its cache; nil for a prompt.
+    ///   - waits: the choice waits for later layers: everything is kept.
     @discardableResult
-    func select(_ layer: Int, from origins: RowOrigins?, _ work: Workspace) throws(KVSieveError) -> Selection {
+    func select(
+        _ layer: Int, from origins: RowOrigins?, waits: Bool = false, _ work: Workspace
+    ) throws(KVSieveError) -> Selection {
         if let selection = layers[layer].selection { return selection }
-        let made = try Selection(layers[layer].frame, scores[layer], units: budgets.of(layer), from: origins, work)
+        let frame = layers[layer].frame
+        let units = budgets.of(layer)
+        let made =
+            waits
+            ? try Selection(frame, nil, units: repeatElement(frame.units, count: units.count), from: origins, work)
+            : try Selection(frame, sum.table == nil ? scores[layer] : sum, units: units, from: origins, work)
         layers[layer] = PlannedLayer(frame: layers[layer].frame, selection: made)
         return made
     }

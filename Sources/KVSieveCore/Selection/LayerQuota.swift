@@ -30,22 +30,31 @@ enum LayerQuota {
 
     /// Winners in each layer when the best `places` of all entries of `layers` are taken; places above the number of
     /// entries take all. The numbers are the workspace's until the next call.
+    /// - Parameter each: how many entries each number stands for.
     static func counts(
-        _ layers: [LayerScores?], places: Int, _ work: Workspace
+        _ layers: [LayerScores?], places: Int, each: Int = 1, _ work: Workspace
     ) throws(KVSieveError) -> ReadOnlyBuffer<Int> {
         let won = try work.places.reserve(2 * layers.count)
+        try count(layers, places: places / each, work, into: won)
+        for layer in layers.indices { won[layer] *= each }
+        return ReadOnlyBuffer(UnsafePointer(won), layers.count)
+    }
+
+    /// - Parameter won: two counts a layer, of which the second ones are scratch.
+    private static func count(
+        _ layers: [LayerScores?], places: Int, _ work: Workspace, into won: UnsafeMutablePointer<Int>
+    ) throws(KVSieveError) {
         let ends = won + layers.count
-        let counts = ReadOnlyBuffer(UnsafePointer(won), layers.count)
         let entries = layers.reduce(0) { $0 + ($1?.entries ?? 0) }
         guard places > 0, places < entries else {
             for (layer, scores) in layers.enumerated() { won[layer] = places > 0 ? scores?.entries ?? 0 : 0 }
-            return counts
+            return
         }
         let histogram = try work.caller.histogram.reserve(max(buckets, RankThreshold.histogramSize))
         let (bucket, above, inside) = try lastBucket(layers, places, histogram)
         if inside > mostCollected(of: entries, work) {
             countAll(layers, places, of: entries, histogram, into: won)
-            return counts
+            return
         }
         // The bucket's scores, in order of (layer, head, position). One more float: the last copy may be of none.
         let collected = try work.head.logits.renew(inside + 1)
@@ -68,7 +77,6 @@ enum LayerQuota {
             won[layer] += winners(segment, threshold.key, &equals)
             begin = ends[layer]
         }
-        return counts
     }
 
     /// The bucket that the last of the places falls into, how many entries are in those above, and how many in it.

@@ -5,6 +5,7 @@ public struct RankedLayers {
     let work: Workspace
     /// The frame of the layer that was observed last.
     public let frame: Frame
+    var heads = 1
 
     /// The layer that was observed last.
     public var newest: Int { layers.count - 1 }
@@ -16,7 +17,9 @@ public struct RankedLayers {
 
     /// How many of the best `places` of all scores of all layers are each layer's.
     public func placesOfLayers(_ places: Int) throws(KVSieveError) -> ReadOnlyBuffer<Int> {
-        try LayerQuota.counts(layers, places: places, work)
+        // A row that ranks all heads stands for each of them.
+        let areShared = layers.allSatisfy { ($0?.rows ?? 1) == 1 }
+        return try LayerQuota.counts(layers, places: places, each: areShared ? heads : 1, work)
     }
 
     /// How many of the best `places` of all scores of the newest layer are each head's.

@@ -41,6 +41,23 @@ public final class LayerScores: @unchecked Sendable {
         table = taken
     }
 
+    /// Those of another layer are added; each has one row. The first ones are copied.
+    func add(_ other: LayerScores) throws(KVSieveError) {
+        guard let one = other.table else { return }
+        guard table != nil else { return try take(one) }
+        let (sums, numbers) = (row(0), one.row(0))
+        for j in 0..<min(sums.count, numbers.count) { sums[j] += numbers[j] }
+    }
+
+    /// The numbers of another sum, or none if it has none.
+    func copy(_ other: LayerScores) throws(KVSieveError) {
+        forget()
+        if let table = other.table { try take(table) }
+    }
+
+    /// The memory is kept.
+    func forget() { table = nil }
+
     /// The memory that another layer's scores and their counts take.
     func prepare(like other: LayerScores, buckets: Int) throws(KVSieveError) {
         try memory.reserve(rows: other.memory.rows, width: other.memory.stride)

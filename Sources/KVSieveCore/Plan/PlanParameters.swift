@@ -1,0 +1,19 @@
+// Parameters that a plan reads, whatever its method.
+
+/// Parameters that the plan itself reads, whatever the method.
+public struct PlanParameters: Sendable {
+    let threads: Parameter
+    let decoding: Parameter
+    let share: Parameter
+    let even: Parameter
+    /// What a sentence calls the parameter with an id, whatever method has it.
+    let name: @Sendable (Int32) -> String
+
+    public init(
+        threads: Parameter, decoding: Parameter, share: Parameter, even: Parameter,
+        name: @escaping @Sendable (Int32) -> String
+    ) {
+        (self.threads, self.decoding, self.share, self.even) = (threads, decoding, share, even)
+        self.name = name
+    }
+}

@@ -1,0 +1,147 @@
+/* The set's shape: one choice for the heads of a layer or for all layers, one budget for all layers. The header is quoted. */
+#include "fixture.h"
+#include "harness.h"
+#include "registry.h"
+
+#include <string.h>
+
+static kvsieve_plan *shaped(int32_t method, double share, double even) {
+    kvsieve_plan *plan = plan_new(method);
+    EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_SHARE, share));
+    EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_EVEN, even));
+    return plan;
+}
+
+/* Does head `b` of one layer keep the positions of head `a` of another? */
+static int alike(const kvsieve_plan *plan, int32_t layer, int32_t a, int32_t other, int32_t b) {
+    kvsieve_kept one = kept_of(plan, layer), two = kept_of(plan, other);
+    int64_t count = one.offsets[a + 1] - one.offsets[a];
+    return count == two.offsets[b + 1] - two.offsets[b]
+           && memcmp(one.positions + one.offsets[a], two.positions + two.offsets[b], (size_t)count * sizeof *one.positions) == 0;
+}
+
+/* "1: the heads of a layer keep the same positions." */
+static void heads_of_a_layer_keep_the_same(void) {
+    EVERY_METHOD (method) {
+        sequence *s;
+        kvsieve_plan *plan;
+        if (!method_has(method, KVSIEVE_SHARE)) continue;
+        harness_case("%s: share 1", method_name(method));
+        s = sequence_new(TOKENS, KVSIEVE_F32, 1);
+        plan = shaped(method, 1, 0);
+        for (int32_t layer = 0; layer < LAYERS; ++layer) {
+            EXPECT_OK(observe(plan, layer, s));
+            EXPECT(alike(plan, layer, 0, layer, 1), "layer %d, which was just observed", (int)layer);
+        }
+        EXPECT_OK(kvsieve_plan_finish(plan));
+        for (int32_t layer = 0; layer < LAYERS; ++layer) {
+            EXPECT(alike(plan, layer, 0, layer, 1), "layer %d", (int)layer);
+            EXPECT(kept_of(plan, layer).total < HEADS * TOKENS, "layer %d keeps all", (int)layer);
+        }
+        kvsieve_plan_destroy(plan);
+        sequence_free(s);
+    }
+    harness_case("");
+}
+
+/* "2: so do all layers [...]. The choice is made by finish(); until then kvsieve_plan_kept() tells the whole cache." */
+static void all_layers_keep_the_same(void) {
+    EVERY_METHOD (method) {
+        sequence *s;
+        uint64_t expected = 0;
+        if (!method_has(method, KVSIEVE_SHARE)) continue;
+        harness_case("%s: share 2", method_name(method));
+        s = sequence_new(TOKENS, KVSIEVE_F32, 1);
+        for (int threads = 1; threads <= 3; threads += 2) {
+            kvsieve_plan *plan = shaped(method, 2, 0);
+            EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_THREADS, threads));
+            for (int sequences = 0; sequences < 2; ++sequences) {
+                for (int32_t layer = 0; layer < LAYERS; ++layer) {
+                    EXPECT_OK(observe(plan, layer, s));
+                    for (int32_t below = 0; below <= layer; ++below)
+                        EXPECT(kept_of(plan, below).total == HEADS * TOKENS, "layer %d after layer %d", (int)below, (int)layer);
+                }
+                EXPECT_OK(kvsieve_plan_finish(plan));
+                for (int32_t layer = 0; layer < LAYERS; ++layer)
+                    for (int32_t head = 0; head < HEADS; ++head)
+                        EXPECT(alike(plan, 0, 0, layer, head), "layer %d, head %d", (int)layer, (int)head);
+                EXPECT(kept_of(plan, 0).total < HEADS * TOKENS, "all is kept");
+                if (expected == 0) expected = plan_hash(plan, s, 1);
+                EXPECT(plan_hash(plan, s, 1) == expected, "%d threads, sequence %d", threads, sequences);
+                EXPECT_OK(kvsieve_plan_reset(plan));
+            }
+            kvsieve_plan_destroy(plan);
+        }
+        sequence_free(s);
+    }
+    harness_case("");
+}
+
+/* KVSIEVE_EVEN: "1: every layer has the budget C, whatever the paper says of layers." */
+static void every_layer_has_the_same_budget(void) {
+    EVERY_METHOD (method) {
+        sequence *s;
+        kvsieve_plan *plan;
+        if (!method_has(method, KVSIEVE_EVEN)) continue;
+        harness_case("%s: even", method_name(method));
+        s = sequence_new(TOKENS, KVSIEVE_F32, 1);
+        plan = shaped(method, 0, 1);
+        observe_range(plan, 0, LAYERS, s);
+        EXPECT_OK(kvsieve_plan_finish(plan));
+        for (int32_t layer = 0; layer < LAYERS; ++layer)
+            EXPECT(kept_of(plan, layer).total == kept_of(plan, 0).total, "layer %d", (int)layer);
+        kvsieve_plan_destroy(plan);
+        sequence_free(s);
+    }
+    harness_case("");
+}
+
+/* "taskkv and adakv have neither: their heads keep different numbers of rows by design." */
+static void heads_that_differ_by_design_refuse(void) {
+    EVERY_METHOD (method) {
+        kvsieve_plan *plan;
+        if (method_has(method, KVSIEVE_SHARE)) continue;
+        harness_case("%s: no shape", method_name(method));
+        EXPECT(method == KVSIEVE_TASKKV || method == KVSIEVE_ADAKV, "it has no share");
+        plan = plan_new(method);
+        EXPECT_STATUS(kvsieve_plan_set(plan, KVSIEVE_SHARE, 1), KVSIEVE_ERR_PARAMETER);
+        EXPECT(error_names("share (107)|by design"), "\"%s\"", kvsieve_last_error());
+        EXPECT_STATUS(kvsieve_plan_set(plan, KVSIEVE_EVEN, 1), KVSIEVE_ERR_PARAMETER);
+        EXPECT(error_names("even (108)|by design"), "\"%s\"", kvsieve_last_error());
+        kvsieve_plan_destroy(plan);
+    }
+    harness_case("");
+}
+
+/* "A plan that decodes takes share 1 of tova and streamingllm, and no other (KVSIEVE_ERR_PARAMETER by the first observe)." */
+static void heads_that_decode_apart_refuse(void) {
+    EVERY_DECODER (method)
+        for (int share = 1; share <= 2; ++share) {
+            const int taken = share == 1 && (method == KVSIEVE_TOVA || method == KVSIEVE_STREAMINGLLM);
+            sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
+            kvsieve_plan *plan = shaped(method, share, 0);
+            harness_case("%s: share %d while decoding", method_name(method), share);
+            EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_DECODING, 1));
+            if (taken) {
+                observe_range(plan, 0, LAYERS, s);
+            } else {
+                EXPECT_STATUS(observe(plan, 0, s), KVSIEVE_ERR_PARAMETER);
+                EXPECT(error_names("share is|decoding 1|expected share"), "\"%s\"", kvsieve_last_error());
+                EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_DECODING, 0)); /* nothing was observed: it may be set still */
+                observe_range(plan, 0, LAYERS, s);
+            }
+            EXPECT_OK(kvsieve_plan_finish(plan));
+            kvsieve_plan_destroy(plan);
+            sequence_free(s);
+        }
+    harness_case("");
+}
+
+int main(void) {
+    RUN(heads_of_a_layer_keep_the_same);
+    RUN(all_layers_keep_the_same);
+    RUN(every_layer_has_the_same_budget);
+    RUN(heads_that_differ_by_design_refuse);
+    RUN(heads_that_decode_apart_refuse);
+    return harness_end();
+}

@@ -1,0 +1,64 @@
+"""The set's shape: what is kept when heads or layers share a choice, with a plain model of the rules (reference/sharing.py).
+
+Methods x dtypes x share x even x 6 seeds: a prompt, then rounds of new tokens. Extending/rounds.py says what is excused.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+
+import kvsieve
+import trials
+from engine.rows import DTYPES, LAYOUTS
+from Extending.rounds import Manner, Rounds
+from reference.by_name import reference
+
+SEEDS = 6
+SHAPES = [(share, even) for share in (0, 1, 2) for even in (0, 1) if share or even]
+
+
+def has_shape(method: kvsieve.MethodInfo) -> bool:
+    return {"share", "even"} <= {parameter.name for parameter in method.parameters}
+
+
+def task(case: trials.Case) -> trials.Outcome:
+    method, name, number = case
+    seed, (share, even) = number // len(SHAPES), SHAPES[number % len(SHAPES)]
+    rng = np.random.default_rng([number, sum(method.encode()), list(DTYPES).index(name)])
+    heads, group = int(rng.integers(1, 5)), int(rng.integers(1, 3))
+    model = kvsieve.Model(int(rng.integers(1, 6)), heads * group, heads, 16, 0.0)
+    tokens = int(rng.integers(40, 120))
+    p = {**reference(method).draw(rng, tokens), "share": share, "even": even}
+    manner = Manner(DTYPES[name], LAYOUTS[seed % 3], bool(seed % 2), bool(seed % 2), seed % 3 > 0, 1 + seed % 2)
+    lengths = [tokens, int(rng.integers(1, 9)), int(rng.integers(9, 60))]
+    rounds = Rounds(method, model, p, lengths, manner, rng)
+    wrong = rounds.run()
+    if wrong is None and not rounds.over:
+        books = rounds.engine.books
+        if share and any(book != layer[0] for layer in books for book in layer):
+            wrong = f"{p}: heads of a layer keep different tokens"
+        if share == 2 and any(layer != books[0] for layer in books):
+            wrong = f"{p}: layers keep different tokens"
+        if even and len({len(book) for layer in books for book in layer}) > 1:
+            wrong = f"{p}: layers keep different numbers of tokens"
+    return rounds.count, wrong
+
+
+def heads_that_differ_by_design_have_no_shape() -> None:
+    lacking = {method.name for method in kvsieve.methods() if not has_shape(method)}
+    assert lacking == {"taskkv", "adakv"}, lacking
+
+
+def main() -> int:
+    methods = [method.name for method in kvsieve.methods() if has_shape(method)]
+    cases = [(method, dtype, n) for method in methods for dtype in DTYPES for n in range(SEEDS * len(SHAPES))]
+    return trials.run(task, cases, before=trials.by_hand((heads_that_differ_by_design_have_no_shape,)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
