@@ -109,8 +109,10 @@ private struct Refusal {
                     let shape = try ModelShape(
                         layers: 1 + random.below(4), queryHeads: heads * (1 + random.below(2)), heads: heads, headDim: 4
                     )
-                    let drawn = self.draw(method, &random).merging(least) { $1 }
+                    var drawn = self.draw(method, &random).merging(least) { $1 }
                         .merging(["budget": Double(budget), "ratio": 0, "decoding": 0]) { $1 }
+                    // Where layers are even, a budget must hold WindowKV's short last window.
+                    if drawn["charge"] == 1 { (drawn["even"], drawn["share"]) = (0, 0) }
                     let parameters = method.having(drawn)
                     let said: Comment = "T \(tokens), seed \(Self.seed), draw \(draw), \(parameters)"
                     let kept = try Sequence(shape, tokens: tokens, seed: random.next()).kept(method, parameters)
