@@ -288,9 +288,16 @@ enum {
  *                  finish(); until then kvsieve_plan_kept() tells the whole cache.
  *                  A plan that decodes takes share 1 of tova and streamingllm, and no other
  *                  (KVSIEVE_ERR_PARAMETER by the first observe).
- *                  taskkv and adakv have neither: their heads keep different numbers of rows by design.
+ *                  taskkv and adakv have none of these: their heads keep different numbers of rows by design.
  *  KVSIEVE_EVEN    1: every layer has the budget C, whatever the paper says of layers. dynamickv and
- *                  pyramidkv then choose as snapkv does; windowkv always keeps its short last window. */
+ *                  pyramidkv then choose as snapkv does; windowkv always keeps its short last window.
+ *  KVSIEVE_BLOCK   For engines that free memory by blocks. Blocks of so many tokens, counted from position 0,
+ *                  are kept or dropped whole; a block goes by the mean of its tokens' scores. A block with a
+ *                  protected token is protected. The newest block is always kept; it may be short.
+ *                  The budget stays in tokens and is not exceeded. The budget must hold what is protected in
+ *                  whole blocks, wherever in a block the sequence ends.
+ *                  Not for a plan that decodes; windowkv's size must be a multiple of it (both
+ *                  KVSIEVE_ERR_PARAMETER by the first observe). */
 enum {
     KVSIEVE_BUDGET             = 100, /**< C, tokens that a head keeps; the mean over heads or layers where
                                            a method divides it
@@ -319,6 +326,10 @@ enum {
                                            streamingllm, tova, keydiff, random */
     KVSIEVE_EVEN               = 108, /**< 1: the budget is the same in all layers; 0 as published
                                            [0 | whole 0..1]
+                                           ahakv, windowkv, dynamickv, h2o, snapkv, pyramidkv,
+                                           streamingllm, tova, keydiff, random */
+    KVSIEVE_BLOCK              = 109, /**< tokens of a block: blocks, counted from position 0, are kept or
+                                           dropped whole [1 | whole 1..4096]
                                            ahakv, windowkv, dynamickv, h2o, snapkv, pyramidkv,
                                            streamingllm, tova, keydiff, random */
 

@@ -64,7 +64,7 @@ struct DynamicKV: Method {
     }
 
     func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
-        let (layer, base) = (ranked.newest, ranked.frame.budget - window)
+        let (layer, base) = (ranked.newest, ranked.frame.unitsInBudget)
         if isEven { return budgets.shrink(layer, to: base) }
         // What a layer holds at first; of a prompt, where all have P candidates, one number.
         func held(_ layer: Int) -> Int { min(cap.floor(of: base), ranked.units(layer)) }

@@ -46,14 +46,16 @@ struct PyramidKV: Method {
     }
 
     func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
-        let (base, seen) = (ranked.frame.budget - window, ranked.frame.length.seen)
+        let (frame, seen) = (ranked.frame, ranked.frame.length.seen)
+        let base = frame.unitsInBudget * frame.unit
         var (least, most) = (base, base)
         if seen >= 2 * base && shape.layers > 1 && !isEven {
             least = beta.floor(dividing: base)
             most = 2 * base - least
-            if most >= seen - window { (least, most) = (2 * base - (seen - window), seen - window) }
+            let all = seen - frame.recent
+            if most >= all { (least, most) = (2 * base - all, all) }
         }
         let step = shape.layers > 1 ? (most - least) / (shape.layers - 1) : 0
-        budgets.shrink(ranked.newest, to: most - ranked.newest * step)
+        budgets.shrink(ranked.newest, to: (most - ranked.newest * step) / frame.unit)
     }
 }

@@ -23,16 +23,20 @@ public enum Shared {
         107, "share", 0, 0...2, .whole, "0 as published; 1 the heads of a layer make one choice; 2 all layers do")
     public static let even = Parameter(
         108, "even", 0, 0...1, .whole, "1: the budget is the same in all layers; 0 as published")
+    public static let block = Parameter(
+        109, "block", 1, 1...4096, .whole,
+        "tokens of a block: blocks, counted from position 0, are kept or dropped whole")
     /// Of the methods whose heads may keep the same rows.
-    public static let shape = [share, even]
+    public static let shape = [share, even, block]
 
     /// Those that every plan looks at.
     public static let plan = PlanParameters(
-        threads: threads, decoding: decoding, share: share, even: even, name: { Registry.nameOfParameter($0) })
+        threads: threads, decoding: decoding, share: share, even: even, block: block,
+        name: { Registry.nameOfParameter($0) })
 }
 
 extension Settings {
-    var budget: Budget { Budget(self, tokens: Shared.budget, ratio: Shared.ratio) }
+    var budget: Budget { Budget(self, tokens: Shared.budget, ratio: Shared.ratio, block: Shared.block) }
     var window: Int { int(Shared.window) }
     var kernel: Int { int(Shared.poolKernel) }
     /// Do all layers keep as many rows, whatever the paper says?

@@ -25,7 +25,10 @@ struct StreamingLLM: Method {
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
         let frame = try budget.frame(length, sinks: sinks, recent: 1) { "\(sinks) sinks and the newest token" }
         return frame.units == 0
-            ? frame : Frame(length, sinks: sinks, recent: frame.budget - sinks, budget: frame.budget)
+            ? frame
+            : Frame(
+                length, sinks: frame.sinks, recent: frame.recent + frame.unitsInBudget * frame.unit, unit: frame.unit,
+                budget: frame.budget)
     }
 
     func decoding(_ length: CacheLength) throws(KVSieveError) -> DecodeRule? {

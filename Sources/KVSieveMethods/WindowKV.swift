@@ -50,6 +50,11 @@ struct WindowKV: Method {
         isEven = settings.isEven
         statistic = settings.int(Self.task) == 1 ? .largest(max(1, size / 2)) : .mean  // W1
         layers = shape.layers
+        guard size % budget.block == 0 else {
+            throw KVSieveError(
+                .parameter,
+                "size is \(size) and block \(budget.block): windows are whole blocks; expected a multiple of block")
+        }
         let pyramid = settings[Self.pyramid]
         guard Double(shared) <= pyramid else {
             throw KVSieveError(
@@ -99,12 +104,13 @@ struct WindowKV: Method {
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
         let whole = length.longest <= window || length.longest - window <= groupBudget(layer, length)
         // A short last window would make layers that choose it shorter than others.
-        let recent = window + (isEven ? max(0, length.longest - window) % size : 0)
+        let multiple = isEven ? size : budget.block
         if charges {
-            return try budget.frame(length, recent: recent, unit: size, whole: whole) {
-                "the last \(recent) tokens that are charged to it"
+            return try budget.frame(length, recent: window, unit: size, multiple: multiple, whole: whole) {
+                "the window of \(window) tokens that is charged to it"
             }
         }
+        let recent = length.recent(window, multiple: multiple)
         return whole ? .whole(length) : Frame(length, sinks: 0, recent: recent, unit: size, budget: budget.of(length))
     }
 

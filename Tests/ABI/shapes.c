@@ -1,4 +1,5 @@
-/* The set's shape: one choice for the heads of a layer or for all layers, one budget for all layers. The header is quoted. */
+/* The set's shape: one choice for the heads of a layer or for all layers, one budget for all layers, blocks that are
+ * kept whole. The header is quoted. */
 #include "fixture.h"
 #include "harness.h"
 #include "registry.h"
@@ -96,7 +97,7 @@ static void every_layer_has_the_same_budget(void) {
     harness_case("");
 }
 
-/* "taskkv and adakv have neither: their heads keep different numbers of rows by design." */
+/* "taskkv and adakv have none of these: their heads keep different numbers of rows by design." */
 static void heads_that_differ_by_design_refuse(void) {
     EVERY_METHOD (method) {
         kvsieve_plan *plan;
@@ -108,6 +109,8 @@ static void heads_that_differ_by_design_refuse(void) {
         EXPECT(error_names("share (107)|by design"), "\"%s\"", kvsieve_last_error());
         EXPECT_STATUS(kvsieve_plan_set(plan, KVSIEVE_EVEN, 1), KVSIEVE_ERR_PARAMETER);
         EXPECT(error_names("even (108)|by design"), "\"%s\"", kvsieve_last_error());
+        EXPECT_STATUS(kvsieve_plan_set(plan, KVSIEVE_BLOCK, 2), KVSIEVE_ERR_PARAMETER);
+        EXPECT(error_names("block (109)|by design"), "\"%s\"", kvsieve_last_error());
         kvsieve_plan_destroy(plan);
     }
     harness_case("");
@@ -137,11 +140,85 @@ static void heads_that_decode_apart_refuse(void) {
     harness_case("");
 }
 
+/* KVSIEVE_BLOCK: "Blocks of so many tokens, counted from position 0, are kept or dropped whole. [...] The newest block is always
+ * kept; it may be short." */
+static void blocks_are_whole(void) {
+    static const int32_t blocks[] = { 2, 5, 8 }, lengths[] = { TOKENS, TOKENS - 3 };
+    EVERY_METHOD (method) {
+        if (!method_has(method, KVSIEVE_BLOCK)) continue;
+        for (int i = 0; i < 6; ++i) {
+            const int32_t block = blocks[i % 3], tokens = lengths[i / 3];
+            sequence *s = sequence_new(tokens, KVSIEVE_F32, 1);
+            kvsieve_plan *plan = plan_new(method);
+            harness_case("%s: blocks of %d, %d tokens", method_name(method), (int)block, (int)tokens);
+            if (method == KVSIEVE_WINDOWKV) EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_WINDOWKV_SIZE, 2 * block));
+            EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_BLOCK, block));
+            observe_range(plan, 0, LAYERS, s);
+            EXPECT_OK(kvsieve_plan_finish(plan));
+            for (int32_t layer = 0; layer < LAYERS; ++layer) {
+                kvsieve_kept kept = kept_of(plan, layer);
+                EXPECT(kept.total < HEADS * tokens, "layer %d keeps all", (int)layer);
+                for (int32_t head = 0; head < HEADS; ++head) {
+                    int rows[TOKENS] = { 0 };
+                    for (int64_t j = kept.offsets[head]; j < kept.offsets[head + 1]; ++j) ++rows[kept.positions[j] / block];
+                    for (int32_t first = 0; first < tokens; first += block) {
+                        const int32_t most = tokens - first < block ? tokens - first : block;
+                        const int found = rows[first / block];
+                        EXPECT(found == most || (found == 0 && most == block), "layer %d, head %d: %d tokens of the block at %d",
+                               (int)layer, (int)head, found, (int)first);
+                    }
+                }
+            }
+            kvsieve_plan_destroy(plan);
+            sequence_free(s);
+        }
+    }
+    harness_case("");
+}
+
+/* "Not for a plan that decodes; windowkv's size must be a multiple of it (both KVSIEVE_ERR_PARAMETER by the first observe)." */
+static void blocks_that_cannot_be_are_refused(void) {
+    sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
+    kvsieve_plan *plan = plan_new(KVSIEVE_WINDOWKV);
+    EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_WINDOWKV_SIZE, 6));
+    EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_BLOCK, 4));
+    EXPECT_STATUS(observe(plan, 0, s), KVSIEVE_ERR_PARAMETER);
+    EXPECT(error_names("size is 6|block 4|multiple"), "\"%s\"", kvsieve_last_error());
+    kvsieve_plan_destroy(plan);
+    EVERY_DECODER (method) {
+        plan = plan_new(method);
+        EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_DECODING, 1));
+        EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_BLOCK, 4));
+        EXPECT_STATUS(observe(plan, 0, s), KVSIEVE_ERR_PARAMETER);
+        EXPECT(error_names("block is 4|decoding 1"), "\"%s\"", kvsieve_last_error());
+        kvsieve_plan_destroy(plan);
+    }
+    sequence_free(s);
+}
+
+/* "The budget must hold what is protected in whole blocks, wherever in a block the sequence ends." */
+static void a_budget_below_that_is_refused(void) {
+    sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
+    kvsieve_plan *plan = plan_new(KVSIEVE_STREAMINGLLM);
+    EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_BLOCK, 16));
+    EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_STREAMINGLLM_SINKS, 4));
+    EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_BUDGET, 31)); /* 16 + 1 + 15 */
+    EXPECT_STATUS(observe(plan, 0, s), KVSIEVE_ERR_BUDGET);
+    EXPECT(error_names("blocks of 16|smallest budget is 32"), "\"%s\"", kvsieve_last_error());
+    EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_BUDGET, 32));
+    observe_range(plan, 0, LAYERS, s);
+    kvsieve_plan_destroy(plan);
+    sequence_free(s);
+}
+
 int main(void) {
     RUN(heads_of_a_layer_keep_the_same);
     RUN(all_layers_keep_the_same);
     RUN(every_layer_has_the_same_budget);
     RUN(heads_that_differ_by_design_refuse);
     RUN(heads_that_decode_apart_refuse);
+    RUN(blocks_are_whole);
+    RUN(blocks_that_cannot_be_are_refused);
+    RUN(a_budget_below_that_is_refused);
     return harness_end();
 }

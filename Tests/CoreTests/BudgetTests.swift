@@ -7,13 +7,31 @@ import Testing
 @Suite struct CoreBudgetTests {
     private let tokens = Parameter(100, "budget", 1024, 1...1e9, .whole, "C")
     private let ratio = Parameter(101, "ratio", 0, 0...1, .real, "share")
+    private let block = Parameter(109, "block", 1, 1...64, .whole, "whole blocks")
 
     /// - Parameter byRatio: does the ratio count where nothing is set?
     private func budget(_ values: [Int32: Double], byRatio: Bool = false) throws -> Budget {
         var settings = Settings(
-            byRatio ? [tokens.initially(0), ratio.initially(0.5)] : [tokens, ratio])
+            byRatio ? [tokens.initially(0), ratio.initially(0.5), block] : [tokens, ratio, block])
         for (id, value) in values { try settings.set(id, value, of: "test") }
-        return Budget(settings, tokens: tokens, ratio: ratio)
+        return Budget(settings, tokens: tokens, ratio: ratio, block: block)
+    }
+
+    /// Blocks of 8, 3 sinks, 5 recent: the first block, and from the last boundary before the fifth last token on; 20 rows
+    /// must fit wherever the sequence ends.
+    @Test(arguments: [(37, 5), (38, 6), (39, 7), (44, 12), (45, 5)]) func blocksAreWhole(
+        _ tokens: Int, _ recent: Int
+    ) throws {
+        let length = CacheLength(prompt: tokens)
+        func frame(_ budget: Double) throws -> Frame {
+            try self.budget([100: budget, 109: 8]).frame(length, sinks: 3, recent: 5) { "what must be kept" }
+        }
+        let found = try frame(30)
+        #expect((found.sinks, found.recent, found.unit) == (8, recent, 8))
+        #expect(found.candidates.count % 8 == 0)
+        #expect(found.unitsInBudget == (30 - 8 - recent) / 8)
+        #expect(try frame(20).unitsInBudget == 0)
+        #expect(throws: KVSieveError.self) { try frame(19) }
     }
 
     /// Of the two the one whose default is 0 counts when it is set.

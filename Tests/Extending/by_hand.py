@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from reference import sequence
-from reference.by_name import reference
+from reference.by_name import chooser, reference
 from reference.caches import Kept
 
 Numbers = Sequence[Sequence[Sequence[float]]]
@@ -24,11 +24,11 @@ def play(
 ) -> tuple[Kept, Kept]:
     """Positions kept after a prompt of `prompt` tokens, and after the others as one round. Every token has both weights and a
     value (of dimension 1; 1 if none is given)."""
-    found = reference(method)
+    parameters = {**reference(method).DEFAULTS, "window": 1, "pool_kernel": 1, **p}
     values = np.array(v if v else np.ones_like(a), np.float64)[..., None]
     keys = np.stack([np.log(np.array(a, np.float64)), np.log(np.array(b, np.float64))], axis=-1)
     layers, heads, total, _ = keys.shape
-    story = sequence.Sequence(found.choose, layers, heads, 1.0, {**found.DEFAULTS, "window": 1, "pool_kernel": 1, **p})
+    story = sequence.Sequence(chooser(method, parameters), layers, heads, 1.0, parameters)
     out = []
     for begin, end, query in ((0, prompt, [1.0, 0.0]), (prompt, total, [0.0, 1.0])):
         story.append(list(keys[:, :, begin:end]), list(values[:, :, begin:end]))
@@ -39,6 +39,39 @@ def play(
 
 def same(got: Any, want: Any) -> None:
     assert got == want, f"{got}, not {want}"
+
+
+def snapkv_shared() -> None:
+    """S1. The heads give 0.4, 0.1, 0.3 and 0.1, 0.45, 0.3 to the first tokens; the mean is 0.25, 0.275, 0.3: neither's own best. The
+    second layer has the heads the other way round."""
+    first, second = [4.0, 1, 3, 0.5, 1.5, 1], [1, 4.5, 3, 0.5, 1, 1]
+    weights = [[first, second], [second, first]]
+    same(play("snapkv", 5, weights, weights, budget=2)[0], [[[0, 4], [1, 4]], [[1, 4], [0, 4]]])
+    for share in (1, 2):
+        same(play("snapkv", 5, weights, weights, budget=2, share=share)[0], [[[2, 4]] * 2] * 2)
+
+
+def pyramidkv_even() -> None:
+    """S2. C 3, W 1, beta 2: of base 2 the layers keep 3 and 1 (min 1, max 3), or 2 each."""
+    weights = [[[9.0, 8, 7, 6, 5, 4, 1]]] * 2
+    same(play("pyramidkv", 6, weights, weights, budget=3, beta=2)[0], [[[0, 1, 2, 5]], [[0, 5]]])
+    same(play("pyramidkv", 6, weights, weights, budget=3, beta=2, even=1)[0], [[[0, 1, 5]]] * 2)
+
+
+def streamingllm_in_blocks() -> None:
+    """S3. C 10, two sinks, blocks of 4. Of 14 tokens: the first block, the short newest one, and one more before it, as 4 rows are
+    left. Then 17 tokens: the newest block has one."""
+    weights = [[[1.0] * 17]]
+    kept = play("streamingllm", 14, weights, weights, budget=10, sinks=2, block=4)
+    same(kept[0], [[[0, 1, 2, 3, *range(8, 14)]]])
+    same(kept[1], [[[0, 1, 2, 3, *range(12, 17)]]])
+
+
+def snapkv_in_blocks() -> None:
+    """S3. Blocks of 2, C 4: the last token's block and the better of two. The best token is in the worse one: 9 + 1 against 6 + 5."""
+    weights = [[[9.0, 1, 6, 5, 1, 1, 1]]]
+    same(play("snapkv", 6, weights, weights, budget=4)[0], [[[0, 2, 3, 5]]])
+    same(play("snapkv", 6, weights, weights, budget=4, block=2)[0], [[[2, 3, 4, 5]]])
 
 
 def h2o_by_hand() -> None:
@@ -222,6 +255,10 @@ def keydiff_by_hand() -> None:
 
 
 CASES = (
+    snapkv_shared,
+    pyramidkv_even,
+    streamingllm_in_blocks,
+    snapkv_in_blocks,
     h2o_by_hand,
     ahakv_by_hand,
     ahakv_pooled_by_hand,

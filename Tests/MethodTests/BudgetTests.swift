@@ -63,7 +63,8 @@ private struct Refusal {
             }
         }
         if let shared = drawn["shared"] { drawn["pyramid"] = shared + 1 }
-        if drawn["decoding"] == 1 { drawn["share"] = 0 }
+        if drawn["decoding"] == 1 { (drawn["share"], drawn["block"]) = (0, 1) }
+        if let size = drawn["size"], let block = drawn["block"] { drawn["size"] = size * block }
         return drawn
     }
 
@@ -101,7 +102,9 @@ private struct Refusal {
     /// Prompts of 1 ... 9 tokens, budgets of 1 ... 3, whatever else: nothing is protected that need not be.
     @Test(arguments: AnyMethod.all) func noHeadEndsEmpty(_ method: AnyMethod) throws {
         var random = SplitMix(Self.seed)
-        let least: [String: Double] = ["window": 1, "pool_kernel": 1, "sinks": 0, "recent": 0, "semantic": 1]
+        let least: [String: Double] = [
+            "window": 1, "pool_kernel": 1, "sinks": 0, "recent": 0, "semantic": 1, "block": 1,
+        ]
         for tokens in 1...9 {
             for budget in 1...3 {
                 for draw in 0..<4 {

@@ -1,6 +1,6 @@
-"""The set's shape: what is kept when heads or layers share a choice, with a plain model of the rules (reference/sharing.py).
+"""The set's shape: what is kept when heads or layers share a choice and blocks are whole, with a plain model of the rules (reference/sharing.py).
 
-Methods x dtypes x share x even x 6 seeds: a prompt, then rounds of new tokens. Extending/rounds.py says what is excused.
+Methods x dtypes x share x even x 6 seeds, blocks of 1, 2, 3 or 8 tokens: a prompt, then rounds of new tokens. Extending/rounds.py says what is excused.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from Extending.rounds import Manner, Rounds
 from reference.by_name import reference
 
 SEEDS = 6
-SHAPES = [(share, even) for share in (0, 1, 2) for even in (0, 1) if share or even]
+SHAPES = [(share, even) for share in (0, 1, 2) for even in (0, 1)]
 
 
 def has_shape(method: kvsieve.MethodInfo) -> bool:
-    return {"share", "even"} <= {parameter.name for parameter in method.parameters}
+    return {"share", "even", "block"} <= {parameter.name for parameter in method.parameters}
 
 
 def task(case: trials.Case) -> trials.Outcome:
@@ -33,7 +33,9 @@ def task(case: trials.Case) -> trials.Outcome:
     heads, group = int(rng.integers(1, 5)), int(rng.integers(1, 3))
     model = kvsieve.Model(int(rng.integers(1, 6)), heads * group, heads, 16, 0.0)
     tokens = int(rng.integers(40, 120))
-    p = {**reference(method).draw(rng, tokens), "share": share, "even": even}
+    p = {**reference(method).draw(rng, tokens), "share": share, "even": even, "block": int(rng.choice([1, 1, 2, 3, 8]))}
+    if "size" in p:
+        p["size"] = max(1, p["size"] // p["block"]) * p["block"]
     manner = Manner(DTYPES[name], LAYOUTS[seed % 3], bool(seed % 2), bool(seed % 2), seed % 3 > 0, 1 + seed % 2)
     lengths = [tokens, int(rng.integers(1, 9)), int(rng.integers(9, 60))]
     rounds = Rounds(method, model, p, lengths, manner, rng)
@@ -44,6 +46,12 @@ def task(case: trials.Case) -> trials.Outcome:
             wrong = f"{p}: heads of a layer keep different tokens"
         if share == 2 and any(layer != books[0] for layer in books):
             wrong = f"{p}: layers keep different tokens"
+        block = p["block"]
+        for book in (book for layer in books for book in layer):
+            whole = {position // block for position in book}
+            rows = sum(min((b + 1) * block, rounds.engine.tokens) - b * block for b in whole)
+            if rows != len(book):
+                wrong = f"{p}: a block was cut"
         if even and len({len(book) for layer in books for book in layer}) > 1:
             wrong = f"{p}: layers keep different numbers of tokens"
     return rounds.count, wrong

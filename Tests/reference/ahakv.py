@@ -27,6 +27,7 @@ DEFAULTS: Parameters = dict(
     score_kernel=1,
     share=0,
     even=0,
+    block=1,
 )
 
 
@@ -43,12 +44,14 @@ def gain(seen: int, budget: int, least: float) -> float:
 
 
 def choose(r: Round) -> Kept:
-    budget, recent, sinks = r.budget(protected(r.p)), int(r.p["window"]), int(r.p["sinks"])
+    protected(r.p)
+    sinks = r.sinks(int(r.p["sinks"]))
+    budget, recent = r.budget(r.window + sinks), r.recent(r.window)
 
     def rows(head: Head) -> list[int]:
-        last = min(recent, head.queries.shape[1])
+        last = min(r.window, head.queries.shape[1])
         gains = [gain(r.seen - last + i + 1, budget, r.p["gain_floor"]) for i in range(last)]  # A3, E3
-        sums = head.columns(r.scale, recent, gains)[sinks : head.n - recent]
+        sums = head.columns(r.scale, r.window, gains)[sinks : head.n - recent]
         sums = pool(sums, int(r.p["score_kernel"]), r.p["pool"] == 1)  # A12
         norms = pool((head.values**2).sum(axis=1), int(r.p["pool_kernel"]))  # A6; E6: of the rows that are there
         prior = norms[sinks : head.n - recent]

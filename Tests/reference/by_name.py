@@ -10,7 +10,7 @@ import numpy as np
 
 from reference.caches import Choose, Kept, Round
 from reference.decoding import Replay, Sizes
-from reference.shares import Parameters, holding
+from reference.shares import Parameters, budget_of, holding
 
 
 class Reference(Protocol):
@@ -57,6 +57,9 @@ def rows_at_most(method: str, p: Parameters, layers: int, heads: int, seen: int,
     found = reference(method)
     if hasattr(found, "most"):
         return cast(Exceeding, found).most(p, layers, heads, seen, extended)
+    if (block := int(p.get("block", 1))) > 1:
+        # Blocks that begin before the protected tokens, or end after them, are protected too.
+        return layers * heads * max(budget_of(p, seen), found.protected(p) + 2 * (block - 1))
     return layers * heads * holding(p, seen, found.protected(p), extended)
 
 

@@ -76,9 +76,29 @@ class Round(NamedTuple):
         """W, of a method that has one."""
         return int(self.p["window"])
 
-    def budget(self, protected: int) -> int:
-        """C(N), of a method that always keeps so many tokens."""
-        return holding(self.p, self.seen, protected, self.extended)
+    @property
+    def block(self) -> int:
+        """Tokens of a block that is kept or dropped whole."""
+        return int(self.p.get("block", 1))
+
+    def recent(self, recent: int, multiple: int | None = None) -> int:
+        """So many last tokens, and those before them in the same block."""
+        return recent + max(0, self.seen - recent) % (multiple or self.block)
+
+    def sinks(self, sinks: int) -> int:
+        """Whole blocks of first tokens."""
+        return -(-sinks // self.block) * self.block
+
+    def blocks(self, scores: F64) -> F64:
+        """The mean of each block."""
+        means: F64 = scores.reshape(-1, self.block).mean(axis=1)
+        return means
+
+    def budget(self, protected: int, multiple: int | None = None) -> int:
+        """C(N), of a method that always keeps so many tokens; with blocks, wherever in one the sequence ends."""
+        multiple = multiple or self.block
+        least = max(protected + multiple - 1, multiple) if multiple > 1 else protected
+        return holding(self.p, self.seen, least, self.extended)
 
     def everything(self, layer: int) -> list[list[int]]:
         return [list(range(head.n)) for head in self.layers[layer]]
@@ -102,13 +122,17 @@ class Round(NamedTuple):
 
     def pooled(self, head: Head) -> F64:
         """(n - W,): column sums of the last W queries, cut to the candidates, then pooled."""
-        sums = head.columns(self.scale, self.window)[: head.n - self.window]
+        sums = head.columns(self.scale, self.window)[: head.n - self.recent(self.window)]
         return pool(sums, int(self.p["pool_kernel"]), self.p.get("pool") == 1)
 
     def keep(self, scores: F64, count: int, n: int, first: int = 0, size: float = 0.0) -> list[int]:
-        """The rows of a cache of n: the `first`, the best `count` of those that have scores, and all after those."""
-        chosen = self.gaps.best(scores, count, size) + first
-        return [*range(first), *chosen.tolist(), *range(first + len(scores), n)]
+        """The rows of a cache of n: the `first`, the best `count` of those that have scores, and all after those.
+
+        Those that have scores are whole blocks, which go by their means: as many as fit.
+        """
+        chosen = self.gaps.best(self.blocks(scores), count // self.block, size)
+        rows = (chosen[:, None] * self.block + np.arange(self.block)).ravel() + first
+        return [*range(first), *rows.tolist(), *range(first + len(scores), n)]
 
 
 Choose = Callable[[Round], Kept]

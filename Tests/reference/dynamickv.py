@@ -10,7 +10,7 @@ from reference.ranking import F64
 from reference.shares import Parameters, share
 
 DEFAULTS: Parameters = dict(
-    budget=1024, ratio=0, window=8, pool_kernel=7, pool=0, cap=10, every=4, normal=0, share=0, even=0
+    budget=1024, ratio=0, window=8, pool_kernel=7, pool=0, cap=10, every=4, normal=0, share=0, even=0, block=1
 )
 
 
@@ -54,19 +54,21 @@ def choose(r: Round) -> Kept:
     )
     if sum(lengths) <= budget * layers:  # D2, E4
         return [r.everything(layer) for layer in range(layers)]
-    base, every = budget - r.window, int(r.p["every"])
+    recent, every = r.recent(r.window), int(r.p["every"])
+    base = (budget - recent) // r.block
+    """In blocks, as all counts below."""
     scores: list[list[F64]] = []
     first: list[int] = []
     """What each layer held at first (E4: of the P = n - W candidates that it has)."""
     held: list[int] = []
     for layer, caches in enumerate(r.layers):
         scores.append([r.pooled(head) for head in caches])
-        first.append(min(share(r.p["cap"], base), lengths[layer] - r.window))
+        first.append(min(share(r.p["cap"], base), (lengths[layer] - recent) // r.block))
         held.append(first[layer])
         seen = layer + 1
         if seen % every == 0 or seen == layers:  # D7: also after the last layer
-            everyone = np.concatenate([row for of_layer in scores for row in of_layer])  # D13
-            owner = np.repeat(np.arange(seen), [heads * (n - r.window) for n in lengths[:seen]])
+            everyone = np.concatenate([r.blocks(row) for of_layer in scores for row in of_layer])  # D13
+            owner = np.repeat(np.arange(seen), [heads * (n - recent) // r.block for n in lengths[:seen]])
             winners = r.gaps.best(everyone, base * heads * seen)
             won = np.bincount(owner[winners], minlength=seen).tolist()
             most = max(first)  # E4: the largest of those seen scales them
@@ -75,7 +77,7 @@ def choose(r: Round) -> Kept:
             )
             held = [min(max(mine, 0), now) for mine, now in zip(shares, held)]  # D1
     return [
-        [r.keep(row, held[layer], head.n) for row, head in zip(scores[layer], caches)]
+        [r.keep(row, held[layer] * r.block, head.n) for row, head in zip(scores[layer], caches)]
         for layer, caches in enumerate(r.layers)
     ]
 

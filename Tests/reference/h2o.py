@@ -12,7 +12,7 @@ from reference.decoding import Replay
 from reference.ranking import F64
 from reference.shares import OverBudget, Parameters, budget_of, share
 
-DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, recent_ratio=0.5, share=0, even=0)
+DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, recent_ratio=0.5, share=0, even=0, block=1)
 
 
 def recent_of(p: Parameters, budget: int) -> int:
@@ -28,8 +28,9 @@ def protected(p: Parameters) -> int:
 
 
 def choose(r: Round) -> Kept:
-    budget = r.budget(protected(r.p))
-    recent = recent_of(r.p, budget)
+    recent = recent_of(r.p, budget_of(r.p, r.seen))
+    budget = r.budget(recent)
+    recent = r.recent(recent)
 
     def rows(head: Head) -> list[int]:
         sums = head.columns(r.scale, sys.maxsize)  # H2; E2: rows of all new tokens, of no others

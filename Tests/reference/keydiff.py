@@ -9,7 +9,7 @@ from reference.caches import Kept, Round
 from reference.ranking import F64
 from reference.shares import Parameters
 
-DEFAULTS: Parameters = dict(budget=1024, ratio=0, recent=32, share=0, even=0)
+DEFAULTS: Parameters = dict(budget=1024, ratio=0, recent=32, share=0, even=0, block=1)
 
 
 def unit(vectors: F64) -> F64:
@@ -31,8 +31,8 @@ def protected(p: Parameters) -> int:
 
 
 def choose(r: Round) -> Kept:
-    recent = int(r.p["recent"])
     budget = r.budget(protected(r.p))
+    recent = r.recent(int(r.p["recent"]))
     return r.by_head(
         budget, lambda head: r.keep(difference(head.keys)[: head.n - recent], budget - recent, head.n, size=1)
     )

@@ -10,7 +10,7 @@ from reference import drawing
 from reference.caches import Kept, Round
 from reference.shares import Parameters, exact, holding
 
-DEFAULTS: Parameters = dict(budget=1024, ratio=0, window=8, pool_kernel=7, pool=0, beta=20, share=0, even=0)
+DEFAULTS: Parameters = dict(budget=1024, ratio=0, window=8, pool_kernel=7, pool=0, beta=20, share=0, even=0, block=1)
 
 
 def protected(p: Parameters) -> int:
@@ -39,10 +39,12 @@ def choose(r: Round) -> Kept:
     budget, layers = r.budget(protected(r.p)), len(r.layers)
     if r.rows_of_all() <= budget * r.caches():  # E4
         return [r.everything(layer) for layer in range(layers)]
-    counts = schedule(budget - r.window, layers, r.seen, r.window, r.p["beta"])
+    recent = r.recent(r.window)
+    base = (budget - recent) // r.block * r.block
+    counts = schedule(base, layers, r.seen, recent, r.p["beta"])
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
-        if r.longest(layer) <= r.window + counts[layer]:
+        if r.longest(layer) <= recent + counts[layer]:
             kept.append(r.everything(layer))
         else:
             kept.append([r.keep(r.pooled(head), counts[layer], head.n) for head in heads])

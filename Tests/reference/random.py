@@ -9,7 +9,7 @@ from reference.caches import Kept, Round
 from reference.ranking import best
 from reference.shares import Parameters
 
-DEFAULTS: Parameters = dict(budget=1024, ratio=0, seed=0, recent=32, share=0, even=0)
+DEFAULTS: Parameters = dict(budget=1024, ratio=0, seed=0, recent=32, share=0, even=0, block=1)
 
 WORD = (1 << 64) - 1
 
@@ -32,8 +32,8 @@ def protected(p: Parameters) -> int:
 
 
 def choose(r: Round) -> Kept:
-    seed, recent = int(r.p["seed"]), int(r.p["recent"])
-    budget = r.budget(protected(r.p))
+    seed, budget = int(r.p["seed"]), r.budget(protected(r.p))
+    recent = r.recent(int(r.p["recent"]))
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
         if r.longest(layer) <= budget:
@@ -43,8 +43,10 @@ def choose(r: Round) -> Kept:
         for h, head in enumerate(heads):
             last = head.n - recent
             numbers = np.array([number(seed, layer, h, position) for position in head.positions[:last].tolist()])
-            chosen = r.gaps.best if r.p.get("share") else best  # exact: no near-ties, unless means are ranked
-            kept[-1].append([*chosen(numbers, budget - recent).tolist(), *range(last, head.n)])
+            if r.p["share"] or r.block > 1:  # means are ranked
+                kept[-1].append(r.keep(numbers / (1 << 24), budget - recent, head.n))
+            else:  # exact: no near-ties
+                kept[-1].append([*best(numbers, budget - recent).tolist(), *range(last, head.n)])
     return kept
 
 

@@ -8,7 +8,7 @@ from reference import drawing
 from reference.caches import Kept, Round
 from reference.shares import Parameters
 
-DEFAULTS: Parameters = dict(budget=1024, ratio=0, window=32, pool_kernel=7, pool=0, share=0, even=0)
+DEFAULTS: Parameters = dict(budget=1024, ratio=0, window=32, pool_kernel=7, pool=0, share=0, even=0, block=1)
 
 
 def protected(p: Parameters) -> int:
@@ -17,7 +17,7 @@ def protected(p: Parameters) -> int:
 
 def choose(r: Round) -> Kept:
     budget = r.budget(protected(r.p))
-    return r.by_head(budget, lambda head: r.keep(r.pooled(head), budget - r.window, head.n))
+    return r.by_head(budget, lambda head: r.keep(r.pooled(head), budget - r.recent(r.window), head.n))
 
 
 def draw(rng: np.random.Generator, tokens: int) -> Parameters:

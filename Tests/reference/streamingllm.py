@@ -10,7 +10,7 @@ from reference.decoding import Replay
 from reference.ranking import F64
 from reference.shares import Parameters, holding
 
-DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, sinks=4, share=0, even=0)
+DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, sinks=4, share=0, even=0, block=1)
 
 
 def protected(p: Parameters) -> int:
@@ -19,9 +19,11 @@ def protected(p: Parameters) -> int:
 
 
 def choose(r: Round) -> Kept:
-    sinks = int(r.p["sinks"])
-    budget = r.budget(protected(r.p))
-    return r.by_head(budget, lambda head: [*range(sinks), *range(head.n - (budget - sinks), head.n)])
+    sinks = r.sinks(int(r.p["sinks"]))
+    budget = r.budget(sinks + 1)
+    recent = r.recent(1)
+    recent += (budget - sinks - recent) // r.block * r.block
+    return r.by_head(budget, lambda head: [*range(sinks), *range(head.n - recent, head.n)])
 
 
 def draw(rng: np.random.Generator, tokens: int) -> Parameters:

@@ -10,7 +10,7 @@ from reference.decoding import Replay
 from reference.ranking import F64
 from reference.shares import Parameters, budget_of
 
-DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, share=0, even=0)
+DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, share=0, even=0, block=1)
 
 
 def protected(p: Parameters) -> int:
@@ -20,6 +20,7 @@ def protected(p: Parameters) -> int:
 
 def choose(r: Round) -> Kept:
     budget = r.budget(protected(r.p))
+    recent = r.recent(1)
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
         n = heads[0].n
@@ -28,7 +29,7 @@ def choose(r: Round) -> Kept:
             kept.append(r.everything(layer))
             continue
         scores = np.mean([head.columns(r.scale, 1) for head in heads], axis=0)
-        kept.append([r.keep(scores[: n - 1], budget - 1, n)] * len(heads))
+        kept.append([r.keep(scores[: n - recent], budget - recent, n)] * len(heads))
     return kept
 
 

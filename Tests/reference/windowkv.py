@@ -10,10 +10,10 @@ import numpy as np
 from reference import drawing
 from reference.caches import Kept, Round
 from reference.ranking import F64, Gaps
-from reference.shares import Parameters, exact, holding
+from reference.shares import Parameters, budget_of, exact, holding
 
 DEFAULTS: Parameters = dict(
-    budget=1024, ratio=0, window=16, task=0, size=8, shared=8, pyramid=14, charge=0, share=0, even=0
+    budget=1024, ratio=0, window=16, task=0, size=8, shared=8, pyramid=14, charge=0, share=0, even=0, block=1
 )
 
 
@@ -81,17 +81,21 @@ def most(p: Parameters, layers: int, heads: int, seen: int, extended: bool) -> f
 def choose(r: Round) -> Kept:
     size, shared, charge = int(r.p["size"]), int(r.p["shared"]), r.p["charge"] == 1
     # Where all layers keep as many rows, a short last window is always kept.
-    is_even = bool(r.p.get("even")) or r.p.get("share") == 2
-    spare = max(0, r.longest(0) - r.window) % size if is_even else 0
-    charged_for = r.window + spare if charge else 0
-    budget = r.budget(charged_for or protected(r.p)) - charged_for
+    is_even = bool(r.p["even"]) or r.p["share"] == 2
+    multiple = size if is_even else r.block
+    spare = r.recent(r.window, multiple) - r.window
+    if charge:
+        r.budget(r.window, multiple)
+    budget = budget_of(r.p, r.seen) - (r.window if charge else 0)
+    budget = max(0, budget)
     budgets = (charged if charge else published)(budget, len(r.layers), shared, r.p["pyramid"])
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
         leader, own, n = layer - layer % shared, budgets[layer // shared], heads[0].n
         assert all(head.n == n for head in heads) and n == r.layers[leader][0].n, "a group has one length"
         review = n - r.window - spare
-        if n - r.window <= own + (spare if charge else 0):
+        own -= spare if charge else 0
+        if n - r.window <= budgets[layer // shared]:
             kept.append(r.everything(layer))
         elif layer != leader:
             kept.append(kept[leader])

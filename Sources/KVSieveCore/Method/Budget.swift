@@ -5,12 +5,15 @@ public struct Budget: Sendable {
     private let ratio: Double
     private let share: DecimalShare
     private let goesByRatio: Bool
+    /// Tokens of the blocks that are kept or dropped whole.
+    public let block: Int
 
     /// If the parameter whose default is 0 is set, it counts; otherwise the other.
-    public init(_ settings: Settings, tokens: Parameter, ratio: Parameter) {
+    public init(_ settings: Settings, tokens: Parameter, ratio: Parameter, block: Parameter) {
         self.tokens = settings.int(tokens)
         self.ratio = settings[ratio]
         share = DecimalShare(self.ratio)
+        self.block = settings.int(block)
         goesByRatio = settings.initial(tokens) == 0 ? self.tokens == 0 : self.ratio > 0
     }
 
@@ -28,20 +31,32 @@ public struct Budget: Sendable {
 
     /// The frame of a method that keeps C rows of a cache, `sinks` and `recent` ones always among them; whole if
     /// there are no more than that.
-    /// - Parameter what: what must be kept, for the sentence: "the window of 32 tokens".
+    /// Where blocks are kept whole, sinks end where a block ends, and the newest block is kept: the next token is written to it.
+    /// The budget must have room for that wherever in a block the sequence ends.
+    /// - Parameters:
+    ///   - unit: tokens of a unit, a multiple of the block.
+    ///   - multiple: a number of tokens of which the candidates have no rest; the block if it is not given.
+    ///   - what: what must be kept, for the sentence: "the window of 32 tokens".
     public func frame(
-        _ length: CacheLength, sinks: Int = 0, recent: Int, unit: Int = 1, whole: Bool? = nil, what: () -> String
+        _ length: CacheLength, sinks: Int = 0, recent: Int, unit: Int = 1, multiple: Int? = nil, whole: Bool? = nil,
+        what: () -> String
     ) throws(KVSieveError) -> Frame {
-        let least = sinks + recent
+        let multiple = multiple ?? block
+        let sinks = (sinks + multiple - 1) / multiple * multiple
+        let least = max(sinks + recent + multiple - 1, multiple > 1 ? multiple : 0)
         var budget = of(length)
         if goesByRatio {
             if length.longest <= least { return .whole(length) }
             // E8: a sequence that grew to such a share keeps the protected tokens alone.
             if !length.isPrompt { budget = max(budget, least) }
         }
-        guard budget >= least else { throw refusal(length, least: least, what()) }
+        guard budget >= least else {
+            throw refusal(length, least: least, what() + (multiple > 1 ? " in whole blocks of \(multiple)" : ""))
+        }
         if whole ?? (length.longest <= budget) { return .whole(length) }
-        return Frame(length, sinks: sinks, recent: recent, unit: unit, budget: budget)
+        return Frame(
+            length, sinks: sinks, recent: length.recent(recent, multiple: multiple), unit: max(unit, block),
+            budget: budget)
     }
 
     /// An error that says what the budget cannot hold and which would; the number that it proposes is accepted.

@@ -77,7 +77,7 @@ public final class Plan {
     }
 
     private func nameOfParameter(_ id: Int32) -> String {
-        let isOfTheSet = id == parameters.share.id || id == parameters.even.id
+        let isOfTheSet = [parameters.share.id, parameters.even.id, parameters.block.id].contains(id)
         return parameters.name(id) + (isOfTheSet ? ", as its heads keep different numbers of rows by design" : "")
     }
 
@@ -168,7 +168,8 @@ public final class Plan {
         guard layer.frame.units > 0 else { return nil }
         guard let scores else { return next.scores[method.scope.leader(of: layer.index)] }
         guard let table = try method.score(layer) else { return nil }
-        try scores.take(sharing == .none ? table : table.meanOfRows())
+        let ranked = sharing == .none ? table : table.meanOfRows()
+        try scores.take(layer.frame.unit > 1 ? ranked.windows(.mean) : ranked)
         return scores
     }
 
@@ -275,7 +276,7 @@ public final class Plan {
     private func currentRule(_ method: any Method, _ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
         guard settings.int(parameters.decoding) == 1 else { return nil }
         if let rule, rule.length == length { return rule.rule }
-        return try sharing.rule(method.decoding(length), of: row.name)
+        return try sharing.rule(method.decoding(length), of: row.name, block: settings.int(parameters.block))
     }
 
     func currentWorkspace() -> Workspace {

@@ -6,14 +6,16 @@ public struct PlanParameters: Sendable {
     let decoding: Parameter
     let share: Parameter
     let even: Parameter
+    let block: Parameter
     /// What a sentence calls the parameter with an id, whatever method has it.
     let name: @Sendable (Int32) -> String
 
     public init(
-        threads: Parameter, decoding: Parameter, share: Parameter, even: Parameter,
+        threads: Parameter, decoding: Parameter, share: Parameter, even: Parameter, block: Parameter,
         name: @escaping @Sendable (Int32) -> String
     ) {
-        (self.threads, self.decoding, self.share, self.even) = (threads, decoding, share, even)
+        (self.threads, self.decoding) = (threads, decoding)
+        (self.share, self.even, self.block) = (share, even, block)
         self.name = name
     }
 }

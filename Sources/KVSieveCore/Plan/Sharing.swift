@@ -9,7 +9,12 @@ enum Sharing: Int {
     case layers
 
     /// A method's rule of decoding, if its heads keep the same slots by it.
-    func rule(_ rule: DecodeRule?, of method: StaticString) throws(KVSieveError) -> DecodeRule? {
+    func rule(_ rule: DecodeRule?, of method: StaticString, block: Int) throws(KVSieveError) -> DecodeRule? {
+        guard block == 1 else {
+            throw KVSieveError(
+                .parameter,
+                "block is \(block) and decoding 1: slots are freed one by one while decoding; expected block 1")
+        }
         guard let rule, self != .none else { return rule }
         guard self == .heads else {
             throw KVSieveError(

@@ -43,6 +43,11 @@ public struct CacheLength: Sendable, Equatable {
 
     public func rows(_ head: Int) -> Int { heads.indices.contains(head) ? heads[head] - later : longest }
 
+    /// The fewest last rows, `recent` or more, before which `multiple` tokens are seen, or so many times that.
+    public func recent(_ recent: Int, multiple: Int) -> Int {
+        seen > recent ? recent + (seen - recent) % multiple : recent
+    }
+
     /// As if the layer had this head alone.
     func of(_ head: Int) -> CacheLength {
         heads.isEmpty ? self : CacheLength(seen: seen, new: new, longest: rows(head), ofModel: ofModel)

@@ -215,3 +215,47 @@ def test_dtype_of_a_new_array(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pointer_is_to_the_structure() -> None:
     view = _tensor.tensor("keys", KEYS)
     assert ctypes.cast(view.pointer, ctypes.c_void_p).value == ctypes.addressof(view.struct)
+
+
+def test_a_batch_of_one_is_its_sequence() -> None:
+    for wrap in (np.asarray, Legacy):
+        assert described(wrap(KEYS[np.newaxis])) == head_major(KEYS)
+        assert described(wrap(KEYS[np.newaxis, :, 1:])) == (KEYS[:, 1:].ctypes.data, *described(KEYS[:, 1:])[1:])
+
+
+class Gradient:
+    """As torch's tensors with requires_grad: they are exported once they are detached, which copies nothing."""
+
+    requires_grad = True
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def __dlpack__(self, **_: object) -> Any:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+
+    def detach(self) -> Legacy:
+        return Legacy(self.array)
+
+
+def test_tensors_that_require_a_gradient_are_read() -> None:
+    assert described(Gradient(KEYS)) == head_major(KEYS)
+
+
+class Making(Legacy):
+    """As torch's: it can make another of its kind and dtype."""
+
+    def new_empty(self, shape: tuple[int, ...]) -> Making:
+        return Making(np.empty(shape, self.array.dtype))
+
+    def __getitem__(self, key: None) -> Making:
+        return Making(self.array[key])
+
+
+def test_what_torch_hands_in_torch_gets_back(cache: Cache) -> None:
+    with cache.through(fresh()) as plan:
+        expected = plan.gather(0, cache.keys[0])
+        found = plan.gather(0, Making(cache.keys[0]))
+        assert isinstance(found, Making)
+        np.testing.assert_array_equal(found.array, expected)
+        assert isinstance(plan.gather(0, Making(cache.keys[0][np.newaxis])), Making)

@@ -47,7 +47,7 @@ def test_unsupported_dtype_by_dlpack() -> None:
         described(unknown)
 
 
-@pytest.mark.parametrize("shape", [(), (4,), (3, 4), (1, 2, 3, 4)])
+@pytest.mark.parametrize("shape", [(), (4,), (3, 4), (1, 1, 2, 3, 4)])
 def test_not_three_dimensions(shape: tuple[int, ...]) -> None:
     for wrap in (np.asarray, Legacy):
         with pytest.raises(ValueError) as caught:
@@ -55,13 +55,33 @@ def test_not_three_dimensions(shape: tuple[int, ...]) -> None:
         assert str(caught.value) == f"keys has shape {shape}: expected three dimensions (heads, tokens, dim)"
 
 
+def test_a_batch() -> None:
+    batch = np.zeros((2, 2, 3, 4), np.float32)
+    with pytest.raises(
+        ValueError, match=r"keys has shape \(2, 2, 3, 4\): one plan is one sequence; expected .* 1 before"
+    ):
+        described(batch)
+
+
 @pytest.mark.parametrize(
     ("device", "name"),
     [(2, "cuda"), (4, "opencl"), (8, "metal"), (10, "rocm"), (13, "cuda_managed"), (99, "DLPack device 99")],
 )
 def test_memory_of_a_device(device: int, name: str) -> None:
-    with pytest.raises(ValueError, match=f"keys is on {name}: expected memory of the CPU"):
+    with pytest.raises(ValueError, match=f"keys is on {name}: expected memory of the CPU; .* kind='sums'"):
         described(Legacy(KEYS, device=device))
+
+
+class Meta:
+    device = "meta"
+
+    def __dlpack__(self, **_: object) -> Any:
+        raise BufferError("Cannot pack tensors on meta")
+
+
+def test_what_has_no_memory() -> None:
+    with pytest.raises(ValueError, match="keys is on meta: expected memory of the CPU"):
+        described(Meta())
 
 
 def test_pinned_host_memory_is_memory_of_the_cpu() -> None:

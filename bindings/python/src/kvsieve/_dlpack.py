@@ -83,6 +83,8 @@ def memory(argument: str, array: Any) -> Memory:
     try:
         capsule = export(array)
     except (BufferError, RuntimeError) as error:
+        if (device := str(getattr(array, "device", "cpu"))) != "cpu":
+            raise _elsewhere(argument, device) from error
         raise ValueError(f"{argument} could not be exported by __dlpack__: {error}") from error
     readonly = False
     if _is_valid(capsule, b"dltensor_versioned"):
@@ -97,7 +99,7 @@ def memory(argument: str, array: Any) -> Memory:
         raise TypeError(f"{argument}.__dlpack__() returned {capsule!r}: expected a fresh DLPack capsule")
     if tensor.device_type not in _HOST_DEVICES:
         device = _DEVICES.get(tensor.device_type, f"DLPack device {tensor.device_type}")
-        raise ValueError(f"{argument} is on {device}: expected memory of the CPU")
+        raise _elsewhere(argument, device)
     itemsize = tensor.bits * tensor.lanes // 8
     shape = tuple(tensor.shape[i] for i in range(tensor.ndim))
     return Memory(
@@ -108,6 +110,13 @@ def memory(argument: str, array: Any) -> Memory:
         itemsize=itemsize,
         readonly=readonly,
         owner=capsule,
+    )
+
+
+def _elsewhere(argument: str, device: str) -> ValueError:
+    return ValueError(
+        f"{argument} is on {device}: expected memory of the CPU; copy it there, or sum the attention on the device and "
+        f"give the sums: observe(layer, attention=sums, kind='sums')"
     )
 
 

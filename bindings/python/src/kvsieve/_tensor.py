@@ -39,17 +39,19 @@ class Tensor(NamedTuple):
 
 
 def tensor(argument: str, array: Any, *, writable: bool = False, moved: bool = False) -> Tensor:
-    """A view of `array`, which has the shape (heads, tokens, dim), or is Paged or Quantised.
+    """A view of `array`, which has the shape (heads, tokens, dim), or 1 before these, or is Paged or Quantised.
 
     moved: its rows are moved, not read as numbers, so that dtypes of MOVED are taken too.
 
     TypeError: not an array, or a dtype that is not taken, or not in the machine's byte order.
-    ValueError: not three dimensions; rows that are not contiguous; read-only memory where `writable` is asked for;
+    ValueError: not three dimensions; a batch; rows that are not contiguous; read-only memory where `writable` is asked for;
     memory of a device; a size or stride that does not fit its C integer; a table with too few entries.
     """
     paged = array if isinstance(array, Paged) else None
     memory, code, dim = _typed(argument, array if paged is None else paged.data, moved)
     axes = ("heads", "tokens", "dim") if paged is None else ("blocks", "heads", "tokens", "dim")
+    if paged is None and len(memory.shape) == 4:
+        memory = _only_sequence(argument, memory)
     if len(memory.shape) != len(axes):
         number = "three" if paged is None else "four"
         raise ValueError(f"{argument} has shape {memory.shape}: expected {number} dimensions ({', '.join(axes)})")
@@ -75,12 +77,30 @@ def tensor(argument: str, array: Any, *, writable: bool = False, moved: bool = F
     return Tensor(struct, memory, blocks, isinstance(data, Quantised))
 
 
-def rows_like(view: Tensor, total: int) -> tuple[Any, Any]:
-    """A new numpy array for `total` rows of a tensor like `view`, and the same for tensor() as one head."""
+def rows_like(view: Tensor, total: int, source: Any) -> tuple[Any, Any]:
+    """A new array for `total` rows of a tensor like `view` of `source`, and the same for tensor() as one head.
+
+    It is of torch if the source is, and of numpy otherwise.
+    """
     memory = view.memory
-    rows = np.empty((total, memory.shape[-1]), np.uint8 if view.quantised else numpy_dtype(memory.dtype))
-    head = rows[np.newaxis]
+    while isinstance(source, (Paged, Quantised)):
+        source = source.data
+    if hasattr(source, "new_empty"):
+        rows = source.new_empty((total, memory.shape[-1]))
+    else:
+        rows = np.empty((total, memory.shape[-1]), np.uint8 if view.quantised else numpy_dtype(memory.dtype))
+    head = rows[None]
     return rows, Quantised(head, memory.dtype) if view.quantised else head
+
+
+def _only_sequence(argument: str, memory: Memory) -> Memory:
+    """That of a batch of one."""
+    if memory.shape[0] != 1:
+        raise ValueError(
+            f"{argument} has shape {memory.shape}: one plan is one sequence; expected (heads, tokens, dim), or 1 before "
+            f"these; a batch has a plan for each sequence"
+        )
+    return memory._replace(shape=memory.shape[1:], strides=memory.strides[1:])
 
 
 def _typed(argument: str, array: Any, moved: bool) -> tuple[Memory, int, int]:
@@ -140,6 +160,8 @@ def numpy_dtype(name: str) -> Any:
 
 
 def _exported(argument: str, array: Any) -> Memory:
+    if getattr(array, "requires_grad", False):
+        array = array.detach()  # the same memory; torch exports no other
     if hasattr(array, "__array_interface__"):
         return _of_numpy(np.asarray(array))
     refusal = None

@@ -156,7 +156,8 @@ class Plan(Handle):
             return copied_ranges(ranges)
 
     def gather(self, layer: int, source: Any, out: Any = None, *, rope: Rope | None = None) -> Any:
-        """The kept rows of `source` (H, T, any), after finish. Returns `out`, or a new numpy array (total, D) without it.
+        """The kept rows of `source` (H, T, any), after finish. Returns `out`, or a new array (total, D) without it, of torch if
+        `source` is, else of numpy.
 
         out (1, total, D)       head after head, no gaps
         out (H, n, D)           n at least kept(layer).longest: one row of `out` a head; rows past a head's count are not written
@@ -173,7 +174,7 @@ class Plan(Handle):
         with self._use() as handle:
             result = out
             if out is None:
-                result, out = rows_like(view, self._kept(handle, number).total)
+                result, out = rows_like(view, self._kept(handle, number).total, source)
             target = tensor("out", out, writable=True, moved=rope is None)
             if target.struct.dtype == view.struct.dtype and target.memory.dtype != view.memory.dtype:
                 raise TypeError(f"out has dtype {target.memory.dtype}: expected {view.memory.dtype}, as source has")
