@@ -445,9 +445,25 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_get(const kvsieve_plan *
  *  Errors  KVSIEVE_ERR_NULL       plan or needs is NULL
  *          KVSIEVE_ERR_SHAPE      layer is out of range
  *          KVSIEVE_ERR_PARAMETER  parameters contradict each other: KVSIEVE_WINDOWKV_SHARED is above
- *                                 KVSIEVE_WINDOWKV_PYRAMID */
+ *                                 KVSIEVE_WINDOWKV_PYRAMID, or its size is no multiple of KVSIEVE_BLOCK */
 KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t layer,
                                                               int32_t *needs);
+
+/** Tells how many rows a head of a layer keeps at most, before a prompt is observed: to allocate by.
+ *  After finish() no head of the layer has more. If the plan decodes, the slots are counted: the new rows of
+ *  a step come on top.
+ *  Shapes  plan    from kvsieve_plan_create(), with its parameters set
+ *          layer   0 ... layers - 1
+ *          tokens  T of the prompt, 1 ... 2^24
+ *          rows    out: set on success only
+ *  Cost    constant
+ *  Memory  none
+ *  Errors  KVSIEVE_ERR_NULL       plan or rows is NULL
+ *          KVSIEVE_ERR_SHAPE      layer or tokens is out of range
+ *          KVSIEVE_ERR_PARAMETER  as in kvsieve_plan_observe()
+ *          KVSIEVE_ERR_BUDGET     the budget cannot hold what the method must keep of such a prompt */
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_bound(const kvsieve_plan *plan, int32_t layer,
+                                                              int64_t tokens, int64_t *rows);
 
 /** Takes some of a layer's queries, of an engine that reads a prompt in chunks.
  *  Call it for each chunk, in the order of the tokens; layers may come in any order. The plan keeps the
@@ -499,7 +515,8 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_queries(kvsieve_plan *pl
  *                                 kvsieve_plan_queries()
  *          KVSIEVE_ERR_BUDGET     the budget cannot hold what the method must keep; the sentence has the
  *                                 smallest that would do
- *          KVSIEVE_ERR_PARAMETER  as in kvsieve_plan_needs()
+ *          KVSIEVE_ERR_PARAMETER  as in kvsieve_plan_needs(); or KVSIEVE_SHARE or KVSIEVE_BLOCK is set for a
+ *                                 plan that decodes and cannot
  *          KVSIEVE_ERR_NONFINITE  what is read has NaN or infinity, or numbers so large that a logit, or
  *                                 ahakv's squared norm of a value row, overflows float32
  *          KVSIEVE_ERR_MEMORY     out of memory */

@@ -41,6 +41,15 @@ public func kvsieve_plan_needs(
     }
 }
 
+@_cdecl("kvsieve_plan_bound")
+public func kvsieve_plan_bound(
+    _ plan: UnsafePointer<kvsieve_plan>?, _ layer: Int32, _ tokens: Int64, _ rows: UnsafeMutablePointer<Int64>?
+) -> kvsieve_status {
+    boundary(plan) { (plan) throws(KVSieveError) in
+        try required(rows, "rows").pointee = try Int64(plan.bound(layer: Int(layer), tokens: Int(tokens)))
+    }
+}
+
 @_cdecl("kvsieve_plan_observe")
 public func kvsieve_plan_observe(
     _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ layer: Int32, _ queries: UnsafePointer<kvsieve_tensor>?,

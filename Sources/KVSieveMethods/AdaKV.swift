@@ -42,6 +42,11 @@ struct AdaKV: Method {
         try layer.attention().candidates(layer.frame).pooled(pool, kernel: kernel)
     }
 
+    func mostRows(_ frame: Frame, layer: Int) -> Int {
+        let base = frame.budget - window
+        return floor.roundedRest(of: min(heads * base, frame.units), plus: floor.floor(of: base))
+    }
+
     func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
         let base = ranked.frame.budget - window
         let won = try ranked.placesOfHeads(heads * base)

@@ -63,6 +63,10 @@ struct DynamicKV: Method {
         try layer.attention().candidates(layer.frame).pooled(pool, kernel: kernel)
     }
 
+    func mostRows(_ frame: Frame, layer: Int) -> Int {
+        frame.unit * (isEven ? frame.unitsInBudget : cap.floor(of: frame.unitsInBudget))
+    }
+
     func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
         let (layer, base) = (ranked.newest, ranked.frame.unitsInBudget)
         if isEven { return budgets.shrink(layer, to: base) }

@@ -46,7 +46,12 @@ struct PyramidKV: Method {
     }
 
     func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
-        let (frame, seen) = (ranked.frame, ranked.frame.length.seen)
+        let rows = mostRows(ranked.frame, layer: ranked.newest)
+        budgets.shrink(ranked.newest, to: rows / ranked.frame.unit)
+    }
+
+    func mostRows(_ frame: Frame, layer: Int) -> Int {
+        let seen = frame.length.seen
         let base = frame.unitsInBudget * frame.unit
         var (least, most) = (base, base)
         if seen >= 2 * base && shape.layers > 1 && !isEven {
@@ -56,6 +61,6 @@ struct PyramidKV: Method {
             if most >= all { (least, most) = (2 * base - all, all) }
         }
         let step = shape.layers > 1 ? (most - least) / (shape.layers - 1) : 0
-        budgets.shrink(ranked.newest, to: (most - ranked.newest * step) / frame.unit)
+        return (most - layer * step) / frame.unit * frame.unit
     }
 }

@@ -97,12 +97,21 @@ struct TaskKV: Method {
         return (lowered, middle(lowered) ?? least - protected)
     }
 
-    func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
-        let (layer, length) = (ranked.newest, ranked.frame.length)
+    private func share(_ length: CacheLength, layer: Int) -> (full: Int, middle: Int) {
         let wanted = Self.fullHeads(layer: layer, layers: layers, heads: heads, beta: beta, top: top)
-        let (full, middle) = Self.share(
+        return Self.share(
             slots: budget.slots(length, heads: heads), tokens: length.seen, heads: heads, protected: sinks + recent,
             least: least, full: wanted)
+    }
+
+    func mostRows(_ frame: Frame, layer: Int) -> Int {
+        let (full, middle) = share(frame.length, layer: layer)
+        return full > 0 ? frame.candidates.count : middle
+    }
+
+    func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
+        let layer = ranked.newest
+        let (full, middle) = share(ranked.frame.length, layer: layer)
         let chosen = ChosenHeads(ranked.marks, full)
         for head in 0..<heads where !chosen.contains(head) { budgets.shrink(layer, head: head, to: middle) }
     }

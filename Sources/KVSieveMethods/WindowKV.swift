@@ -119,17 +119,28 @@ struct WindowKV: Method {
         return try layer.attentionOfQueryHeads { $0.candidates(frame).windows(statistic) }.meanOfRows()
     }
 
-    func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
-        let (layer, frame) = (ranked.newest, ranked.frame)
+    /// Windows that a layer keeps, and the tokens of the short last one if it fits beside them: where it is among the best, one
+    /// window more is kept.
+    private func windows(_ frame: Frame, layer: Int) -> (full: Int, short: Int) {
         let budget = groupBudget(layer, frame.length) - (charges ? frame.recent - window : 0)
         guard charges else {
             let over = frame.candidates.count - budget
-            return budgets.shrink(layer, to: frame.units - (over + size - 1) / size)
+            return (frame.units - (over + size - 1) / size, 0)
         }
-        // Where the short last window is among the best, another may fit beside it.
         let full = budget / size
         let last = frame.candidates.count - (frame.units - 1) * size
-        let fitsOneMore = full * size + last <= budget && ranked.isAmongBest(full + 1, unit: frame.units - 1)
-        budgets.shrink(layer, to: full + (fitsOneMore ? 1 : 0))
+        return (full, full * size + last <= budget ? last : 0)
+    }
+
+    func mostRows(_ frame: Frame, layer: Int) -> Int {
+        let (full, short) = windows(frame, layer: layer)
+        return full * size + short
+    }
+
+    func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
+        let (layer, frame) = (ranked.newest, ranked.frame)
+        let (full, short) = windows(frame, layer: layer)
+        let oneMore = short > 0 && ranked.isAmongBest(full + 1, unit: frame.units - 1)
+        budgets.shrink(layer, to: full + (oneMore ? 1 : 0))
     }
 }

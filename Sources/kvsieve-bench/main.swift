@@ -2,11 +2,11 @@
 //
 //     kvsieve-bench                three minutes at most
 //     kvsieve-bench --quick        fewer sizes and repetitions, twenty seconds at most
-//     kvsieve-bench --only N       one section, 1 ... 9
+//     kvsieve-bench --only N       one section, 1 ... 10
 import KVSieveCore
 
 let sections: [(Options) throws -> Void] = [
-    machine, oneLayer, stages, growth, threads, methods, gatherRates, steps, storage,
+    machine, oneLayer, stages, growth, threads, methods, gatherRates, steps, storage, given,
 ]
 
 func parse(_ arguments: [String], sections: Int) -> Options {

@@ -68,12 +68,13 @@ static int32_t any_parameter(void) {
 static int any_arguments(void) {
     sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
     kvsieve_tensor target = tensor_new(HEADS, TOKENS, DIM, KVSIEVE_F32);
-    const int rounds = slow() ? 300 : 6000;
+    const int rounds = slow() ? 300 : 20000;
     for (int round = 0; round < rounds; ++round) {
         kvsieve_model model = small_model();
         kvsieve_plan *plan = NULL;
         kvsieve_kept kept;
         double value;
+        int64_t rows;
         int32_t needs, method = chance(8) ? method_at((int)chance((uint64_t)method_count())) : (int32_t)odd_number();
         if (chance(16) == 0) ((int32_t *)(void *)&model)[chance(8)] = (int32_t)odd_number();
         ANY_STATUS(kvsieve_plan_create(method, &model, chance(64) ? &plan : NULL));
@@ -92,6 +93,7 @@ static int any_arguments(void) {
             ANY_STATUS(kvsieve_plan_set(plan, parameter, any.value));
             ANY_STATUS(kvsieve_plan_get(plan, parameter, &value));
             ANY_STATUS(kvsieve_plan_needs(plan, layer, &needs));
+            ANY_STATUS(kvsieve_plan_bound(plan, layer, chance(2) ? (int64_t)chance(1 << 24) : (int64_t)odd_number(), &rows));
         }
         for (int32_t call = 0, next = 0; call < 6; ++call) {
             int32_t layer = chance(8) ? next : (int32_t)odd_number(), known = layer >= 0 && layer < LAYERS ? layer : 0;

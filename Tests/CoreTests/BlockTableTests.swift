@@ -1,4 +1,5 @@
 // Tensors in blocks: where their rows are, every check of a table with its sentence, and which rows share bytes.
+import Synchronization
 import TestSupport
 import Testing
 
@@ -6,11 +7,17 @@ import Testing
 
 private nonisolated(unsafe) let memory = UnsafeMutableRawPointer.allocate(byteCount: 1 << 20, alignment: 64)
 
-/// Tables live as long as the tests.
+/// Tables live as long as the tests, those with the same entries once.
+private let tables = Mutex<[[Int32]: UnsafeMutablePointer<Int32>]>([:])
+
 private func table(_ entries: [Int32]) -> UnsafePointer<Int32> {
-    let copy = UnsafeMutablePointer<Int32>.allocate(capacity: entries.count)
-    copy.initialize(from: entries, count: entries.count)
-    return UnsafePointer(copy)
+    let address = tables.withLock { known in
+        let table = known[entries] ?? .allocate(capacity: max(1, entries.count))
+        table.initialize(from: entries, count: entries.count)
+        known[entries] = table
+        return UInt(bitPattern: table)
+    }
+    return UnsafePointer(bitPattern: address) ?? UnsafePointer(memory.assumingMemoryBound(to: Int32.self))
 }
 
 /// Floats of dim 4 in blocks of `block` tokens; (blocks, block, H, D) if no stride is given.

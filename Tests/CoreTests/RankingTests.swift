@@ -80,12 +80,36 @@ private let counts = [1, 2, 3, 17, 100, 2049, 5000]
         var random = SplitMix(UInt64(count) + 5)
         let values = kind.make(count, &random)
         let order = stableOrder(values)
-        var histogram = [Int](repeating: -1, count: RankThreshold.histogramSize)
         for take in Set([0, 1, 2, count / 3, count / 2, count - 1, count]) where take >= 0 && take <= count {
-            var out = [Int32](repeating: -7, count: count + 1)
-            values.withUnsafeBufferPointer { BestUnits.select($0, count: take, histogram: &histogram, out: &out) }
-            #expect(out.prefix(take).map(Int.init) == order.prefix(take).sorted(), "\(take) best, seed \(count + 5)")
-            #expect(out[take...].allSatisfy { $0 == -7 }, "written past the \(take) best")
+            expectBest(take, of: values, order)
         }
+    }
+
+    private func expectBest(_ take: Int, of values: [Float], _ order: [Int]) {
+        var scratch = [Int](repeating: -1, count: BestUnits.scratch)
+        var out = [Int32](repeating: -7, count: values.count + 1)
+        values.withUnsafeBufferPointer { BestUnits.select($0, count: take, scratch: &scratch, out: &out) }
+        #expect(out.prefix(take).map(Int.init) == order.prefix(take).sorted(), "\(take) best of \(values.count)")
+        #expect(out[take...].allSatisfy { $0 == -7 }, "written past the \(take) best")
+    }
+
+    /// Few of a long row, which are collected first, up to as many as no longer are.
+    @Test(arguments: RowKind.allCases, [8191, 8192, 30_001]) func fewOfManyAreTheTopOfAStableSort(
+        _ kind: RowKind, _ count: Int
+    ) {
+        var random = SplitMix(UInt64(count) + 9)
+        let values = kind.make(count, &random)
+        let order = stableOrder(values)
+        for take in [1, 2, 31, 257, 1024, 3000, 6000, 8000] { expectBest(take, of: values, order) }
+    }
+
+    /// The floats that the sample sees are the lowest of all, or the highest.
+    @Test(arguments: [8192, 30_001, 65_536], [Float(-1), 2]) func aSampleMayMislead(_ count: Int, _ seen: Float) {
+        var random = SplitMix(UInt64(count))
+        let values = (0..<count).map { index in
+            index % (count / 1024) == 0 ? seen : Float.random(in: 0..<1, using: &random)
+        }
+        let order = stableOrder(values)
+        for take in [1, 31, 1024, 1100, 3000] { expectBest(take, of: values, order) }
     }
 }

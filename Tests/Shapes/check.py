@@ -26,6 +26,16 @@ def has_shape(method: kvsieve.MethodInfo) -> bool:
     return {"share", "even", "block"} <= {parameter.name for parameter in method.parameters}
 
 
+def bounds_of(plan: kvsieve.Plan, tokens: int) -> list[int]:
+    """None if the budget is too small."""
+    try:
+        return [plan.bound(layer, tokens) for layer in range(plan.model.layers)]
+    except kvsieve.KVSieveError as error:
+        if error.name != "KVSIEVE_ERR_BUDGET":
+            raise
+        return []
+
+
 def task(case: trials.Case) -> trials.Outcome:
     method, name, number = case
     seed, (share, even) = number // len(SHAPES), SHAPES[number % len(SHAPES)]
@@ -38,14 +48,21 @@ def task(case: trials.Case) -> trials.Outcome:
         p["size"] = max(1, p["size"] // p["block"]) * p["block"]
     manner = Manner(DTYPES[name], LAYOUTS[seed % 3], bool(seed % 2), bool(seed % 2), seed % 3 > 0, 1 + seed % 2)
     lengths = [tokens, int(rng.integers(1, 9)), int(rng.integers(9, 60))]
+    if seed % 3 == 0:
+        del lengths[1:]
     rounds = Rounds(method, model, p, lengths, manner, rng)
+    bounds = bounds_of(rounds.plan, tokens)
     wrong = rounds.run()
+    if (wrong or rounds.over) and len(lengths) == 1 and rounds.over != (not bounds):
+        wrong = f"{p}: bounds {bounds}, and the prompt was {'' if rounds.over else 'not '}refused"
     if wrong is None and not rounds.over:
         books = rounds.engine.books
         if share and any(book != layer[0] for layer in books for book in layer):
             wrong = f"{p}: heads of a layer keep different tokens"
         if share == 2 and any(layer != books[0] for layer in books):
             wrong = f"{p}: layers keep different tokens"
+        if len(lengths) == 1 and any(len(book) > bound for bound, layer in zip(bounds, books) for book in layer):
+            wrong = f"{p}: more rows than {bounds}"
         block = p["block"]
         for book in (book for layer in books for book in layer):
             whole = {position // block for position in book}

@@ -30,14 +30,14 @@ extension Layer {
         try work.vectors.reserve(rows: shape.heads, width: values.dim)
         let vectors = HeadTable(work.vectors, work, .elements(values.dim), rows: shape.heads)
         let row = try work.caller.oneRow.reserve(values.dim)
-        let histogram = try work.caller.histogram.reserve(RankThreshold.histogramSize)
+        let scratch = try work.caller.histogram.reserve(BestUnits.scratch)
         let chosen = try work.caller.bestColumns.reserve(min(best, weights.longest))
         for head in 0..<shape.heads {
             let weights = weights.row(head)
             let count = min(best, weights.count)
             guard let vector = vectors.start(head) else { continue }
             vector.update(repeating: 0, count: values.dim)
-            BestUnits.select(UnsafeBufferPointer(weights), count: count, histogram: histogram, out: chosen)
+            BestUnits.select(UnsafeBufferPointer(weights), count: count, scratch: scratch, out: chosen)
             for index in 0..<count {
                 let token = Int(chosen[index])
                 values.type.widen(values.row(head, token), row, values.dim)

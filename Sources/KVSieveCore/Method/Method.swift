@@ -25,6 +25,10 @@ public protocol Method: Sendable {
     /// what the frame's budget has room for.
     func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError)
 
+    /// The most candidate rows that a head of a layer may keep of a prompt, if its frame has units. By default what the frame's
+    /// budget has room for.
+    func mostRows(_ frame: Frame, layer: Int) -> Int
+
     /// How slots are freed while the sequence is decoded; nil, the default, for a method that only appends. The scope of a method
     /// that decodes is a layer.
     func decoding(_ length: CacheLength) throws(KVSieveError) -> DecodeRule?
@@ -61,6 +65,7 @@ extension Method {
     public func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
         budgets.shrink(ranked.newest, to: ranked.frame.unitsInBudget)
     }
+    public func mostRows(_ frame: Frame, layer: Int) -> Int { frame.unitsInBudget * frame.unit }
     public func decoding(_ length: CacheLength) throws(KVSieveError) -> DecodeRule? { nil }
 
     /// What a layer reads; nil for one that is ranked by an earlier one's scores.

@@ -273,7 +273,7 @@ public final class Plan {
         return try type.init(settings, shape)
     }
 
-    private func currentRule(_ method: any Method, _ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
+    func currentRule(_ method: any Method, _ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
         guard settings.int(parameters.decoding) == 1 else { return nil }
         if let rule, rule.length == length { return rule.rule }
         return try sharing.rule(method.decoding(length), of: row.name, block: settings.int(parameters.block))

@@ -1,12 +1,22 @@
 // The best n of a row: ties to the lower index, indices out in ascending order.
+//
+// Of a long row few are wanted: a sample says above which bound they lie, one reading of the row collects what is above it,
+// and only that is ranked. If the sample misled (too few or too many are above), the whole row is ranked.
 
 enum BestUnits {
+    /// Counts of scratch that select() needs.
+    static let scratch = RankThreshold.histogramSize + mostCollected
+    /// A float and its index take the place of one count.
+    private static let mostCollected = 8192
+    private static let samples = 1024
+    private static let long = 8 * samples
+
     /// Writes the indices of the best `count` of `row` to `out`, ascending.
     /// - Parameters:
     ///   - count: 0 ... row.count.
-    ///   - histogram: RankThreshold.histogramSize counts of scratch.
+    ///   - scratch: as many counts.
     static func select(
-        _ row: UnsafeBufferPointer<Float>, count: Int, histogram: UnsafeMutablePointer<Int>,
+        _ row: UnsafeBufferPointer<Float>, count: Int, scratch: UnsafeMutablePointer<Int>,
         out: UnsafeMutablePointer<Int32>
     ) {
         guard count > 0, let start = row.baseAddress else { return }
@@ -14,18 +24,79 @@ enum BestUnits {
             for j in 0..<row.count { out[j] = Int32(truncatingIfNeeded: j) }
             return
         }
-        let threshold = RankThreshold(row, places: count, histogram: histogram)
-        var equals = count &- threshold.above
+        let values = UnsafeMutableRawPointer(scratch + RankThreshold.histogramSize).assumingMemoryBound(to: Float.self)
+        let indices = UnsafeMutableRawPointer(values + mostCollected).assumingMemoryBound(to: Int32.self)
+        if row.count >= long, let bound = bound(start, row.count, count, scratch, values) {
+            let collected = collect(start, row.count, bound, values, indices)
+            if collected >= count {
+                let threshold = RankThreshold(
+                    UnsafeBufferPointer(start: values, count: collected), places: count, histogram: scratch)
+                write(values, collected, threshold, count) { out[$0] = indices[$1] }
+                return
+            }
+        }
+        let threshold = RankThreshold(row, places: count, histogram: scratch)
+        write(start, row.count, threshold, count) { out[$0] = Int32(truncatingIfNeeded: $1) }
+    }
+
+    /// Calls `put` with 0, 1, 2, ... and the index of each of the `places` best.
+    @inline(__always) private static func write(
+        _ values: UnsafePointer<Float>, _ count: Int, _ threshold: RankThreshold, _ places: Int,
+        put: (_ place: Int, _ index: Int) -> Void
+    ) {
+        var equals = places &- threshold.above
         var written = 0
-        for j in 0..<row.count {
-            let key = RankKey.of(start[j])
+        for j in 0..<count {
+            let key = RankKey.of(values[j])
             if key < threshold.key { continue }
             if key == threshold.key {
                 if equals == 0 { continue }
                 equals &-= 1
             }
-            out[written] = Int32(truncatingIfNeeded: j)
+            put(written, j)
             written &+= 1
         }
+    }
+
+    /// A number that most likely `places` of all are not below, and not many more; nil if too many are wanted.
+    private static func bound(
+        _ row: UnsafePointer<Float>, _ count: Int, _ places: Int, _ histogram: UnsafeMutablePointer<Int>,
+        _ sample: UnsafeMutablePointer<Float>
+    ) -> Float? {
+        let expected = Double(places) * Double(samples) / Double(count)
+        // Four standard deviations more.
+        let sampled = Int(expected + 4 * expected.squareRoot()) + 4
+        guard sampled * count < samples * (mostCollected * 3 / 4) else { return nil }
+        let step = count / samples
+        for index in 0..<samples { sample[index] = row[index &* step] }
+        let threshold = RankThreshold(
+            UnsafeBufferPointer(start: sample, count: samples), places: min(sampled, samples), histogram: histogram)
+        return RankKey.value(threshold.key)
+    }
+
+    /// Copies what is not below the bound, with its indices. Returns how many; 0 if there is no room for them.
+    private static func collect(
+        _ row: UnsafePointer<Float>, _ count: Int, _ bound: Float, _ values: UnsafeMutablePointer<Float>,
+        _ indices: UnsafeMutablePointer<Int32>
+    ) -> Int {
+        var written = 0
+        // Written without a branch but for eight that are all below.
+        func take(_ range: Range<Int>) {
+            for j in range {
+                values[written] = row[j]
+                indices[written] = Int32(truncatingIfNeeded: j)
+                written &+= row[j] >= bound ? 1 : 0
+            }
+        }
+        let whole = count / 8 &* 8
+        for j in stride(from: 0, to: whole, by: 8) {
+            let four = UnsafeRawPointer(row + j).loadUnaligned(as: SIMD4<Float>.self)
+            let next = UnsafeRawPointer(row + j + 4).loadUnaligned(as: SIMD4<Float>.self)
+            if pointwiseMax(four, next).max() < bound { continue }
+            if written > mostCollected - 16 { return 0 }
+            take(j..<(j + 8))
+        }
+        take(whole..<count)
+        return written
     }
 }

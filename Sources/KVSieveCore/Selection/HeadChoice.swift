@@ -45,6 +45,6 @@ struct HeadChoice: ParallelWork, @unchecked Sendable {
         }
         BestUnits.select(
             UnsafeBufferPointer(rebasing: scores.row(ofHead: head).prefix(frame.units)), count: units[head],
-            histogram: try worker.histogram.reserve(RankThreshold.histogramSize), out: out)
+            scratch: try worker.histogram.reserve(BestUnits.scratch), out: out)
     }
 }

@@ -7,6 +7,11 @@ enum RankKey {
         let bits = (value + 0).bitPattern
         return bits & 0x8000_0000 != 0 ? ~bits : bits | 0x8000_0000
     }
+
+    /// The float that has this key.
+    @inline(__always) static func value(_ key: UInt32) -> Float {
+        Float(bitPattern: key & 0x8000_0000 != 0 ? key & 0x7fff_ffff : ~key)
+    }
 }
 
 struct RankThreshold {

@@ -39,7 +39,7 @@ public struct Selection: @unchecked Sendable {
             // The last unit may be short: room for a full one.
             room += min(units[head] * frame.unit, frame.candidates.count) + frame.sinks + frame.recent
         }
-        for worker in work.workers { try worker.histogram.reserve(RankThreshold.histogramSize) }
+        for worker in work.workers { try worker.histogram.reserve(BestUnits.scratch) }
         // Offsets, then the rows, two in a word, then the positions if they differ from the rows.
         let half = (room + 1) / 2
         words = heads + 1 + (origins == nil ? half : 2 * half)

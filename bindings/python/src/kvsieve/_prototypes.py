@@ -7,6 +7,7 @@ PROTOTYPES = {
     "kvsieve_method_at": ("kvsieve_status", [("int32_t", "index"), ("kvsieve_method_info *", "info")]),
     "kvsieve_method_count": ("int32_t", []),
     "kvsieve_parameter_at": ("kvsieve_status", [("int32_t", "method"), ("int32_t", "index"), ("kvsieve_parameter_info *", "info")]),
+    "kvsieve_plan_bound": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "layer"), ("int64_t", "tokens"), ("int64_t *", "rows")]),
     "kvsieve_plan_create": ("kvsieve_status", [("int32_t", "method"), ("const kvsieve_model *", "model"), ("kvsieve_plan **", "out")]),
     "kvsieve_plan_destroy": ("void", [("kvsieve_plan *", "plan")]),
     "kvsieve_plan_error": ("const char *", [("const kvsieve_plan *", "plan")]),

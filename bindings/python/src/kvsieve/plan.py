@@ -84,6 +84,17 @@ class Plan(Handle):
             check(library().kvsieve_plan_needs(handle, whole("layer", layer), ctypes.byref(bits)))
         return frozenset(name for name, bit in NEEDS.items() if bits.value & bit)
 
+    def bound(self, layer: int, tokens: int) -> int:
+        """The most rows that a head of `layer` keeps of a prompt of so many tokens: to allocate by, before any observe.
+
+        If the plan decodes, its slots are counted. KVSieveError if the budget cannot hold what is protected.
+        """
+        rows = ctypes.c_int64()
+        with self._use() as handle:
+            arguments = whole("layer", layer), whole("tokens", tokens, 64), ctypes.byref(rows)
+            check(library().kvsieve_plan_bound(handle, *arguments))
+        return rows.value
+
     def observe(
         self,
         layer: int,

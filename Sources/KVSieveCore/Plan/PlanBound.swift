@@ -1,0 +1,22 @@
+// How many rows a head may keep, before there are any: engines allocate by it.
+
+extension Plan {
+    /// The most rows that a head of the layer keeps of a prompt of so many tokens; if the plan decodes, at least its slots.
+    public func bound(layer: Int, tokens: Int) throws(KVSieveError) -> Int {
+        try checkLayer(layer)
+        guard (1...ModelShape.mostTokens).contains(tokens) else {
+            throw KVSieveError(.shape, "tokens is \(tokens); expected 1 ... \(ModelShape.mostTokens)")
+        }
+        let method = try currentMethod()
+        let length = CacheLength(prompt: tokens, caches: shape.layers * shape.heads)
+        let frame = try method.frame(length, layer: layer)
+        let slots = try currentRule(method, length)?.budget ?? 0
+        // A whole frame has no budget.
+        guard frame.units > 0 else { return max(slots, frame.rows) }
+        let protected = frame.sinks + frame.recent
+        // A head of which nothing is protected keeps a unit.
+        let most = min(
+            frame.candidates.count, max(method.mostRows(frame, layer: layer), protected > 0 ? 0 : frame.unit))
+        return max(slots, protected + most)
+    }
+}
