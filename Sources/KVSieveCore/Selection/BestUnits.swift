@@ -4,10 +4,11 @@
 // and only that is ranked. If the sample misled (too few or too many are above), the whole row is ranked.
 
 enum BestUnits {
-    /// Counts of scratch that select() needs.
-    static let scratch = RankThreshold.histogramSize + mostCollected
-    /// A float and its index take the place of one count.
-    private static let mostCollected = 8192
+    /// Counts of scratch that select() needs: a histogram, or that of few floats and behind it the floats with their indices,
+    /// a count's room each.
+    static let scratch = max(RankThreshold.histogramSize, RankThreshold.histogramOfFew + RankThreshold.many)
+    /// So few that they are ranked as few.
+    private static let mostCollected = RankThreshold.many - 1
     private static let samples = 1024
     private static let long = 8 * samples
 
@@ -24,8 +25,8 @@ enum BestUnits {
             for j in 0..<row.count { out[j] = Int32(truncatingIfNeeded: j) }
             return
         }
-        let values = UnsafeMutableRawPointer(scratch + RankThreshold.histogramSize).assumingMemoryBound(to: Float.self)
-        let indices = UnsafeMutableRawPointer(values + mostCollected).assumingMemoryBound(to: Int32.self)
+        let values = UnsafeMutableRawPointer(scratch + RankThreshold.histogramOfFew).assumingMemoryBound(to: Float.self)
+        let indices = UnsafeMutableRawPointer(values + RankThreshold.many).assumingMemoryBound(to: Int32.self)
         if row.count >= long, let bound = bound(start, row.count, count, scratch, values) {
             let collected = collect(start, row.count, bound, values, indices)
             if collected >= count {

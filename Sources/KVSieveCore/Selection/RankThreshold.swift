@@ -25,7 +25,9 @@ struct RankThreshold {
     static let histogramSize = turns * 2048
     private static let turns = 4
     /// Of fewer floats, clearing and adding up 2,048 buckets would take longer than reading the floats once more.
-    private static let many = 4096
+    static let many = 4096
+    /// Counts of them that are used for fewer floats.
+    static let histogramOfFew = turns * 256
 
     /// - Parameters:
     ///   - places: n, 1 ... count.
