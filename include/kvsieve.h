@@ -286,9 +286,10 @@ enum {
  *                  1: the heads of a layer keep the same positions.
  *                  2: so do all layers, with one budget, as KVSIEVE_EVEN says. The choice is made by
  *                  finish(); until then kvsieve_plan_kept() tells the whole cache.
- *                  A plan that decodes takes share 1 of tova and streamingllm, and no other
- *                  (KVSIEVE_ERR_PARAMETER by the first observe).
- *                  taskkv and adakv have none of these: their heads keep different numbers of rows by design.
+ *                  A plan that decodes takes share 1 if the heads of its method keep the same slots (tova,
+ *                  streamingllm), and never 2: else KVSIEVE_ERR_PARAMETER by the first observe.
+ *                  Methods whose heads keep different numbers of rows by design have none of these (taskkv,
+ *                  adakv).
  *  KVSIEVE_EVEN    1: every layer has the budget C, whatever the paper says of layers. dynamickv and
  *                  pyramidkv then choose as snapkv does; windowkv always keeps its short last window.
  *  KVSIEVE_BLOCK   For engines that free memory by blocks. Blocks of so many tokens, counted from position 0,

@@ -60,25 +60,36 @@ static kvsieve_status observe_given(kvsieve_plan *plan, int32_t layer, int32_t k
     return kvsieve_plan_observe_attention(plan, layer, kind, attention, &s->values[layer]);
 }
 
+/* A layer's attention, and its values, from memory in one piece or in blocks. */
+static void expect_taken(kvsieve_plan *plan, int32_t layer, int32_t kind, const sequence *s, int64_t read, int in_blocks) {
+    kvsieve_tensor whole = attention_of(s, layer, kind, read, KVSIEVE_F32);
+    if (in_blocks) {
+        paged attention, values;
+        paged_copy(&attention, (int)(layer + kind) % LAYOUTS, 7, &whole);
+        paged_copy(&values, layer % LAYOUTS, 16, &s->values[layer]);
+        EXPECT_OK(kvsieve_plan_observe_attention(plan, layer, kind, &attention.t, &values.t));
+        free(attention.memory);
+        free(values.memory);
+    } else EXPECT_OK(observe_given(plan, layer, kind, &whole, s));
+    free(whole.data);
+}
+
 static void the_choice_is_that_of_queries_and_keys(void) {
     sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 5);
     int number = 0;
-    EVERY_METHOD (method)
-        for (int32_t kind = 0; kind < NO_METHOD_TAKES; ++kind) {
-            kvsieve_plan *plan;
-            if (!takes(method, kind) || left_out(number++)) continue;
-            harness_case("%s: %s", method_name(method), kinds[kind]);
-            plan = plan_new(method);
-            for (int32_t layer = 0; layer < LAYERS; ++layer) {
-                const int64_t read = fewest_queries(method, TOKENS);
-                kvsieve_tensor attention = attention_of(s, layer, kind, read, KVSIEVE_F32);
-                EXPECT_OK(observe_given(plan, layer, kind, &attention, s));
-                free(attention.data);
+    for (int in_blocks = 0; in_blocks < 2; ++in_blocks)
+        EVERY_METHOD (method)
+            for (int32_t kind = 0; kind < NO_METHOD_TAKES; ++kind) {
+                kvsieve_plan *plan;
+                if (!takes(method, kind) || left_out(number++)) continue;
+                harness_case("%s: %s%s", method_name(method), kinds[kind], in_blocks ? " in blocks" : "");
+                plan = plan_new(method);
+                for (int32_t layer = 0; layer < LAYERS; ++layer)
+                    expect_taken(plan, layer, kind, s, fewest_queries(method, TOKENS), in_blocks);
+                EXPECT_OK(kvsieve_plan_finish(plan));
+                EXPECT(plan_hash(plan, s, 1) == reference_hash(method, s), "another choice");
+                kvsieve_plan_destroy(plan);
             }
-            EXPECT_OK(kvsieve_plan_finish(plan));
-            EXPECT(plan_hash(plan, s, 1) == reference_hash(method, s), "another choice");
-            kvsieve_plan_destroy(plan);
-        }
     harness_case("");
     sequence_free(s);
 }
@@ -110,34 +121,6 @@ static void halves_are_read_as_the_floats_they_are(void) {
             kvsieve_plan_destroy(plans[0]);
             kvsieve_plan_destroy(plans[1]);
         }
-    sequence_free(s);
-}
-
-/* Attention and values in blocks. */
-static void in_blocks(void) {
-    sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 5);
-    int number = 0;
-    EVERY_METHOD (method)
-        for (int32_t kind = 0; kind < NO_METHOD_TAKES; ++kind) {
-            kvsieve_plan *plan;
-            if (!takes(method, kind) || left_out(number++)) continue;
-            harness_case("%s: %s in blocks", method_name(method), kinds[kind]);
-            plan = plan_new(method);
-            for (int32_t layer = 0; layer < LAYERS; ++layer) {
-                kvsieve_tensor whole = attention_of(s, layer, kind, fewest_queries(method, TOKENS), KVSIEVE_F32);
-                paged attention, values;
-                paged_copy(&attention, (int)(layer + kind) % LAYOUTS, 7, &whole);
-                paged_copy(&values, layer % LAYOUTS, 16, &s->values[layer]);
-                EXPECT_OK(kvsieve_plan_observe_attention(plan, layer, kind, &attention.t, &values.t));
-                free(whole.data);
-                free(attention.memory);
-                free(values.memory);
-            }
-            EXPECT_OK(kvsieve_plan_finish(plan));
-            EXPECT(plan_hash(plan, s, 1) == reference_hash(method, s), "another choice");
-            kvsieve_plan_destroy(plan);
-        }
-    harness_case("");
     sequence_free(s);
 }
 
@@ -279,7 +262,6 @@ static void order_is_as_in_observe(void) {
 
 int main(void) {
     RUN(the_choice_is_that_of_queries_and_keys);
-    in_blocks();
     RUN(halves_are_read_as_the_floats_they_are);
     RUN(shapes_and_kinds);
     RUN(sums_of_groups_are_too_few_for_windowkv);

@@ -97,13 +97,12 @@ static void every_layer_has_the_same_budget(void) {
     harness_case("");
 }
 
-/* "taskkv and adakv have none of these: their heads keep different numbers of rows by design." */
+/* "Methods whose heads keep different numbers of rows by design have none of these (taskkv, adakv)." */
 static void heads_that_differ_by_design_refuse(void) {
     EVERY_METHOD (method) {
         kvsieve_plan *plan;
         if (method_has(method, KVSIEVE_SHARE)) continue;
         harness_case("%s: no shape", method_name(method));
-        EXPECT(method == KVSIEVE_TASKKV || method == KVSIEVE_ADAKV, "it has no share");
         plan = plan_new(method);
         EXPECT_STATUS(kvsieve_plan_set(plan, KVSIEVE_SHARE, 1), KVSIEVE_ERR_PARAMETER);
         EXPECT(error_names("share (107)|by design"), "\"%s\"", kvsieve_last_error());
@@ -116,24 +115,48 @@ static void heads_that_differ_by_design_refuse(void) {
     harness_case("");
 }
 
-/* "A plan that decodes takes share 1 of tova and streamingllm, and no other (KVSIEVE_ERR_PARAMETER by the first observe)." */
+/* "A plan that decodes takes share 1 if the heads of its method keep the same slots (tova, streamingllm), and never 2: else
+ * KVSIEVE_ERR_PARAMETER by the first observe." */
+static void heads_keep_the_same_slots(kvsieve_plan *plan, const sequence *s) {
+    for (int32_t token = 0; token < 8; ++token)
+        for (int32_t layer = 0; layer < LAYERS; ++layer) {
+            kvsieve_tensor queries = s->queries[layer], keys = s->keys[layer], values = s->values[layer];
+            kvsieve_slots one = { 0 }, two = { 0 };
+            int32_t slot[HEADS];
+            one.struct_size = two.struct_size = sizeof one;
+            EXPECT_OK(kvsieve_plan_slots(plan, layer, 0, &one));
+            queries.tokens = 1, keys.tokens = values.tokens = one.length + 1;
+            EXPECT_OK(kvsieve_plan_step(plan, layer, &queries, &keys, &values, slot));
+            EXPECT(slot[0] == slot[1], "token %d, layer %d: %d and %d", (int)token, (int)layer, (int)slot[0], (int)slot[1]);
+            EXPECT_OK(kvsieve_plan_slots(plan, layer, 0, &one));
+            EXPECT_OK(kvsieve_plan_slots(plan, layer, 1, &two));
+            EXPECT(memcmp(one.positions, two.positions, (size_t)one.length * sizeof *one.positions) == 0, "token %d, layer %d",
+                   (int)token, (int)layer);
+        }
+}
+
 static void heads_that_decode_apart_refuse(void) {
     EVERY_DECODER (method)
         for (int share = 1; share <= 2; ++share) {
-            const int taken = share == 1 && (method == KVSIEVE_TOVA || method == KVSIEVE_STREAMINGLLM);
             sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
             kvsieve_plan *plan = shaped(method, share, 0);
+            kvsieve_status status;
             harness_case("%s: share %d while decoding", method_name(method), share);
             EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_DECODING, 1));
-            if (taken) {
-                observe_range(plan, 0, LAYERS, s);
+            status = observe(plan, 0, s);
+            if (status == KVSIEVE_OK) {
+                EXPECT(share == 1, "share 2 is taken");
+                observe_range(plan, 1, LAYERS, s);
+                EXPECT_OK(kvsieve_plan_finish(plan));
+                heads_keep_the_same_slots(plan, s);
             } else {
-                EXPECT_STATUS(observe(plan, 0, s), KVSIEVE_ERR_PARAMETER);
+                EXPECT(share == 2 || (method != KVSIEVE_TOVA && method != KVSIEVE_STREAMINGLLM), "share 1 is refused");
+                EXPECT_STATUS(status, KVSIEVE_ERR_PARAMETER);
                 EXPECT(error_names("share is|decoding 1|expected share"), "\"%s\"", kvsieve_last_error());
                 EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_DECODING, 0)); /* nothing was observed: it may be set still */
                 observe_range(plan, 0, LAYERS, s);
+                EXPECT_OK(kvsieve_plan_finish(plan));
             }
-            EXPECT_OK(kvsieve_plan_finish(plan));
             kvsieve_plan_destroy(plan);
             sequence_free(s);
         }
@@ -211,63 +234,6 @@ static void a_budget_below_that_is_refused(void) {
     sequence_free(s);
 }
 
-static int64_t bound_of(const kvsieve_plan *plan, int32_t layer, int64_t tokens) {
-    int64_t rows = -1;
-    EXPECT_OK(kvsieve_plan_bound(plan, layer, tokens, &rows));
-    return rows;
-}
-
-/* "After finish() no head of the layer has more." Where every head has the budget, one has as many. */
-static void no_head_has_more_than_its_bound(void) {
-    static const int32_t lengths[] = { 5, 31, TOKENS };
-    EVERY_METHOD (method)
-        for (int i = 0; i < 3; ++i) {
-            sequence *s = sequence_new(lengths[i], KVSIEVE_F32, 1);
-            kvsieve_plan *plan = plan_new(method);
-            int64_t bounds[LAYERS];
-            harness_case("%s: bounds of %d tokens", method_name(method), (int)lengths[i]);
-            for (int32_t layer = 0; layer < LAYERS; ++layer) bounds[layer] = bound_of(plan, layer, lengths[i]);
-            observe_range(plan, 0, LAYERS, s);
-            EXPECT_OK(kvsieve_plan_finish(plan));
-            for (int32_t layer = 0; layer < LAYERS; ++layer) {
-                const int64_t longest = kept_of(plan, layer).longest;
-                EXPECT(longest <= bounds[layer], "layer %d has %d rows, its bound %d", (int)layer, (int)longest,
-                       (int)bounds[layer]);
-                EXPECT(bounds[layer] <= lengths[i], "layer %d: %d", (int)layer, (int)bounds[layer]);
-                if (method == KVSIEVE_SNAPKV || method == KVSIEVE_PYRAMIDKV || method == KVSIEVE_TASKKV)
-                    EXPECT(longest == bounds[layer], "layer %d: %d, not %d", (int)layer, (int)longest, (int)bounds[layer]);
-            }
-            kvsieve_plan_destroy(plan);
-            sequence_free(s);
-        }
-    harness_case("");
-}
-
-/* "If the plan decodes, the slots are counted"; every error of kvsieve_plan_bound(), on which rows is not written. */
-static void bounds_of_slots_and_errors(void) {
-    kvsieve_plan *plan = plan_new(KVSIEVE_H2O);
-    int64_t rows = -1;
-    EXPECT(bound_of(plan, 0, 5) == 5, "a short prompt");
-    EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_DECODING, 1));
-    EXPECT(bound_of(plan, 0, 5) == BUDGET, "its slots");
-    EXPECT_STATUS(kvsieve_plan_bound(NULL, 0, 5, &rows), KVSIEVE_ERR_NULL);
-    EXPECT_STATUS(kvsieve_plan_bound(plan, 0, 5, NULL), KVSIEVE_ERR_NULL);
-    EXPECT_STATUS(kvsieve_plan_bound(plan, LAYERS, 5, &rows), KVSIEVE_ERR_SHAPE);
-    EXPECT_STATUS(kvsieve_plan_bound(plan, -1, 5, &rows), KVSIEVE_ERR_SHAPE);
-    EXPECT_STATUS(kvsieve_plan_bound(plan, 0, 0, &rows), KVSIEVE_ERR_SHAPE);
-    EXPECT_STATUS(kvsieve_plan_bound(plan, 0, INT64_MIN, &rows), KVSIEVE_ERR_SHAPE);
-    EXPECT_STATUS(kvsieve_plan_bound(plan, 0, (INT64_C(1) << 24) + 1, &rows), KVSIEVE_ERR_SHAPE);
-    EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_SHARE, 2));
-    EXPECT_STATUS(kvsieve_plan_bound(plan, 0, 5, &rows), KVSIEVE_ERR_PARAMETER);
-    kvsieve_plan_destroy(plan);
-    plan = plan_new(KVSIEVE_SNAPKV);
-    EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_BUDGET, 3));
-    EXPECT_STATUS(kvsieve_plan_bound(plan, 0, TOKENS, &rows), KVSIEVE_ERR_BUDGET);
-    EXPECT(rows == -1, "rows was written");
-    EXPECT(error_names("the smallest budget is 8"), "\"%s\"", kvsieve_last_error());
-    kvsieve_plan_destroy(plan);
-}
-
 int main(void) {
     RUN(heads_of_a_layer_keep_the_same);
     RUN(all_layers_keep_the_same);
@@ -277,7 +243,5 @@ int main(void) {
     RUN(blocks_are_whole);
     RUN(blocks_that_cannot_be_are_refused);
     RUN(a_budget_below_that_is_refused);
-    RUN(no_head_has_more_than_its_bound);
-    RUN(bounds_of_slots_and_errors);
     return harness_end();
 }

@@ -102,9 +102,7 @@ private struct Refusal {
     /// Prompts of 1 ... 9 tokens, budgets of 1 ... 3, whatever else: nothing is protected that need not be.
     @Test(arguments: AnyMethod.all) func noHeadEndsEmpty(_ method: AnyMethod) throws {
         var random = SplitMix(Self.seed)
-        let least: [String: Double] = [
-            "window": 1, "pool_kernel": 1, "sinks": 0, "recent": 0, "semantic": 1, "block": 1,
-        ]
+        let least: [String: Double] = ["window": 1, "pool_kernel": 1, "sinks": 0, "recent": 0, "semantic": 1]
         for tokens in 1...9 {
             for budget in 1...3 {
                 for draw in 0..<4 {
@@ -112,13 +110,18 @@ private struct Refusal {
                     let shape = try ModelShape(
                         layers: 1 + random.below(4), queryHeads: heads * (1 + random.below(2)), heads: heads, headDim: 4
                     )
-                    var drawn = self.draw(method, &random).merging(least) { $1 }
+                    let drawn = self.draw(method, &random).merging(least) { $1 }
                         .merging(["budget": Double(budget), "ratio": 0, "decoding": 0]) { $1 }
-                    // Where layers are even, a budget must hold WindowKV's short last window.
-                    if drawn["charge"] == 1 { (drawn["even"], drawn["share"]) = (0, 0) }
-                    let parameters = method.having(drawn)
+                    var parameters = method.having(drawn)
                     let said: Comment = "T \(tokens), seed \(Self.seed), draw \(draw), \(parameters)"
-                    let kept = try Sequence(shape, tokens: tokens, seed: random.next()).kept(method, parameters)
+                    let sequence = try Sequence(shape, tokens: tokens, seed: random.next())
+                    if let error = try refusal(method, parameters, sequence) {
+                        // Only whole blocks need more, and WindowKV's whole windows if layers are even.
+                        #expect(parameters["block"] ?? 1 > 1 || parameters["charge"] == 1, said)
+                        let refusal = try Refusal(error, method)
+                        parameters["\(refusal.parameter.name)"] = refusal.smallest
+                    }
+                    let kept = try sequence.kept(method, parameters)
                     #expect(kept.joined().allSatisfy { !$0.isEmpty }, said)
                 }
             }

@@ -31,6 +31,21 @@ class Exceeding(Protocol):
     def most(self, p: Parameters, layers: int, heads: int, seen: int, extended: bool) -> float: ...
 
 
+class Shared(Protocol):
+    """What a reference has besides, if `share` and `even` mean more to it than means of what its heads rank."""
+
+    LAYERS_COMPETE: bool
+    """By the pooled attention of all heads (DynamicKV)."""
+
+    def even(self, p: Parameters) -> tuple[str, Parameters]:
+        """Layers have budgets of their own: the method and parameters of which this one with one budget is another name."""
+        ...
+
+    def ranked_layers(self, layers: int, p: Parameters) -> list[int]:
+        """The heads of a layer have one ranking: of how many layers each ranking is."""
+        ...
+
+
 class DecodingReference(Reference, Protocol):
     """And what that of a method that decodes has."""
 

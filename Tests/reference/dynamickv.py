@@ -13,6 +13,8 @@ DEFAULTS: Parameters = dict(
     budget=1024, ratio=0, window=8, pool_kernel=7, pool=0, cap=10, every=4, normal=0, share=0, even=0, block=1
 )
 
+LAYERS_COMPETE = True
+
 
 def protected(p: Parameters) -> int:
     return int(p["window"])
@@ -80,6 +82,11 @@ def choose(r: Round) -> Kept:
         [r.keep(row, held[layer] * r.block, head.n) for row, head in zip(scores[layer], caches)]
         for layer, caches in enumerate(r.layers)
     ]
+
+
+def even(p: Parameters) -> tuple[str, Parameters]:
+    """S2."""
+    return "snapkv", p
 
 
 def draw(rng: np.random.Generator, tokens: int) -> Parameters:

@@ -51,6 +51,11 @@ def choose(r: Round) -> Kept:
     return kept
 
 
+def even(p: Parameters) -> tuple[str, Parameters]:
+    """S2."""
+    return "snapkv", p
+
+
 def draw(rng: np.random.Generator, tokens: int) -> Parameters:
     window = drawing.window(rng, tokens)
     own = dict(window=window, pool_kernel=int(drawing.pick(rng, 1, 3, 7)), pool=int(rng.integers(0, 2)))

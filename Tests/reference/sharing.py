@@ -1,7 +1,7 @@
 """The set's shape: one choice for the heads of a layer (share 1) or for all layers (share 2), one budget for all layers (even).
 
 A shared choice ranks the mean of the scores by which each head would have chosen. So a method's reference runs twice: once to
-hear what it ranks, once to rank the means.
+hear what it ranks, once to rank the means. What a method must say of itself for that (by_name.Shared) is in its own file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import numpy as np
 from reference.by_name import reference
 from reference.caches import Head, Kept, Round
 from reference.ranking import F64, I64, Gaps, best
-from reference.shares import Parameters
 
 
 class Heard(Gaps):
@@ -49,44 +48,32 @@ class Together(Round):
         return mean
 
 
-def even(method: str, p: Parameters) -> tuple[str, Parameters]:
-    """The method and parameters of which this one, with the same budget in every layer, is another name."""
-    if method in ("pyramidkv", "dynamickv"):
-        return "snapkv", p
-    return method, {**p, "pyramid": p["shared"]} if method == "windowkv" else p
-
-
-def weighted_mean(method: str, r: Round, rows: list[F64]) -> F64:
-    """Over all layers; a group's ranking counts once for each of its layers."""
-    if method != "windowkv":
-        mean: F64 = np.mean(rows, axis=0)
-        return mean
-    layers, shared = len(r.layers), int(r.p["shared"])
-    leaders = [row for i, row in enumerate(rows) if i == 0 or row is not rows[i - 1]]
-    sizes = [min(shared, layers - first) for first in range(0, layers, shared)]
-    average: F64 = np.average(leaders, axis=0, weights=sizes)
-    return average
+def leaders(r: Round, rows: list[F64], layers: list[int]) -> F64:
+    """The mean over all layers, where each ranking is that of so many of them; one may have been made twice."""
+    own = [row for i, row in enumerate(rows) if i == 0 or row is not rows[i - 1]]
+    mean: F64 = np.average(own, axis=0, weights=layers)
+    return mean
 
 
 def choose(method: str, r: Round) -> Kept:
     share, heads = int(r.p.get("share", 0)), len(r.layers[0])
     assert share == 0 or all(head.n == layer[0].n for layer in r.layers for head in layer), "heads of one length"
-    if share == 2 or r.p.get("even"):
-        method, p = even(method, r.p)
-        r = r._replace(p=p)
-    chosen = reference(method).choose
-    if share == 0 or share == 1 and method in ("windowkv", "tova"):
-        return chosen(r)
-    if share == 1 and method == "dynamickv":
-        return chosen(Together(*r))
+    found = reference(method)
+    if (share == 2 or r.p.get("even")) and hasattr(found, "even"):
+        method, p = found.even(r.p)
+        r, found = r._replace(p=p), reference(method)
+    of_layers = found.ranked_layers(len(r.layers), r.p) if hasattr(found, "ranked_layers") else None
+    if share == 0 or share == 1 and of_layers is not None:
+        return found.choose(r)
+    if share == 1 and getattr(found, "LAYERS_COMPETE", False):
+        return found.choose(Together(*r))
     heard = Heard()
-    kept = chosen(r._replace(gaps=heard))
+    kept = found.choose(r._replace(gaps=heard))
     if not heard.rows:
         return kept
     rows = heard.rows
-    means = (
-        [weighted_mean(method, r, rows)]
-        if share == 2
-        else [np.mean(rows[first : first + heads], axis=0) for first in range(0, len(rows), heads)]
-    )
-    return chosen(r._replace(gaps=Means(r.gaps, means, heads)))
+    if share == 1:
+        means = [np.mean(rows[first : first + heads], axis=0) for first in range(0, len(rows), heads)]
+    else:
+        means = [np.mean(rows, axis=0) if of_layers is None else leaders(r, rows, of_layers)]
+    return found.choose(r._replace(gaps=Means(r.gaps, means, heads)))

@@ -33,6 +33,10 @@ def choose(r: Round) -> Kept:
     return kept
 
 
+def ranked_layers(layers: int, p: Parameters) -> list[int]:
+    return [1] * layers
+
+
 def draw(rng: np.random.Generator, tokens: int) -> Parameters:
     return {**DEFAULTS, **drawing.budget(rng, tokens)}
 

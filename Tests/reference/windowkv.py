@@ -108,6 +108,16 @@ def choose(r: Round) -> Kept:
     return kept
 
 
+def even(p: Parameters) -> tuple[str, Parameters]:
+    """S2: the pyramid whose last group keeps what the first does."""
+    return "windowkv", {**p, "pyramid": p["shared"]}
+
+
+def ranked_layers(layers: int, p: Parameters) -> list[int]:
+    shared = int(p["shared"])
+    return [min(shared, layers - first) for first in range(0, layers, shared)]
+
+
 def draw(rng: np.random.Generator, tokens: int) -> Parameters:
     window, shared = drawing.window(rng, tokens), int(rng.integers(1, 4))
     own = dict(window=window, shared=shared, size=int(rng.integers(1, 9)), task=int(rng.integers(0, 2)))

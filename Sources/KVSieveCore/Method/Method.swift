@@ -17,7 +17,8 @@ public protocol Method: Sendable {
     /// Throws .budget if the budget cannot hold what the method must keep.
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame
 
-    /// A number for each unit of the layer's frame, higher is kept: H rows, or one that all heads share. Nil, the default: nothing
+    /// A number for each unit of the layer's frame, or for each candidate, higher is kept: H rows, or one that all heads share. The plan
+    /// makes units of candidates, and one row of H if they share a choice. Nil, the default: nothing
     /// competes, or all are equal. Called for layers whose frame has units and that make their own choice.
     func score(_ layer: Layer) throws(KVSieveError) -> HeadTable?
 

@@ -176,6 +176,7 @@ public final class Plan {
     /// Room for later layers, as if all were like the first: then observe does not allocate again.
     private func prepare(_ method: any Method, _ caches: ExtendedCaches?, _ work: Workspace) throws(KVSieveError) {
         try current.budgets.reserve()
+        if next.sum.table != nil { try current.sum.prepare(like: next.sum) }
         let scope = method.scope
         if scope.firstRemembered(after: shape.layers - 1) > 0 && sharing != .layers {
             // A token more or less a head: shares are rounded down.

@@ -59,10 +59,10 @@ public final class LayerScores: @unchecked Sendable {
     func forget() { table = nil }
 
     /// The memory that another layer's scores and their counts take.
-    func prepare(like other: LayerScores, buckets: Int) throws(KVSieveError) {
+    func prepare(like other: LayerScores, buckets: Int = 0) throws(KVSieveError) {
         try memory.reserve(rows: other.memory.rows, width: other.memory.stride)
         if !other.marks.isEmpty { try markMemory.reserve(other.marks.count) }
-        try counts.reserve(buckets)
+        if buckets > 0 { try counts.reserve(buckets) }
     }
 
     var rows: Int { table?.rows ?? 0 }

@@ -7,14 +7,27 @@ arithmetic of intervals (intervals.py), markdown (tables.py).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import records
 from intervals import half_width, mean, wilson
 from records import Row
+
+
+class Judged(Protocol):
+    """A row of any experiment."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def right(self) -> int: ...
+
+
+R = TypeVar("R", bound=Judged)
+K = TypeVar("K", bound=Hashable)
 
 
 class Place(NamedTuple):
@@ -59,40 +72,41 @@ class Cell:
 
 def cells(rows: Iterable[Row], compared: str) -> list[Cell]:
     """One cell for each place, setting and share; `compared` is the setting of the differences."""
-    groups: dict[tuple[Place, str, float], dict[int, Row]] = defaultdict(dict)
+    groups = grouped(rows, lambda row: (Place(row.model, row.task, row.length, row.query), row.setting, row.share))
+    return [
+        Cell(
+            *place,
+            setting=setting,
+            share=share,
+            kept=mean([row.kept for row in rows]),
+            digits=sum(row.digits for row in rows) / sum(row.tokens for row in rows),
+            **judged(rows, groups.get((place, compared, share), {})),
+        )
+        for (place, setting, share), by_seed in sorted(groups.items())
+        for rows in [list(by_seed.values())]
+    ]
+
+
+def grouped(rows: Iterable[R], key: Callable[[R], K]) -> dict[K, dict[int, R]]:
+    """The rows of each key by their seed; of equal ones the last."""
+    groups: dict[K, dict[int, R]] = defaultdict(dict)
     for row in rows:
-        place = Place(row.model, row.task, row.length, row.query)
-        groups[place, row.setting, row.share][row.seed] = row
-    found = []
-    for (place, setting, share), by_seed in sorted(groups.items()):
-        other = groups.get((place, compared, share), {})
-        pairs = [(row, other[seed]) for seed, row in by_seed.items() if seed in other]
-        found.append(_cell(place, setting, share, list(by_seed.values()), pairs))
-    return found
+        groups[key(row)][row.seed] = row
+    return groups
 
 
-def _cell(place: Place, setting: str, share: float, rows: list[Row], pairs: list[tuple[Row, Row]]) -> Cell:
+def judged(rows: Sequence[Judged], others: Mapping[int, Judged]) -> dict[str, Any]:
+    """What all cells have of their rows: prompts, right with its interval; nll and kl with the differences to `others`, paired
+    by seed."""
     right = sum(row.right for row in rows)
     low, high = wilson(right, len(rows))
-    nll = [one.nll - other.nll for one, other in pairs]
-    kl = [one.kl - other.kl for one, other in pairs]
-    return Cell(
-        *place,
-        setting=setting,
-        share=share,
-        prompts=len(rows),
-        kept=mean([row.kept for row in rows]),
-        right=right,
-        right_low=low,
-        right_high=high,
-        digits=sum(row.digits for row in rows) / sum(row.tokens for row in rows),
-        nll=mean([row.nll for row in rows]),
-        nll_difference=mean(nll) if nll else float("nan"),
-        nll_half=half_width(nll),
-        kl=mean([row.kl for row in rows]),
-        kl_difference=mean(kl) if kl else float("nan"),
-        kl_half=half_width(kl),
-    )
+    found: dict[str, Any] = {"prompts": len(rows), "right": right, "right_low": low, "right_high": high}
+    for name in ("nll", "kl"):
+        differences = [getattr(row, name) - getattr(others[row.seed], name) for row in rows if row.seed in others]
+        found[name] = mean([getattr(row, name) for row in rows])
+        found[f"{name}_difference"] = mean(differences)
+        found[f"{name}_half"] = half_width(differences)
+    return found
 
 
 def write(path: Path, found: Iterable[Any]) -> None:

@@ -29,7 +29,8 @@ def student(freedom: int) -> float:
 
 
 def mean(numbers: Sequence[float]) -> float:
-    return math.fsum(numbers) / len(numbers)
+    """nan of no number."""
+    return math.fsum(numbers) / len(numbers) if numbers else math.nan
 
 
 def half_width(numbers: Sequence[float]) -> float:

@@ -7,11 +7,12 @@ Not here: raw rows (later_records.py), arithmetic of intervals (intervals.py).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from intervals import half_width, mean, wilson
+from cells import grouped, judged
+from intervals import half_width, mean
 from later_records import Later
 from setting import FULL
 
@@ -68,54 +69,38 @@ class LaterCell:
 
 def cells(rows: Iterable[Later], compared: str) -> list[LaterCell]:
     """One cell for each place, setting and size; `compared` is the setting of the differences."""
-    groups: dict[tuple[Where, str, float], dict[int, Later]] = defaultdict(dict)
-    for row in rows:
-        where = Where(row.experiment, row.model, row.task, row.length, row.more, row.part)
-        groups[where, row.setting, row.size][row.seed] = row
-    found = []
-    for (where, setting, size), by_seed in sorted(groups.items()):
-        other = groups.get((where, compared, size), {})
-        pairs = [(row, other[seed]) for seed, row in by_seed.items() if seed in other]
-        found.append(_cell(where, setting, size, list(by_seed.values()), pairs))
-    return found
+    groups = grouped(
+        rows,
+        lambda row: (
+            Where(row.experiment, row.model, row.task, row.length, row.more, row.part),
+            row.setting,
+            row.size,
+        ),
+    )
+    return [
+        _cell(where, setting, size, list(by_seed.values()), groups.get((where, compared, size), {}))
+        for (where, setting, size), by_seed in sorted(groups.items())
+    ]
 
 
-def _cell(
-    where: Where, setting: str, size: float, rows: Sequence[Later], pairs: Sequence[tuple[Later, Later]]
-) -> LaterCell:
-    right = sum(row.right for row in rows)
-    low, high = wilson(right, len(rows))
+def _cell(where: Where, setting: str, size: float, rows: Sequence[Later], others: Mapping[int, Later]) -> LaterCell:
     agree = [row.agree / row.tokens for row in rows]
     free = [(row.first / row.tokens, row.alike / row.tokens) for row in rows if row.first >= 0]
     first, alike = ([one[0] for one in free], [one[1] for one in free])
-    nll, kl = ([one.nll - other.nll for one, other in pairs], [one.kl - other.kl for one, other in pairs])
     return LaterCell(
         *where,
         setting=setting,
         size=size,
-        prompts=len(rows),
         held=mean([row.held for row in rows]),
-        right=right,
-        right_low=low,
-        right_high=high,
         hits=sum(row.hits for row in rows) / sum(row.tokens for row in rows),
         agree=mean(agree),
         agree_half=half_width(agree),
-        nll=mean([row.nll for row in rows]),
-        nll_difference=_mean(nll),
-        nll_half=half_width(nll),
-        kl=mean([row.kl for row in rows]),
-        kl_difference=_mean(kl),
-        kl_half=half_width(kl),
-        first=_mean(first),
+        first=mean(first),
         first_half=half_width(first),
-        alike=_mean(alike),
+        alike=mean(alike),
         alike_half=half_width(alike),
+        **judged(rows, others),
     )
-
-
-def _mean(numbers: Sequence[float]) -> float:
-    return mean(numbers) if numbers else float("nan")
 
 
 def _share(cell: LaterCell, name: str) -> str:

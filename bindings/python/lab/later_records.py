@@ -30,13 +30,9 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Later:
-    experiment: str
-    model: str
-    task: str
-    length: int
-    more: int
-    seed: int
+class Later(Stage):
+    """What one part of a stage was like, for one setting and size."""
+
     part: str
     """Which tokens: of a text, an answer, a turn."""
     setting: str
