@@ -2,6 +2,7 @@
 //
 //     S_j     sum of softmax(q_i k) over all rows i of the prompt, mean over the group; no pooling
 //     keep    the last R and the best C - R of the others, per head; R = floor(C * recent_ratio), at least 1 (H1)
+//             and at most C - block + 1: the newest block has room wherever in it the prompt ends
 //
 // While decoding every new row is added to the sums of the living slots, and one slot outside the last R leaves: that with
 // the lowest sum. Reads the queries of all tokens: cost grows with T^2. Decisions H1 ... H4: README.md.
@@ -28,7 +29,10 @@ struct H2O: Method {
 
     var reads: Reads { .queries(.all) }
 
-    private func recent(_ length: CacheLength) -> Int { max(1, recentRatio.floor(of: budget.of(length))) }
+    private func recent(_ length: CacheLength) -> Int {
+        let tokens = budget.of(length)
+        return max(1, min(recentRatio.floor(of: tokens), tokens - (budget.block - 1)))
+    }
 
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
         try budget.frame(length, recent: recent(length)) { "the newest token" }

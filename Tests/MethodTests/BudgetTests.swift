@@ -118,8 +118,8 @@ private struct Refusal {
                     if let error = try refusal(method, parameters, sequence) {
                         // Only whole blocks need more, and WindowKV's whole windows if layers are even.
                         #expect(parameters["block"] ?? 1 > 1 || parameters["charge"] == 1, said)
-                        let refusal = try Refusal(error, method)
-                        parameters["\(refusal.parameter.name)"] = refusal.smallest
+                        let refused = try Refusal(error, method)
+                        parameters["\(refused.parameter.name)"] = refused.smallest
                     }
                     let kept = try sequence.kept(method, parameters)
                     #expect(kept.joined().allSatisfy { !$0.isEmpty }, said)

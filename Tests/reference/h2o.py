@@ -20,7 +20,7 @@ def recent_of(p: Parameters, budget: int) -> int:
     recent = share(p["recent_ratio"], budget)
     if recent == 0 and p["decoding"] == 1:
         raise OverBudget("H4: a set that no new token could enter")
-    return max(1, recent)
+    return max(1, min(recent, budget - (int(p["block"]) - 1)))
 
 
 def protected(p: Parameters) -> int:
