@@ -62,11 +62,12 @@ STEPS: dict[str, Step] = {
     ),
     "tests": Step(
         "the Swift tests, optimised as the library is: three times as fast",
-        "swift build --build-tests -c release -Xswiftc -enable-testing --scratch-path .build-tests",
+        "swift build --product kvsievePackageTests -c release -Xswiftc -enable-testing --scratch-path .build-tests",
     ),
     "address": Step(
         "the Swift tests under AddressSanitizer",
-        "swift build --build-tests -c release -Xswiftc -enable-testing --scratch-path .build-asan --sanitize=address",
+        "swift build --product kvsievePackageTests -c release -Xswiftc -enable-testing --scratch-path .build-asan"
+        " --sanitize=address",
     ),
 }
 

@@ -12,8 +12,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Products too big for a BLAS's small ones; of all queries with all keys, fewer tokens do. */
-enum { MANY = 12000, MANY_IF_ALL = 1200, WIDE = 128, ROWS = 32, MANY_QUERY_HEADS = 8 };
+/* Products too big for a BLAS's small ones; of all queries with all keys, fewer tokens do. Without products only long prompts
+ * need much. */
+enum { MANY = 4800, MANY_IF_ALL = 700, MANY_IF_NONE = 12000, WIDE = 128, ROWS = 32, MANY_QUERY_HEADS = 8 };
 
 static int32_t method, threads;
 static kvsieve_tensor queries, keys, values;
@@ -54,13 +55,13 @@ static void fill_tensor(const kvsieve_tensor *tensor, uint64_t seed) {
 }
 
 static void make_tensors(void) {
-    const int all = fewest_queries(method, TOKENS) == TOKENS;
+    const int all = fewest_queries(method, TOKENS) == TOKENS, none = reads(method, 0, 'q') != READ;
     kvsieve_tensor last;
-    queries = tensor_new(MANY_QUERY_HEADS, all ? MANY_IF_ALL : MANY, WIDE, KVSIEVE_F32);
+    queries = tensor_new(MANY_QUERY_HEADS, all ? MANY_IF_ALL : none ? MANY_IF_NONE : MANY, WIDE, KVSIEVE_F32);
     keys = tensor_new(HEADS, queries.tokens, WIDE, KVSIEVE_F32);
     values = tensor_new(HEADS, queries.tokens, WIDE, KVSIEVE_F32);
     last = queries; /* rows that are never read are zero, and take no memory */
-    if (!all) last.data = (char *)last.data + (MANY - ROWS) * last.token_stride, last.tokens = ROWS;
+    if (!all) last.data = (char *)last.data + (queries.tokens - ROWS) * last.token_stride, last.tokens = ROWS;
     fill_tensor(&last, 0);
     fill_tensor(&keys, 1);
     fill_tensor(&values, 2);

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* Eight heads: Task-KV keeps two of them whole in the first layer, then one. */
-enum { MANY_LAYERS = 6, MANY_HEADS = 8, ALL_TOKENS = 900, SEQUENCES = 3 };
+enum { MANY_LAYERS = 6, MANY_HEADS = 8, ALL_TOKENS = 600, SEQUENCES = 3 };
 
 typedef struct prompt {
     kvsieve_tensor queries, keys, values;
