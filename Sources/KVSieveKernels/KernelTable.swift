@@ -41,6 +41,7 @@ public func kernelTable() -> support_kernels {
         row_exponentials: { rowExponentials($0, Int($1), $2, $3, $4) },
         row_minimum: { rowMinimum($0, Int($1)) },
         row_logarithms: { rowLogarithms($0, Int($1), $2) },
+        collect_numbers: { Int64(collectNumbers($0, Int($1), $2, Int($3), $4, $5)) },
         candidate_minima: { candidateMinima($0, $1, Int($2), $3) },
         roll_row: { rollRow($0, $1, Int($2), $3, $4, $5, $6) },
         run_row: { runRow($0, $1, Int($2), $3, $4) },

@@ -140,6 +140,7 @@ typedef struct support_kernels {
     float (*row_exponentials)(const float *row, int64_t count, float maximum, float factor, float *out); /* out may be row */
     float (*row_minimum)(const float *row, int64_t count);
     void (*row_logarithms)(const float *row, int64_t count, float *out); /* out may be row */
+    int64_t (*collect_numbers)(const float *row, int64_t count, float bound, int64_t room, float *values, int32_t *indices);
     void (*candidate_minima)(const float *totals, const float *_Nullable weights, int64_t count, float *minima);
     void (*roll_row)(const float *newest, const float *_Nullable suffix, int64_t count, float *prefix, float *row,
                      const float *_Nullable weights, float *totals);

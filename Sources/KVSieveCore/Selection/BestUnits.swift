@@ -28,7 +28,8 @@ enum BestUnits {
         let values = UnsafeMutableRawPointer(scratch + RankThreshold.histogramOfFew).assumingMemoryBound(to: Float.self)
         let indices = UnsafeMutableRawPointer(values + RankThreshold.many).assumingMemoryBound(to: Int32.self)
         if row.count >= long, let bound = bound(start, row.count, count, scratch, values) {
-            let collected = collect(start, row.count, bound, values, indices)
+            let collected = Int(
+                kernels.collect_numbers(start, Int64(row.count), bound, Int64(mostCollected), values, indices))
             if collected >= count {
                 let threshold = RankThreshold(
                     UnsafeBufferPointer(start: values, count: collected), places: count, histogram: scratch)
@@ -73,31 +74,5 @@ enum BestUnits {
         let threshold = RankThreshold(
             UnsafeBufferPointer(start: sample, count: samples), places: min(sampled, samples), histogram: histogram)
         return RankKey.value(threshold.key)
-    }
-
-    /// Copies what is not below the bound, with its indices. Returns how many; 0 if there is no room for them.
-    private static func collect(
-        _ row: UnsafePointer<Float>, _ count: Int, _ bound: Float, _ values: UnsafeMutablePointer<Float>,
-        _ indices: UnsafeMutablePointer<Int32>
-    ) -> Int {
-        var written = 0
-        // Written without a branch but for eight that are all below.
-        func take(_ range: Range<Int>) {
-            for j in range {
-                values[written] = row[j]
-                indices[written] = Int32(truncatingIfNeeded: j)
-                written &+= row[j] >= bound ? 1 : 0
-            }
-        }
-        let whole = count / 8 &* 8
-        for j in stride(from: 0, to: whole, by: 8) {
-            let four = UnsafeRawPointer(row + j).loadUnaligned(as: SIMD4<Float>.self)
-            let next = UnsafeRawPointer(row + j + 4).loadUnaligned(as: SIMD4<Float>.self)
-            if pointwiseMax(four, next).max() < bound { continue }
-            if written > mostCollected - 16 { return 0 }
-            take(j..<(j + 8))
-        }
-        take(whole..<count)
-        return written
     }
 }
