@@ -6,7 +6,7 @@ running (run.py). A part is a product: tasks x lengths x queries x prompts x set
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import settings
@@ -64,6 +64,8 @@ EXPERIMENTS: dict[str, list[Part]] = {
     ],
     # A12: which kernel AhaKV pools attention with.
     "decision": [Part((*STRINGS, *RUNNING_TEXT), ("decision",), (0.2, 0.12), 30, queries=(SEEN,))],
+    # One set of positions for all heads of all layers, as llama.cpp holds it.
+    "one-set": [Part(("needle",), ("one-set",), (0.25,), 50, queries=(SEEN,))],
     "registry": [
         Part(tuple(TASKS), ("registry",), SHARES, 100),
         Part(STRINGS, ("registry",), SHARES, 100, lengths=(2000,), queries=(SEEN,)),
@@ -81,5 +83,5 @@ EXPERIMENTS: dict[str, list[Part]] = {
     ],
 }
 
-COMPARED = {"decision": "snapkv W32 k7"}
-"""The setting that differences are to, where it is not SnapKV of the registry's set."""
+COMPARED: dict[str, str | Callable[[str], str]] = {"decision": "snapkv W32 k7", "one-set": settings.its_vote}
+"""The setting that differences are to, or which one for each, where it is not SnapKV of the registry's set."""
