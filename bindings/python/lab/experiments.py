@@ -57,10 +57,10 @@ STRINGS = ("needle", "four_keys")
 ABLATED = ("needle", "four_keys", "few_shot", "continuation", "summary")
 
 EXPERIMENTS: dict[str, list[Part]] = {
-    # `make lab`: under a quarter of an hour on two cores, download and all.
+    # `make lab`: under a quarter of an hour on two cores, download and all. 20 prompts have each depth of the needle twice.
     "standard": [
-        Part(("needle", "few_shot"), ("registry",), (0.2, 0.069), 16),
-        Part(("four_keys", *RUNNING_TEXT), ("registry",), (0.2, 0.069), 16, queries=(SEEN,)),
+        Part(("needle", "few_shot"), ("registry",), (0.2, 0.069), 20),
+        Part(("four_keys", *RUNNING_TEXT), ("registry",), (0.2, 0.069), 20, queries=(SEEN,)),
     ],
     # A12: which kernel AhaKV pools attention with.
     "decision": [Part((*STRINGS, *RUNNING_TEXT), ("decision",), (0.2, 0.12), 30, queries=(SEEN,))],
