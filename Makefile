@@ -63,8 +63,8 @@ lab: build $(LAB)/installed
 
 # Hours: what the tables of the README are made from.
 lab-full: build $(LAB)/installed
-	@$(LAB_PYTHON)/run.py decision registry ablations
-	@for name in decision registry ablations; do $(LAB_PYTHON)/tables.py cells $$name bindings/python/lab/results/$$name.csv; done
+	@$(LAB_PYTHON)/run.py decision one-set registry ablations
+	@for name in decision one-set registry ablations; do $(LAB_PYTHON)/tables.py cells $$name bindings/python/lab/results/$$name.csv; done
 	@for name in decoding generation followups; do $(LAB_PYTHON)/later.py run $$name \
 		&& $(LAB_PYTHON)/later.py cells $$name bindings/python/lab/results/$$name.csv; done
 

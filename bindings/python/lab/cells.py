@@ -70,8 +70,9 @@ class Cell:
         return Place(self.model, self.task, self.length, self.query)
 
 
-def cells(rows: Iterable[Row], compared: str) -> list[Cell]:
-    """One cell for each place, setting and share; `compared` is the setting of the differences."""
+def cells(rows: Iterable[Row], compared: str | Callable[[str], str]) -> list[Cell]:
+    """One cell for each place, setting and share; `compared` is the setting of the differences, or says which one for each."""
+    other = compared if callable(compared) else lambda _: compared
     groups = grouped(rows, lambda row: (Place(row.model, row.task, row.length, row.query), row.setting, row.share))
     return [
         Cell(
@@ -80,7 +81,7 @@ def cells(rows: Iterable[Row], compared: str) -> list[Cell]:
             share=share,
             kept=mean([row.kept for row in rows]),
             digits=sum(row.digits for row in rows) / sum(row.tokens for row in rows),
-            **judged(rows, groups.get((place, compared, share), {})),
+            **judged(rows, groups.get((place, other(setting), share), {})),
         )
         for (place, setting, share), by_seed in sorted(groups.items())
         for rows in [list(by_seed.values())]

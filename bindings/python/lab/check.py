@@ -2,9 +2,9 @@
 
     python check.py     a line a failed test, then `N passed, N failed`
 
-Here: which functions are tests, and running them. The tests: check_model.py (the forward pass, choosers, units), check_tasks.py
-(prompts), check_caches.py and check_later.py (what happens after a prefill), check_results.py (files, intervals, tables),
-check_pictures.py.
+Here: which functions are tests, and running them. The tests: check_model.py (the forward pass, choosers, units), check_vote.py
+(one set for all heads), check_tasks.py (prompts), check_caches.py and check_later.py (what happens after a prefill),
+check_results.py (files, intervals, tables), check_pictures.py.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ import check_model
 import check_pictures
 import check_results
 import check_tasks
+import check_vote
 
 
 def main() -> int:
     failed = passed = 0
-    for module in (check_results, check_tasks, check_pictures, check_model, check_caches, check_later):
+    for module in (check_results, check_tasks, check_pictures, check_model, check_vote, check_caches, check_later):
         for name, test in tests(module):
             start = time.process_time()
             try:

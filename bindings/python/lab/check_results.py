@@ -89,6 +89,15 @@ def test_cells_pair_prompts() -> None:
     assert back[0].place == one.place and close(back[0].nll_half, one.nll_half, 1e-3) and back[1].right == 0
 
 
+def test_cells_are_compared_each_with_its_own() -> None:
+    """a share 2 is 0.5 above a vote, b 2 below; what has no vote has no difference."""
+    values = {"a share 2": 1.5, "a vote": 1.0, "b": 3.0, "b vote": 5.0, "c": 9.0}
+    rows = [row(setting=name, seed=seed, nll=value) for name, value in values.items() for seed in range(3)]
+    found = {cell.setting: cell.nll_difference for cell in cells.cells(rows, settings.its_vote)}
+    assert math.isnan(found.pop("c"))
+    assert found == {"a share 2": 0.5, "a vote": 0, "b": -2, "b vote": 0}
+
+
 def test_of_two_tables_the_cell_with_more_prompts_stays() -> None:
     few, many = (
         cells.cells([row(seed=seed, nll=value, setting="b") for seed in range(count)], "b")

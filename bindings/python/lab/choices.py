@@ -1,7 +1,7 @@
 """From a prefilled prompt, a setting and a share to the rows that each layer and head keeps.
 
 Here: the walk through a plan, and what happens if the library refuses a share. Not here: settings (settings.py), choosers that
-are not the library's (ablations.py).
+are not the library's (ablations.py), one set of many (vote.py).
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ablations import ABLATIONS
+from ablations import ABLATIONS, share_of
 from llama import Kept, Llama, Prefix
 from setting import Setting
+from vote import voted
 
 import kvsieve
 
@@ -50,6 +51,8 @@ def _chosen(setting: Setting, llama: Llama, prefix: Prefix, share: float) -> Cho
         kept = ABLATIONS[setting.method](llama, prefix, share, setting.parameters)
     else:
         kept = _by_library(setting.method, llama, prefix, {**setting.parameters, "ratio": share})
+    if setting.vote:
+        kept = voted(kept, prefix.tokens, share_of(share, prefix.tokens))
     rows = sum(len(head) for layer in kept for head in layer)
     return Choice(kept, share, rows / (llama.layers * llama.kv_heads * prefix.tokens))
 

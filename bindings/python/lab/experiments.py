@@ -6,7 +6,7 @@ running (run.py). A part is a product: tasks x lengths x queries x prompts x set
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import settings
@@ -57,13 +57,15 @@ STRINGS = ("needle", "four_keys")
 ABLATED = ("needle", "four_keys", "few_shot", "continuation", "summary")
 
 EXPERIMENTS: dict[str, list[Part]] = {
-    # `make lab`: under a quarter of an hour on two cores, download and all.
+    # `make lab`: under a quarter of an hour on two cores, download and all. 20 prompts have each depth of the needle twice.
     "standard": [
-        Part(("needle", "few_shot"), ("registry",), (0.2, 0.069), 16),
-        Part(("four_keys", *RUNNING_TEXT), ("registry",), (0.2, 0.069), 16, queries=(SEEN,)),
+        Part(("needle", "few_shot"), ("registry",), (0.2, 0.069), 20),
+        Part(("four_keys", *RUNNING_TEXT), ("registry",), (0.2, 0.069), 20, queries=(SEEN,)),
     ],
     # A12: which kernel AhaKV pools attention with.
     "decision": [Part((*STRINGS, *RUNNING_TEXT), ("decision",), (0.2, 0.12), 30, queries=(SEEN,))],
+    # One set of positions for all heads of all layers, as llama.cpp holds it.
+    "one-set": [Part(("needle",), ("one-set",), (0.25,), 50, queries=(SEEN,))],
     "registry": [
         Part(tuple(TASKS), ("registry",), SHARES, 100),
         Part(STRINGS, ("registry",), SHARES, 100, lengths=(2000,), queries=(SEEN,)),
@@ -81,5 +83,5 @@ EXPERIMENTS: dict[str, list[Part]] = {
     ],
 }
 
-COMPARED = {"decision": "snapkv W32 k7"}
-"""The setting that differences are to, where it is not SnapKV of the registry's set."""
+COMPARED: dict[str, str | Callable[[str], str]] = {"decision": "snapkv W32 k7", "one-set": settings.its_vote}
+"""The setting that differences are to, or which one for each, where it is not SnapKV of the registry's set."""

@@ -26,11 +26,14 @@ class Setting:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     ours: bool = False
     """A chooser of ablations.py chooses, not the library; its switches are among the parameters."""
+    vote: bool = False
+    """All heads of all layers keep one set: the positions that most of them have chosen (vote.py)."""
 
     @property
     def digest(self) -> str:
         """Changes with everything but the name: rows of a setting that was changed are made anew."""
-        words = json.dumps([self.method, dict(self.parameters), "ours" if self.ours else "library"], sort_keys=True)
+        chooser = "ours" if self.ours else "library"
+        words = json.dumps([self.method, dict(self.parameters), chooser, *["vote"] * self.vote], sort_keys=True)
         return f"{zlib.crc32(words.encode()):08x}"
 
 

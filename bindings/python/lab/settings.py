@@ -1,11 +1,13 @@
 """What is compared, as data: sets of settings by name.
 
-Here: the registry's set, the decision's. Not here: ablations (ablation_settings.py), what a setting is (setting.py).
+Here: the registry's set, the decision's, one set for all heads. Not here: ablations (ablation_settings.py), what a setting is
+(setting.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import ablation_settings
@@ -57,7 +59,29 @@ def decision() -> list[Setting]:
     ]
 
 
-SETS = {"registry": registry, "decision": decision, **ablation_settings.SETS}
+def one_set() -> list[Setting]:
+    """What an engine that holds one set of positions for all heads and layers (llama.cpp) can do: `share` 2, a vote over the sets
+    that heads choose apart, or what is recent. The sets apart, which it cannot hold, are beside them.
+    """
+    found = []
+    for apart in (
+        Setting("dynamickv W8 k7", "dynamickv"),  # the library's defaults
+        Setting("dynamickv", "dynamickv", {**REGISTRY["dynamickv"], "window": WINDOW}),
+        Setting("dynamickv k15", "dynamickv", {"window": WINDOW, "pool": "max", "pool_kernel": 15}),
+        Setting("snapkv W32 k7", "snapkv", {"pool_kernel": 7}),
+        Setting("snapkv k15", "snapkv", {"window": WINDOW, "pool_kernel": 15}),
+    ):
+        shared = replace(apart, name=f"{apart.name} share 2", parameters={**apart.parameters, "share": 2})
+        found += [apart, shared, replace(apart, name=its_vote(apart.name), vote=True)]
+    return [*found, Setting("streamingllm", "streamingllm")]
+
+
+def its_vote(name: str) -> str:
+    """The setting of `one_set` that takes the vote over the sets of the one called `name`."""
+    return f"{name.removesuffix(' share 2').removesuffix(' vote')} vote"
+
+
+SETS = {"registry": registry, "decision": decision, "one-set": one_set, **ablation_settings.SETS}
 
 
 def named(names: Iterable[str]) -> list[Setting]:
