@@ -46,7 +46,7 @@ ROOMS: Table = {
     "Decoding": {"Attention", "Selection", "Tables", "Views", "Threads", "Memory", "Numerics", "."},
     "Attention": {"Selection", "Tables", "Views", "Threads", "Memory", "Numerics", "."},
     "Compaction": {"Selection", "Views", "Threads", "Memory", "Numerics", "."},
-    "Selection": {"Tables", "Views", "Threads", "Memory", "."},
+    "Selection": {"Tables", "Views", "Threads", "Memory", "Numerics", "."},
     "Tables": {"Views", "Threads", "Memory", "Numerics", "."},
     "Views": {"Numerics", "."},
     "Threads": {"Memory", "."},

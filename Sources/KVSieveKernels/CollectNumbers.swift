@@ -14,12 +14,13 @@ func collectNumbers(
     _ row: UnsafePointer<Float>, _ count: Int, _ bound: Float, _ room: Int, _ values: UnsafeMutablePointer<Float>,
     _ indices: UnsafeMutablePointer<Int32>
 ) -> Int {
+    let bounds = Lanes(repeating: bound)
     var written = 0
     var j = 0
     while j < count {
         let end = j &+ laneCount
         if end <= count {
-            if greatest(load(row + j)) < bound {
+            if !isAny(load(row + j) .>= bounds) {
                 j = end
                 continue
             }

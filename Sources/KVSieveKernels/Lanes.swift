@@ -80,3 +80,18 @@ typealias LaneWords = SIMD4<UInt32>
     let two = four.lowHalf.replacing(with: four.highHalf, where: four.highHalf .> four.lowHalf)
     return two.y > two.x ? two.y : two.x
 }
+
+/// Is the mask set in any lane?
+@inline(__always) func isAny(_ mask: SIMDMask<LaneBits>) -> Bool {
+    #if SIMD_512
+    let eight = unsafeBitCast(mask, to: SIMD8<UInt64>.self)
+    let four = eight.lowHalf | eight.highHalf
+    let two = four.lowHalf | four.highHalf
+    #elseif SIMD_256
+    let four = unsafeBitCast(mask, to: SIMD4<UInt64>.self)
+    let two = four.lowHalf | four.highHalf
+    #else
+    let two = unsafeBitCast(mask, to: SIMD2<UInt64>.self)
+    #endif
+    return two.x | two.y != 0
+}

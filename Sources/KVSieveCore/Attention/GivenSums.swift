@@ -40,8 +40,8 @@ struct GivenSums: ParallelWork, @unchecked Sendable {
         for worker in work.workers { try worker.attentionRow.reserve(given.tensor.dim) }
     }
 
-    /// Adds each key/value head's column sums to its row of `table`, (H, >= n).
-    func addSums(to table: TableMemory, _ work: Workspace) throws(KVSieveError) {
+    /// Writes each key/value head's column sums to its row of `table`, (H, >= n).
+    func writeSums(to table: TableMemory, _ work: Workspace) throws(KVSieveError) {
         guard let start = table.start else { return }
         var all = self
         all.sums = PointerBox(start)
@@ -57,7 +57,6 @@ struct GivenSums: ParallelWork, @unchecked Sendable {
         let table = work.queryHeadColumns
         for head in 0..<layer.shape.heads {
             try table.reserve(rows: perHead, width: layer.length.rows(head))
-            table.clear()
             guard let start = table.start else { return }
             var one = self
             // The group's rows stand where those of head 0 would.
@@ -80,6 +79,14 @@ struct GivenSums: ParallelWork, @unchecked Sendable {
             for row in 0..<rows {
                 let count = visible(head, row)
                 let (numbers, weight) = try softmax(own, row, count, scratch)
+                let isFirst = row == 0 && (sumsEachHead || own == head * perHead)
+                // Beyond a shorter head's columns, and a row's, there are zeros.
+                if isFirst && weight == 1 {
+                    target.update(from: numbers, count: count)
+                    (target + count).update(repeating: 0, count: stride - count)
+                    continue
+                }
+                if isFirst { target.update(repeating: 0, count: stride) }
                 kernels.add_scaled(numbers, weight, Int64(count), target)
             }
         }
@@ -129,7 +136,7 @@ struct GivenSums: ParallelWork, @unchecked Sendable {
             "attention of layer \(layer.layer), head \(head), row \(row) has \(what) in a column that is read")
     }
 
-    /// P[row, j] of some columns, after addSums: numbers that must be multiplied with the weight.
+    /// P[row, j] of some columns, after writeSums: numbers that must be multiplied with the weight.
     /// - Parameters:
     ///   - columns: `count` of them, all visible.
     ///   - out: `count` floats.

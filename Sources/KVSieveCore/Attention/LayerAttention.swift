@@ -54,8 +54,7 @@ extension Layer {
     /// Column sums, (H, n), not divided by the group.
     func sum(into memory: TableMemory, _ gain: (_ seen: Int) -> Double) throws(KVSieveError) {
         if let given = try GivenSums(view, work, gain: gain) {
-            memory.clear()
-            try given.addSums(to: memory, work)
+            try given.writeSums(to: memory, work)
             work.holdsSoftmaxRows = view.windowRows < length.new
             return
         }

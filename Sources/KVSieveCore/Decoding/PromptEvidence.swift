@@ -26,7 +26,7 @@ struct PromptEvidence {
     func addRows(to choices: [RowBlocks]) throws(KVSieveError) -> Int {
         let work = layer.work
         if let given = try GivenSums(layer.view, work, gain: rule.gain) {
-            if !work.holdsSoftmaxRows { try given.addSums(to: emptyTable(), work) }
+            if !work.holdsSoftmaxRows { try given.writeSums(to: emptyTable(), work) }
             try each(choices, GivenRows(given, selection, choices, work))
             return given.rows
         }

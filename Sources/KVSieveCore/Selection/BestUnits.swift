@@ -32,7 +32,8 @@ enum BestUnits {
                 kernels.collect_numbers(start, Int64(row.count), bound, Int64(mostCollected), values, indices))
             if collected >= count {
                 let threshold = RankThreshold(
-                    UnsafeBufferPointer(start: values, count: collected), places: count, histogram: scratch)
+                    UnsafeBufferPointer(start: values, count: collected), places: count, from: bound, histogram: scratch
+                )
                 write(values, collected, threshold, count) { out[$0] = indices[$1] }
                 return
             }
@@ -48,15 +49,13 @@ enum BestUnits {
     ) {
         var equals = places &- threshold.above
         var written = 0
-        for j in 0..<count {
+        // Every number is written, and the next over it unless it is one of the best: a branch would be foretold wrongly.
+        for j in 0..<count where written < places {
             let key = RankKey.of(values[j])
-            if key < threshold.key { continue }
-            if key == threshold.key {
-                if equals == 0 { continue }
-                equals &-= 1
-            }
             put(written, j)
-            written &+= 1
+            let equal = (key == threshold.key ? 1 : 0) & (equals > 0 ? 1 : 0)
+            written &+= (key > threshold.key ? 1 : 0) | equal
+            equals &-= equal
         }
     }
 
@@ -72,7 +71,8 @@ enum BestUnits {
         let step = count / samples
         for index in 0..<samples { sample[index] = row[index &* step] }
         let threshold = RankThreshold(
-            UnsafeBufferPointer(start: sample, count: samples), places: min(sampled, samples), histogram: histogram)
+            UnsafeBufferPointer(start: sample, count: samples), places: min(sampled, samples), histogram: histogram,
+            bits: 16)
         return RankKey.value(threshold.key)
     }
 }

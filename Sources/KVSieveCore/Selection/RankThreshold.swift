@@ -33,16 +33,17 @@ struct RankThreshold {
     ///   - places: n, 1 ... count.
     ///   - count: how many floats compete.
     ///   - histogram: histogramSize counts of scratch.
+    ///   - known: upper bits of the key that are found at least; the others may be 0 then.
     ///   - forEachRow: all that compete, together.
     init(
-        places: Int, of count: Int, histogram: UnsafeMutablePointer<Int>,
+        places: Int, of count: Int, histogram: UnsafeMutablePointer<Int>, bits known: UInt32 = 32,
         forEachRow: (_ body: (UnsafeBufferPointer<Float>) -> Void) -> Void
     ) {
         var prefix: UInt32 = 0
         var above = 0
         /// The bits that are not known yet.
         var shift: UInt32 = 32
-        while shift > 0 {
+        while shift > 32 - known {
             let bits = min(count < Self.many ? 8 : 11, shift)
             shift &-= bits
             let buckets = 1 &<< Int(bits)
@@ -62,7 +63,7 @@ struct RankThreshold {
             }
             prefix = (prefix &<< bits) | UInt32(truncatingIfNeeded: bucket)
         }
-        key = prefix
+        key = prefix << shift
         self.above = above
     }
 
@@ -101,7 +102,43 @@ struct RankThreshold {
         }
     }
 
-    init(_ row: UnsafeBufferPointer<Float>, places: Int, histogram: UnsafeMutablePointer<Int>) {
-        self.init(places: places, of: row.count, histogram: histogram) { body in body(row) }
+    init(
+        _ row: UnsafeBufferPointer<Float>, places: Int, histogram: UnsafeMutablePointer<Int>, bits: UInt32 = 32
+    ) {
+        self.init(places: places, of: row.count, histogram: histogram, bits: bits) { body in body(row) }
+    }
+
+    /// Of few floats near each other: the digits are those of how far their keys lie above the lowest. Most are told apart by
+    /// the first.
+    /// - Parameters:
+    ///   - lowest: none is lower.
+    ///   - histogram: histogramOfFew counts of scratch.
+    init(
+        _ row: UnsafeBufferPointer<Float>, places: Int, from lowest: Float, histogram: UnsafeMutablePointer<Int>
+    ) {
+        var base = RankKey.of(lowest)
+        var above = 0
+        if let start = row.baseAddress {
+            var span = RankKey.of(max(lowest, kernels.row_maximum(start, Int64(row.count)))) &- base
+            var shift: UInt32
+            repeat {
+                shift = UInt32(max(0, 32 - span.leadingZeroBitCount - 10))
+                let buckets = Int(span &>> shift) &+ 1
+                histogram.update(repeating: 0, count: buckets)
+                for j in 0..<row.count {
+                    let distance = RankKey.of(start[j]) &- base
+                    if distance <= span { histogram[Int(distance &>> shift)] &+= 1 }
+                }
+                var bucket = buckets &- 1
+                while bucket > 0 && above &+ histogram[bucket] < places {
+                    above &+= histogram[bucket]
+                    bucket &-= 1
+                }
+                base &+= UInt32(truncatingIfNeeded: bucket) &<< shift
+                span = 1 &<< shift &- 1
+            } while shift > 0
+        }
+        key = base
+        self.above = above
     }
 }
