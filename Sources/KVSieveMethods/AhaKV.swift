@@ -73,7 +73,8 @@ struct AhaKV: Method {
         let protected = self.budget.protectedRows(length, sinks: sinks)
         let (budget, floor) = (budget.whileDecoding(length, protected: sinks + window + protected), gainFloor)
         return DecodeRule(
-            budget: budget, recent: window, sinks: sinks, protected: protected, evidence: .lastRows(window), pooled: (pool, scoreKernel),
+            budget: budget, recent: window, sinks: sinks, protected: protected, evidence: .lastRows(window),
+            pooled: (pool, scoreKernel),
             valueKernel: kernel, gain: { Self.gain(seen: $0, budget: budget, floor: floor) })
     }
 }

@@ -60,9 +60,7 @@ def task(case: trials.Case) -> trials.Outcome:
     lengths = [tokens, int(rng.integers(1, 9)), int(rng.integers(9, 60))]
     if seed % 3 == 0:
         del lengths[1:]
-    protect = [
-        drawing.ranges(rng, sum(lengths[:i]), length) if number % 3 else [] for i, length in enumerate(lengths)
-    ]
+    protect = [drawing.ranges(rng, sum(lengths[:i]), length) if number % 3 else [] for i, length in enumerate(lengths)]
     if p["budget"] > 0 and rng.integers(0, 4):  # else they are often too many
         p["budget"] += sum(count + p.get("block", 1) for ranges in protect for _, count in ranges)
     rounds = Rounds(method, model, p, lengths, manner, rng, protect)

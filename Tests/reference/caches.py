@@ -107,7 +107,9 @@ class Round(NamedTuple):
             least = max(least + self.block - 1, self.block)
         if by_ratio(self.p):
             last = self.recent(recent)
-            least += self.block * max(int(self.apart(head, sinks, last).sum()) for heads in self.layers for head in heads)
+            least += self.block * max(
+                int(self.apart(head, sinks, last).sum()) for heads in self.layers for head in heads
+            )
         else:
             least += self.block * self.blocks_protected(sinks)
         return holding(self.p, self.seen, least, self.extended)

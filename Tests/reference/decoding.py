@@ -178,7 +178,12 @@ class Replay:
         for head in self.every:
             self.seen[head] = [np.arange(i + 1) for i in range(t)]
             use = np.array(mine[head] if kept is None else kept[head], dtype=np.int64)
-            must = set(range(t)) if t <= self.budget else {*range(self.sinks), *self.protected, *range(t - self.recent, t)}
+            # A share may hold fewer than there are slots: later, protected tokens are no longer recent.
+            must = (
+                set(range(t))
+                if t <= self.budget - self.held()
+                else {*range(self.sinks), *self.protected, *range(t - self.recent, t)}
+            )
             if len(use) != len(mine[head]) or (np.diff(use) <= 0).any() or not must <= set(use.tolist()):
                 raise ValueError(f"head {head}: forced prompt choice breaks the method: {use.tolist()}")
             self.alive[head].append(use)

@@ -71,15 +71,9 @@ def choose(r: Round) -> Kept:
         seen = layer + 1
         if seen % every == 0 or seen == layers:  # D7: also after the last layer
             everyone = np.concatenate(
-                [
-                    r.blocks(row)[~r.apart(head, 0, recent)]
-                    for pair in zip(scores, r.layers)
-                    for row, head in zip(*pair)
-                ]
+                [r.blocks(row)[~r.apart(head, 0, recent)] for pair in zip(scores, r.layers) for row, head in zip(*pair)]
             )  # D13
-            owner = np.repeat(
-                np.arange(seen), [heads * ((n - recent) // r.block - certain) for n in lengths[:seen]]
-            )
+            owner = np.repeat(np.arange(seen), [heads * ((n - recent) // r.block - certain) for n in lengths[:seen]])
             winners = r.gaps.best(everyone, base * heads * seen)
             won = np.bincount(owner[winners], minlength=seen).tolist()
             most = max(first)  # E4: the largest of those seen scales them

@@ -45,10 +45,15 @@ public struct DecodeRule: Sendable {
         self.gain = gain
     }
 
+    /// Was it made for so many protected tokens?
+    func suits(_ length: CacheLength) -> Bool {
+        length.protected.mostRows(from: sinks, unit: 1, aligned: true) == protected
+    }
+
     /// Does a sequence under this rule need exactly the memory of one under the other?
     func suits(_ other: DecodeRule) -> Bool {
-        other.budget == budget && other.recent == recent && other.protected == protected
-            && other.evidence == evidence && other.together == together && other.pooled?.kernel == pooled?.kernel && other.valueKernel == valueKernel
+        other.budget == budget && other.recent == recent && other.protected == protected && other.evidence == evidence
+            && other.together == together && other.pooled?.kernel == pooled?.kernel && other.valueKernel == valueKernel
     }
 
     /// What a step reads.

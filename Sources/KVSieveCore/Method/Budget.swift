@@ -48,11 +48,11 @@ public struct Budget: Sendable {
             length, sinks: sinks, recent: length.recent(recent, multiple: multiple), unit: max(unit, block),
             budget: of(length))
         let certain = max(sinks + recent + multiple - 1, multiple > 1 ? multiple : 0)
-        guard
-            let budget = try holding(frame, certain: certain, sinks: sinks, aligned: frame.unit <= multiple, what: {
-                what() + (multiple > 1 ? " in whole blocks of \(multiple)" : "")
-            })
-        else { return .whole(length) }
+        let aligned = frame.unit <= multiple
+        func all() -> String { what() + (multiple > 1 ? " in whole blocks of \(multiple)" : "") }
+        guard let budget = try holding(frame, certain: certain, sinks: sinks, aligned: aligned, what: all) else {
+            return .whole(length)
+        }
         if whole ?? (length.longest <= budget) { return .whole(length) }
         return budget == frame.budget
             ? frame

@@ -24,7 +24,7 @@ public final class Plan {
     private var work: Workspace?
     /// Made from the settings by the first observe of a sequence.
     private var method: (any Method)?
-    /// The rule for decoding after a prompt of that length; nil if the plan does not decode.
+    /// The rule for decoding after a prompt of that length, protected tokens aside; nil if the plan does not decode.
     private var rule: (length: CacheLength, rule: DecodeRule)?
     private(set) var phase = Phase.prefill(nil)
     /// The layers so far, and the same as they will be when the call that works on them has succeeded.
@@ -137,7 +137,7 @@ public final class Plan {
             decodingPool.keep(begun)
         }
         self.method = method
-        self.rule = rule.map { (length, $0) }
+        self.rule = rule.map { (length.with(ProtectedRows()), $0) }
         self.work = work
         swap(&current, &next)
         rangePool.clear()
@@ -281,7 +281,7 @@ public final class Plan {
 
     func currentRule(_ method: any Method, _ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
         guard settings.int(parameters.decoding) == 1 else { return nil }
-        if let rule, rule.length == length { return rule.rule }
+        if let rule, rule.length == length.with(ProtectedRows()), rule.rule.suits(length) { return rule.rule }
         return try sharing.rule(method.decoding(length), of: row.name, block: settings.int(parameters.block))
     }
 

@@ -43,7 +43,8 @@ struct ProtectedTokens {
     func checked(_ length: CacheLength, _ origins: RowOrigins? = nil) throws(KVSieveError) -> CacheLength {
         guard rows.end <= length.seen else {
             throw KVSieveError(
-                .shape, "tokens up to position \(rows.end - 1) are protected; expected at most \(length.seen - 1), the last")
+                .shape,
+                "tokens up to position \(rows.end - 1) are protected; expected at most \(length.seen - 1), the last")
         }
         if rows.isEmpty && length.protected.isEmpty { return length }
         return length.with(rows.among(origins.map { $0.kept.rows(seen: $0.seen) }))
@@ -65,7 +66,8 @@ extension Plan {
             throw KVSieveError(.shape, "first is \(first); expected \(least) ... \(end - 1)\(why)")
         }
         guard count >= 1, count <= end - first else {
-            throw KVSieveError(.shape, "count is \(count); expected 1 ... \(end - first) tokens from position \(first) on")
+            throw KVSieveError(
+                .shape, "count is \(count); expected 1 ... \(end - first) tokens from position \(first) on")
         }
         try protected.add(first..<(first + count))
     }
