@@ -30,7 +30,7 @@ def ranges(rng: np.random.Generator, first: int, tokens: int) -> list[tuple[int,
     drawn = []
     for _ in range(int(rng.integers(0, 4))):
         begin = int(rng.integers(0, tokens))
-        count = int(rng.integers(1, min(pick(rng, 3, tokens // 5 + 2), tokens - begin + 1)))
+        count = int(rng.integers(1, min(int(pick(rng, 3, tokens // 5 + 2)), tokens - begin + 1)))
         drawn.append((first + begin, count))
     return drawn
 
