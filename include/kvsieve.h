@@ -454,7 +454,7 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_needs(const kvsieve_plan
 /** Tells how many rows a head of a layer keeps at most, before a prompt is observed: to allocate by.
  *  After finish() no head of the layer has more. If the plan decodes, the slots are counted: the new rows of
  *  a step come on top.
- *  Shapes  plan    from kvsieve_plan_create(), with its parameters set
+ *  Shapes  plan    from kvsieve_plan_create(), with its parameters set and its tokens protected
  *          layer   0 ... layers - 1
  *          tokens  T of the prompt, 1 ... 2^24
  *          rows    out: set on success only
@@ -601,7 +601,7 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_finish(kvsieve_plan *pla
  *  Pass one (H, n, D) tensor to observe(): n is the layer's longest head, kvsieve_kept.longest + `tokens`
  *  (read it before this call: a layer has no kept rows again until it was observed). The rows
  *  of a head are those it kept, ascending, then its new ones. Rows past a shorter head's length are ignored.
- *  The scored cache is the sequence: pooling, windows of tokens and protected tokens count its rows.
+ *  The scored cache is the sequence: pooling, windows of tokens, sinks and recent tokens count its rows.
  *  KVSIEVE_RATIO and ahakv's gain count all tokens seen. Tokens that were dropped stay dropped.
  *  If the share of the tokens seen cannot hold the sinks, recent and protected tokens that are kept for
  *  certain, these alone are kept. (For a prompt this is an error.)
@@ -622,7 +622,7 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_finish(kvsieve_plan *pla
 KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_extend(kvsieve_plan *plan, int64_t tokens);
 
 /** Forgets the sequence, and is ready for the next one.
- *  The plan may be in any state. Parameters stay as they were set.
+ *  The plan may be in any state. Parameters stay as they were set; no token is protected any more.
  *  Shapes  plan  from kvsieve_plan_create()
  *  Cost    constant for each layer
  *  Memory  the plan keeps its memory for the next sequence

@@ -7,7 +7,7 @@ import numpy as np
 from reference import drawing
 from reference.caches import Head, Kept, Round
 from reference.decoding import Replay
-from reference.ranking import F64
+from reference.ranking import F64, Gaps
 from reference.shares import Parameters, budget_of
 
 DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, sinks=4, share=0, even=0, block=1)
@@ -24,8 +24,10 @@ def choose(r: Round) -> Kept:
     recent = r.recent(1)
 
     def rows(head: Head) -> list[int]:
-        # The later, the better.
-        return r.keep(head, np.arange(head.n - recent - sinks, dtype=np.float64), budget - sinks - recent, sinks)
+        # The later, the better: nothing is near.
+        return r._replace(gaps=Gaps()).keep(
+            head, np.arange(head.n - recent - sinks, dtype=np.float64), budget - sinks - recent, sinks
+        )
 
     return r.by_head(budget, rows)
 
