@@ -61,8 +61,9 @@
  * Heads     A head never ends empty: each keeps at least one token.
  * Short     If a prompt is no longer than what the method may keep, or than the
  *           window (T <= W), it is kept whole and in order. Nothing is scored.
- *           The same holds if it is no longer than the sinks and recent tokens
- *           that are kept for certain: by ratio, and of taskkv also by budget.
+ *           The same holds if it is no longer than the sinks, recent and
+ *           protected tokens that are kept for certain: by ratio, and of taskkv
+ *           also by budget.
  * Environ   One variable is read, once: KVSIEVE_ISA. Its values base, v3 (AVX2) and
  *           v4 (AVX-512) hold the library to that instruction set on x86-64.
  * Reserved  `reserved` fields must be 0. Structs that the library writes begin with
@@ -279,8 +280,8 @@ enum {
  *  KVSIEVE_RATIO   A share of the tokens seen, in place of the budget: C = max(1, floor(ratio * tokens)).
  *                  If the ratio of a method is 0 by default, a ratio above 0 replaces the budget.
  *                  If the budget of a method is 0 by default, a budget above 0 replaces the ratio.
- *                  While a plan decodes, C is what it was at the end of the prompt, or the sinks and recent
- *                  tokens if they are more.
+ *                  While a plan decodes, C is what it was at the end of the prompt, or the sinks, recent and
+ *                  protected tokens if they are more.
  *  KVSIEVE_SHARE   For engines that hold one set of rows for several heads. Heads that share a choice rank
  *                  the mean of the scores by which each would have chosen.
  *                  1: the heads of a layer keep the same positions.
@@ -453,18 +454,40 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_needs(const kvsieve_plan
 /** Tells how many rows a head of a layer keeps at most, before a prompt is observed: to allocate by.
  *  After finish() no head of the layer has more. If the plan decodes, the slots are counted: the new rows of
  *  a step come on top.
- *  Shapes  plan    from kvsieve_plan_create(), with its parameters set
+ *  Shapes  plan    from kvsieve_plan_create(), with its parameters set and its tokens protected
  *          layer   0 ... layers - 1
  *          tokens  T of the prompt, 1 ... 2^24
  *          rows    out: set on success only
  *  Cost    constant
  *  Memory  none
  *  Errors  KVSIEVE_ERR_NULL       plan or rows is NULL
- *          KVSIEVE_ERR_SHAPE      layer or tokens is out of range
+ *          KVSIEVE_ERR_SHAPE      layer or tokens is out of range, or protected tokens are not of the prompt
  *          KVSIEVE_ERR_PARAMETER  as in kvsieve_plan_observe()
  *          KVSIEVE_ERR_BUDGET     the budget cannot hold what the method must keep of such a prompt */
 KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_bound(const kvsieve_plan *plan, int32_t layer,
                                                               int64_t tokens, int64_t *rows);
+
+/** Protects tokens: every head keeps them, whatever their scores (a system prompt, images, tools).
+ *  Call it before the first observe, once for each range. Ranges may overlap. They are kept in all rounds
+ *  and while decoding, until kvsieve_plan_reset(). Between kvsieve_plan_extend() and the next observe it
+ *  takes new tokens only: an earlier one may be gone.
+ *  Protected tokens count against the budget, and do not compete for what is left of it. A token that is
+ *  a sink or recent, too, counts once. If the budget cannot hold them, observe says which can: a budget in
+ *  tokens must hold them beside the sinks and recent tokens, as in later rounds other tokens are recent.
+ *  A block of KVSIEVE_BLOCK, or a window of windowkv, that has a protected token is protected whole.
+ *  What a method computes is as without them: pooling reads their attention.
+ *  Shapes  plan   from kvsieve_plan_create(); no layer was observed since then, reset or extend
+ *          first  position of the first one: 0 or more; after extend, not below the first new token
+ *          count  1 or more; of a prompt, first + count is 2^24 at most, and at most T when it is observed;
+ *                 after extend, at most the tokens seen
+ *  Cost    a pass over the ranges
+ *  Memory  16 bytes for each range; the next sequence uses it again
+ *  Errors  KVSIEVE_ERR_NULL    plan is NULL
+ *          KVSIEVE_ERR_STATE   a layer was observed, or the plan is finished
+ *          KVSIEVE_ERR_SHAPE   first or count is out of bounds
+ *          KVSIEVE_ERR_MEMORY  out of memory */
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_protect(kvsieve_plan *plan, int64_t first,
+                                                                int64_t count);
 
 /** Takes some of a layer's queries, of an engine that reads a prompt in chunks.
  *  Call it for each chunk, in the order of the tokens; layers may come in any order. The plan keeps the
@@ -508,7 +531,8 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_queries(kvsieve_plan *pl
  *          The first layer of a size that is scored allocates. Further layers and sequences of that size do
  *          not. With KVSIEVE_DECODING 1, each layer of the first sequence allocates what it remembers.
  *  Errors  KVSIEVE_ERR_NULL       plan, or a tensor that the layer needs, or its data, is NULL
- *          KVSIEVE_ERR_SHAPE      layer is out of range, or a shape is not as above
+ *          KVSIEVE_ERR_SHAPE      layer is out of range, or a shape is not as above; or a protected token
+ *                                 is beyond the last token
  *          KVSIEVE_ERR_LAYOUT     strides, table, alignment or reserved fields are not as in kvsieve_tensor
  *          KVSIEVE_ERR_DTYPE      a dtype is unknown, or KVSIEVE_BYTES
  *          KVSIEVE_ERR_STATE      the layer is out of order, was observed already, or comes after finish()
@@ -577,10 +601,10 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_finish(kvsieve_plan *pla
  *  Pass one (H, n, D) tensor to observe(): n is the layer's longest head, kvsieve_kept.longest + `tokens`
  *  (read it before this call: a layer has no kept rows again until it was observed). The rows
  *  of a head are those it kept, ascending, then its new ones. Rows past a shorter head's length are ignored.
- *  The scored cache is the sequence: pooling, windows of tokens and protected tokens count its rows.
+ *  The scored cache is the sequence: pooling, windows of tokens, sinks and recent tokens count its rows.
  *  KVSIEVE_RATIO and ahakv's gain count all tokens seen. Tokens that were dropped stay dropped.
- *  If the share of the tokens seen cannot hold the sinks and recent tokens that are kept for certain, these
- *  alone are kept. (For a prompt this is an error.)
+ *  If the share of the tokens seen cannot hold the sinks, recent and protected tokens that are kept for
+ *  certain, these alone are kept. (For a prompt this is an error.)
  *  kvsieve_kept has absolute positions as before; kvsieve_kept.rows has their rows in the observed cache.
  *  Shapes  plan    finished; if KVSIEVE_DECODING is 1, use kvsieve_plan_step() instead
  *          tokens  1 or more; a head has at most 2^24 rows, and a sequence fewer than 2^31 tokens
@@ -598,7 +622,7 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_finish(kvsieve_plan *pla
 KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_extend(kvsieve_plan *plan, int64_t tokens);
 
 /** Forgets the sequence, and is ready for the next one.
- *  The plan may be in any state. Parameters stay as they were set.
+ *  The plan may be in any state. Parameters stay as they were set; no token is protected any more.
  *  Shapes  plan  from kvsieve_plan_create()
  *  Cost    constant for each layer
  *  Memory  the plan keeps its memory for the next sequence

@@ -50,6 +50,13 @@ public func kvsieve_plan_bound(
     }
 }
 
+@_cdecl("kvsieve_plan_protect")
+public func kvsieve_plan_protect(
+    _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ first: Int64, _ count: Int64
+) -> kvsieve_status {
+    boundary(plan) { (plan) throws(KVSieveError) in try plan.protect(first: Int(first), count: Int(count)) }
+}
+
 @_cdecl("kvsieve_plan_observe")
 public func kvsieve_plan_observe(
     _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ layer: Int32, _ queries: UnsafePointer<kvsieve_tensor>?,

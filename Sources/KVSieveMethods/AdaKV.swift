@@ -1,7 +1,7 @@
 // Ada-KV - the heads of a layer compete for its budget. Feng et al. 2024, arXiv 2407.11550
 //
 //     score    as SnapKV, max-pooled
-//     c_h      places of head h among the best H base of all scores of the layer, base = C - W
+//     c_h      places of head h among the best H base of all scores of the layer, base = C - W - what the caller protects
 //     keep     head h the last W and the best round(c_h (1 - phi) + floor(base phi)), halves to even
 //
 // Heads may have caches of different lengths.
@@ -43,12 +43,12 @@ struct AdaKV: Method {
     }
 
     func mostRows(_ frame: Frame, layer: Int) -> Int {
-        let base = frame.budget - window
-        return floor.roundedRest(of: min(heads * base, frame.units), plus: floor.floor(of: base))
+        let base = frame.unitsInBudget
+        return floor.roundedRest(of: min(heads * base, frame.competing), plus: floor.floor(of: base))
     }
 
     func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
-        let base = ranked.frame.budget - window
+        let base = ranked.frame.unitsInBudget
         let won = try ranked.placesOfHeads(heads * base)
         guard won.count == heads else { return }
         for head in 0..<heads {

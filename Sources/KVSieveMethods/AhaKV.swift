@@ -70,9 +70,11 @@ struct AhaKV: Method {
     }
 
     func decoding(_ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
-        let (budget, floor) = (budget.whileDecoding(length, protected: sinks + window), gainFloor)
+        let protected = self.budget.protectedRows(length, sinks: sinks)
+        let (budget, floor) = (budget.whileDecoding(length, protected: sinks + window + protected), gainFloor)
         return DecodeRule(
-            budget: budget, recent: window, sinks: sinks, evidence: .lastRows(window), pooled: (pool, scoreKernel),
+            budget: budget, recent: window, sinks: sinks, protected: protected, evidence: .lastRows(window),
+            pooled: (pool, scoreKernel),
             valueKernel: kernel, gain: { Self.gain(seen: $0, budget: budget, floor: floor) })
     }
 }

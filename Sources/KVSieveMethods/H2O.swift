@@ -2,7 +2,7 @@
 //
 //     S_j     sum of softmax(q_i k) over all rows i of the prompt, mean over the group; no pooling
 //     keep    the last R and the best C - R of the others, per head; R = floor(C * recent_ratio), at least 1 (H1)
-//             and at most C - block + 1: the newest block has room wherever in it the prompt ends
+//             and at most C - block + 1, less what the caller protects: the newest block has room wherever in it the prompt ends
 //
 // While decoding every new row is added to the sums of the living slots, and one slot outside the last R leaves: that with
 // the lowest sum. Reads the queries of all tokens: cost grows with T^2. Decisions H1 ... H4: README.md.
@@ -31,7 +31,8 @@ struct H2O: Method {
 
     private func recent(_ length: CacheLength) -> Int {
         let tokens = budget.of(length)
-        return max(1, min(recentRatio.floor(of: tokens), tokens - (budget.block - 1)))
+        let held = budget.protectedRows(length) + budget.block - 1
+        return max(1, min(recentRatio.floor(of: tokens), tokens - held))
     }
 
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
@@ -50,6 +51,7 @@ struct H2O: Method {
                 "recent_ratio \(ratio) of a budget of \(budget) tokens holds no recent token, and no new one would ever stay;"
                     + " the smallest recent_ratio is \(DecimalShare.least(for: 1, of: budget))")
         }
-        return DecodeRule(budget: budget, recent: recent(length), evidence: .allRows)
+        return DecodeRule(
+            budget: budget, recent: recent(length), protected: self.budget.protectedRows(length), evidence: .allRows)
     }
 }

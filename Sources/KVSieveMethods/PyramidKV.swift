@@ -1,7 +1,7 @@
 // PyramidKV - lower layers keep more. Cai et al. 2024, arXiv 2406.02069
 //
 //     score    as SnapKV
-//     base = C - W; min = floor(base / beta), max = 2 base - min; where max >= N - W: max = N - W, min = 2 base - max
+//     base = C - W - P, P what the caller protects; min = floor(base / beta), max = 2 base - min; where max >= N - W - P: max = N - W - P, min = 2 base - max
 //     keep     layer l the last W and the best max - l step, step = floor((max - min) / (L - 1)); N < 2 base: base everywhere
 //
 // N are the tokens seen. Decisions P1, E9: README.md.
@@ -57,7 +57,7 @@ struct PyramidKV: Method {
         if seen >= 2 * base && shape.layers > 1 && !isEven {
             least = beta.floor(dividing: base)
             most = 2 * base - least
-            let all = seen - frame.recent
+            let all = seen - frame.recent - frame.protectedRows
             if most >= all { (least, most) = (2 * base - all, all) }
         }
         let step = shape.layers > 1 ? (most - least) / (shape.layers - 1) : 0

@@ -27,12 +27,14 @@ struct StreamingLLM: Method {
         return frame.units == 0
             ? frame
             : Frame(
-                length, sinks: frame.sinks, recent: frame.recent + frame.unitsInBudget * frame.unit, unit: frame.unit,
+                length, sinks: frame.sinks, recent: frame.tail(frame.unitsInBudget), unit: frame.unit,
                 budget: frame.budget)
     }
 
     func decoding(_ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
-        let budget = budget.whileDecoding(length, protected: sinks + 1)
-        return DecodeRule(budget: budget, recent: budget - sinks, sinks: sinks, evidence: .none)
+        let protected = self.budget.protectedRows(length, sinks: sinks)
+        let budget = budget.whileDecoding(length, protected: sinks + 1 + protected)
+        return DecodeRule(
+            budget: budget, recent: budget - sinks - protected, sinks: sinks, protected: protected, evidence: .none)
     }
 }

@@ -28,6 +28,8 @@ struct TOVA: Method {
     }
 
     func decoding(_ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
-        DecodeRule(budget: budget.of(length), recent: 1, evidence: .lastRows(1), together: true)
+        DecodeRule(
+            budget: budget.of(length), recent: 1, protected: budget.protectedRows(length), evidence: .lastRows(1),
+            together: true)
     }
 }

@@ -4,7 +4,7 @@
 //     mark     v_h = sum over the best t columns of Cm[h, j] V[h, j]; distance of v_h from the mean of the layer's v
 //     heads    f(l) = floor(H beta - (H beta - m) l / (L - 1)) keep everything: the f - 1 farthest and the nearest
 //     others   s1 first tokens, s2 last tokens, and the best k of the rest by pooled Cm,
-//              k = floor((B - N f) / (H - f)) - s1 - s2, B = floor(rho H N)
+//              k = floor((B - N f) / (H - f)) - s1 - s2, less what the caller protects, B = floor(rho H N)
 //
 // Decisions T1 ... T9, and E3, E5, E8 for a sequence that goes on: README.md.
 import KVSieveCore
@@ -54,18 +54,20 @@ struct TaskKV: Method {
 
     var reads: Reads { .queries(.last(window)).andValues }
 
-    /// Rows that every head keeps whatever the budget: none ends empty.
-    private var least: Int { max(1, sinks + recent) }
-
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
         let tokens = length.seen
-        if tokens <= max(sinks + recent, window) { return .whole(length) }
-        // E8: of a sequence that grew into this, the protected tokens alone are kept.
-        guard budget.slots(length, heads: heads) >= heads * least || !length.isPrompt else {
+        let frame = Frame(length, sinks: sinks, recent: recent)
+        if tokens <= max(sinks + recent + frame.protectedRows, window) { return .whole(length) }
+        let protected = budget.protectedRows(frame, sinks: sinks)
+        let least = max(1, sinks + recent + protected)
+        // E8: of a sequence that grew into this, what is kept for certain is kept alone.
+        let outgrew = budget.goesByRatio && !length.isPrompt
+        guard outgrew || budget.slots(length, heads: heads) >= heads * least else {
+            let what = protected > 0 ? ", and \(protected) protected ones," : ""
             throw budget.refusal(
-                length, least: least, "the \(sinks) first and \(recent) last tokens of each of \(heads) heads")
+                length, least: least, "the \(sinks) first and \(recent) last tokens\(what) of each of \(heads) heads")
         }
-        return Frame(length, sinks: sinks, recent: recent)
+        return frame
     }
 
     func score(_ layer: Layer) throws(KVSieveError) -> HeadTable? {
@@ -97,21 +99,22 @@ struct TaskKV: Method {
         return (lowered, middle(lowered) ?? least - protected)
     }
 
-    private func share(_ length: CacheLength, layer: Int) -> (full: Int, middle: Int) {
+    private func share(_ frame: Frame, layer: Int) -> (full: Int, middle: Int) {
+        let (length, protected) = (frame.length, sinks + recent + frame.protectedRows)
         let wanted = Self.fullHeads(layer: layer, layers: layers, heads: heads, beta: beta, top: top)
         return Self.share(
-            slots: budget.slots(length, heads: heads), tokens: length.seen, heads: heads, protected: sinks + recent,
-            least: least, full: wanted)
+            slots: budget.slots(length, heads: heads), tokens: length.seen, heads: heads, protected: protected,
+            least: max(1, protected), full: wanted)
     }
 
     func mostRows(_ frame: Frame, layer: Int) -> Int {
-        let (full, middle) = share(frame.length, layer: layer)
-        return full > 0 ? frame.candidates.count : middle
+        let (full, middle) = share(frame, layer: layer)
+        return full > 0 ? frame.competingRows : middle
     }
 
     func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
         let layer = ranked.newest
-        let (full, middle) = share(ranked.frame.length, layer: layer)
+        let (full, middle) = share(ranked.frame, layer: layer)
         let chosen = ChosenHeads(ranked.marks, full)
         for head in 0..<heads where !chosen.contains(head) { budgets.shrink(layer, head: head, to: middle) }
     }

@@ -67,15 +67,27 @@ struct WindowKV: Method {
     var reads: Reads { .queries(.last(window), detail: .queryHeads) }
     var scope: Scope { .group(shared) }
 
-    /// B of a layer's group; never below 0.
-    private func groupBudget(_ layer: Int, _ length: CacheLength) -> Int {
-        let tokens = budget.of(length)
-        if isEven { return charges ? max(0, tokens - window) : tokens }
-        return charges
-            ? Self.charged(
-                layer / shared, tokens: max(0, tokens - window), shared: shared, pyramid: pyramid, layers: layers)
-            : Self.published(layer / shared, budget: tokens, shared: shared, pyramid: pyramid, layers: layers)
+    /// B of a layer's group, for windows that compete; never below 0. The protected ones are paid by every layer with as many
+    /// tokens, of which a layer with fewer has the rest.
+    private func groupBudget(_ layer: Int, _ frame: Frame) -> Int {
+        let all = max(0, frame.budget - (charges ? window : 0))
+        let spare = charges ? max(0, multiple - 1) : 0
+        let protected = max(
+            frame.protectedRows, min(all - spare, frame.length.protectedRows(unit: size, aligned: isAligned)))
+        let tokens = max(0, all - protected)
+        let own =
+            isEven
+            ? tokens
+            : charges
+                ? Self.charged(layer / shared, tokens: tokens, shared: shared, pyramid: pyramid, layers: layers)
+                : Self.published(layer / shared, budget: tokens, shared: shared, pyramid: pyramid, layers: layers)
+        return own + protected - frame.protectedRows
     }
+
+    /// A short last window would make layers that choose it shorter than others.
+    private var multiple: Int { isEven ? size : budget.block }
+    /// Do windows begin at multiples of themselves, in every round?
+    private var isAligned: Bool { multiple == size }
 
     /// B of a group as the authors' code has it (W2); one group: C (W8).
     static func published(_ group: Int, budget: Int, shared: Int, pyramid: DecimalShare, layers: Int) -> Int {
@@ -102,16 +114,24 @@ struct WindowKV: Method {
     }
 
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
-        let whole = length.longest <= window || length.longest - window <= groupBudget(layer, length)
-        // A short last window would make layers that choose it shorter than others.
-        let multiple = isEven ? size : budget.block
         if charges {
-            return try budget.frame(length, recent: window, unit: size, multiple: multiple, whole: whole) {
+            let frame = try budget.frame(length, recent: window, unit: size, multiple: multiple, whole: false) {
                 "the window of \(window) tokens that is charged to it"
             }
+            return frame.units == 0 || isWhole(frame, layer: layer) ? .whole(length) : frame
         }
         let recent = length.recent(window, multiple: multiple)
-        return whole ? .whole(length) : Frame(length, sinks: 0, recent: recent, unit: size, budget: budget.of(length))
+        let frame = Frame(length, sinks: 0, recent: recent, unit: size, budget: budget.of(length))
+        guard
+            let held = try budget.holding(frame, certain: 0, sinks: 0, aligned: isAligned, what: { "its windows" })
+        else { return .whole(length) }
+        let holding = Frame(length, sinks: 0, recent: recent, unit: size, budget: held)
+        return isWhole(holding, layer: layer) ? .whole(length) : holding
+    }
+
+    private func isWhole(_ frame: Frame, layer: Int) -> Bool {
+        let others = frame.length.longest - window - frame.protectedRows
+        return others <= 0 || others <= groupBudget(layer, frame)
     }
 
     func score(_ layer: Layer) throws(KVSieveError) -> HeadTable? {
@@ -122,13 +142,14 @@ struct WindowKV: Method {
     /// Windows that a layer keeps, and the tokens of the short last one if it fits beside them: where it is among the best, one
     /// window more is kept.
     private func windows(_ frame: Frame, layer: Int) -> (full: Int, short: Int) {
-        let budget = groupBudget(layer, frame.length) - (charges ? frame.recent - window : 0)
+        let budget = groupBudget(layer, frame) - (charges ? frame.recent - window : 0)
         guard charges else {
-            let over = frame.candidates.count - budget
-            return (frame.units - (over + size - 1) / size, 0)
+            let over = frame.competingRows - budget
+            return (frame.competing - (over + size - 1) / size, 0)
         }
         let full = budget / size
-        let last = frame.candidates.count - (frame.units - 1) * size
+        // A whole number of windows if the short one is protected.
+        let last = frame.competingRows - (frame.competing - 1) * size
         return (full, full * size + last <= budget ? last : 0)
     }
 

@@ -55,7 +55,8 @@ static kvsieve_tensor first_rows(kvsieve_tensor t, int64_t tokens) {
 }
 
 /* `variant` 1: of every choice between two (a kind of pooling, a task), the other one. 2: the ratio if the budget is the
- * method's default, and the budget if the ratio is. 3: one choice for all layers, of blocks, if there can be. */
+ * method's default, and the budget if the ratio is. 3: one choice for all layers, of blocks, if there can be. 4: two ranges of
+ * protected tokens. */
 static kvsieve_plan *plan_of(const kvsieve_method_info *info, int threads, int variant, int decodes) {
     kvsieve_model model = { MANY_LAYERS, 2 * MANY_HEADS, MANY_HEADS, DIM, 0, { 0 } };
     kvsieve_plan *plan = plan_for(info->id, model, 64);
@@ -111,6 +112,13 @@ static int sequences(int threads, int64_t tokens, int variant, int decodes) {
     for (int round = 0; round < SEQUENCES; ++round) {
         unsigned long inside[MANY_LAYERS];
         int32_t scored = 0;
+        const unsigned long before = allocations();
+        if (variant == 4) {
+            EXPECT_OK(kvsieve_plan_protect(plan, 20, 4));
+            EXPECT_OK(kvsieve_plan_protect(plan, 3, 5));
+        }
+        wrong += !EXPECT(round == 0 || allocations() == before, "%s: %lu calls of malloc by protect", method.name,
+                         allocations() - before);
         for (int32_t layer = 0; layer < MANY_LAYERS; ++layer) inside[layer] = observed(plan, layer, rows, tokens);
         wrong += !EXPECT_OK(kvsieve_plan_finish(plan));
         if (round == 0) scored = first_scored(plan, tokens);
@@ -134,9 +142,9 @@ static int every_way(void) {
     int wrong = 0;
     for (int threads = 1; threads <= 3; ++threads)
         for (size_t i = 0; i < sizeof lengths / sizeof *lengths; ++i)
-            for (int variant = 0; variant < 4; ++variant)
+            for (int variant = 0; variant < 5; ++variant)
                 for (int decodes = 0; decodes <= method.decodes; ++decodes)
-                    if (variant < 3 || (!decodes && method_has(method.id, KVSIEVE_SHARE)))
+                    if (variant != 3 || (!decodes && method_has(method.id, KVSIEVE_SHARE)))
                         wrong += sequences(threads, lengths[i], variant, decodes);
     return wrong > 0;
 }

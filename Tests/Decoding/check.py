@@ -25,6 +25,7 @@ from engine.attention import Given
 from engine.decoder import MOST, Decoder
 from engine.engine import Engine
 from engine.rows import DTYPES, LAYOUTS, Rows, Source
+from reference import drawing
 from reference.by_name import decoding_reference, reference
 from reference.decoding import Sizes
 from reference.shares import OverBudget
@@ -48,10 +49,17 @@ class Decoded:
         if self.p["ratio"] == 0:
             budget = int(self.p["budget"])
             prompt = (3, int(rng.integers(1, budget + 1)), int(rng.integers(budget + 1, 3 * budget + 2)))[seed % 3]
+        protect = drawing.ranges(rng, 0, prompt) if seed % 2 else []
+        protected = frozenset(first + i for first, count in protect for i in range(count))
+        if self.p["ratio"] == 0 and seed % 8 > 1:  # else they are often too many
+            self.p["budget"] += len(protected)
+        self.count["protected tokens"] += len(protected)
         self.replay = decoding_reference(method, SIZES, self.p)
+        self.replay.protected = protected
         self.plan = kvsieve.Plan(method, MODEL, **self.p, threads=1 + seed % 2)
         self.source = Source(rng, MODEL, VALUE_DIM, DTYPES[dtype], seed % 4 > 0)
         self.engine = Engine(self.plan, LAYOUTS[seed % 3], False, seed % 2 == 0, given)
+        self.engine.protect = protect
         self.rows = self.source.rows(prompt)
 
     def refused(self) -> str | None:

@@ -45,7 +45,9 @@ class Rounds:
         lengths: list[int],
         manner: Manner,
         rng: np.random.Generator,
+        protect: list[list[tuple[int, int]]] | None = None,
     ) -> None:
+        """`protect`: of each round, first and count of the ranges that every head keeps."""
         self.count: Counter[str] = Counter()
         self.method, self.p, self.lengths = method, p, lengths
         self.what = f"{model}, {p}, tokens {lengths}, {manner.layout}"
@@ -55,6 +57,11 @@ class Rounds:
         self.sequence = Sequence(chooser(method, p), model.layers, model.kv_heads, scale, p)
         self.sources = [Source(rng, model, VALUE_DIM, manner.dtype, manner.topics) for _ in range(model.layers)]
         self.over = False
+        self.protect = protect or [[] for _ in lengths]
+        self.protected = 0
+        """The most rows that they take, with the blocks or windows at both ends of each range."""
+        if protect:
+            self.what += f", protected {protect}"
 
     def run(self) -> str | None:
         """What was wrong."""
@@ -63,9 +70,17 @@ class Rounds:
                 break
             # Layers differ in how peaked their attention is.
             new = [source.rows(m, (0.5, 2, 1)[layer % 3]) for layer, source in enumerate(self.sources)]
+            self.protect_some(self.protect[number])
             if wrong := self.round(new):
                 return f"{self.what}: round {number}: {wrong}"
         return None
+
+    def protect_some(self, ranges: list[tuple[int, int]]) -> None:
+        unit = int(max(self.p.get("block", 1), self.p.get("size", 1)))
+        self.engine.protect = ranges
+        self.protected += sum(count + 2 * (unit - 1) for _, count in ranges)
+        self.sequence.protected |= {first + i for first, count in ranges for i in range(count)}
+        self.count["rounds with protected tokens"] += bool(self.sequence.protected)
 
     def refused(self, new: list[Rows]) -> str | None:
         """The last round of a sequence whose budget is too small."""
@@ -99,9 +114,13 @@ class Rounds:
                     not now[h] and not whole and len(book) == len(there[layer][h])
                 )
         model = self.plan.model
-        most = rows_at_most(self.method, self.p, model.layers, model.kv_heads, engine.tokens, self.sequence.choices > 1)
+        most = rows_at_most(
+            self.method, self.p, model.layers, model.kv_heads, engine.tokens, self.sequence.choices > 1, self.protected
+        )
         if (rows := sum(len(book) for layer in engine.books for book in layer)) > most:
             return f"{rows} rows, more than {most}"
+        if any(not self.sequence.protected <= set(book) for layer in engine.books for book in layer):
+            return "a protected token was dropped"
         near = self.sequence.gap < TIE
         self.count["rounds with a near-tie"] += near
         self.count["choices"] += sum(map(len, expected))

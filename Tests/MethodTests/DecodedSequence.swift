@@ -37,7 +37,7 @@ struct DecodedSequence {
 
     init(
         _ decoder: Decoder, budget: Int = 24, tokens: Int = 60, window: Int = 8, threads: Int = 1, seed: UInt64,
-        decoding: Bool = true
+        decoding: Bool = true, protect: [Range<Int>] = []
     ) throws {
         let method = decoder.method
         shape = try ModelShape(layers: 2, queryHeads: 4, heads: 2, headDim: 8)
@@ -48,6 +48,7 @@ struct DecodedSequence {
         ]
         let parameters = method.having(wishes.merging(decoder.changes) { $1 })
         plan = try method.plan(shape, parameters, account: account)
+        for range in protect { try plan.protect(first: range.lowerBound, count: range.count) }
         let rule = try method.method(shape, parameters).decoding(CacheLength(prompt: tokens))
         mostTokens = rule?.recent ?? 1
         random = SplitMix(seed)

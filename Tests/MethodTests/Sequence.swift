@@ -151,9 +151,10 @@ struct Sequence {
     /// A finished plan's positions, [layer][head].
     func kept(
         _ method: AnyMethod, _ parameters: [String: Double] = [:], _ type: ElementType = .float32,
-        _ layout: Layout = .headMajor
+        _ layout: Layout = .headMajor, protect: [Range<Int>] = []
     ) throws -> [[[Int]]] {
         let plan = try method.plan(shape, parameters)
+        for range in protect { try plan.protect(first: range.lowerBound, count: range.count) }
         try observe(plan, type, layout)
         try plan.finish()
         return try positions(plan)

@@ -91,11 +91,11 @@ def taskkv_counts() -> None:
     # T3: 32 * 0.35 * 45/63 is 8 and 7.999... as doubles.
     same(taskkv.full_count(18, 64, 32, 0.35, 0), 8)
     # 8 heads, N 1000, B 4000, f 2: (4000 - 2000) / 6 = 333, less 272.
-    same(taskkv.counts(2, 8, 1000, 4000, 16, 256), (2, 61))
+    same(taskkv.counts(2, 8, 1000, 4000, 16 + 256), (2, 61))
     # T4, B 3000: f = 2 leaves 166 < 272; floor((3000 - 8 * 272) / 728) = 1; (3000 - 1000) / 7 - 272 = 13.
-    same(taskkv.counts(2, 8, 1000, 3000, 16, 256), (1, 13))
+    same(taskkv.counts(2, 8, 1000, 3000, 16 + 256), (1, 13))
     # Nothing protected, 2 tokens, four heads, half: B 4; f = 1 leaves 2 for three heads: f = (4 - 4) / (2 - 1) = 0, a token each.
-    same(taskkv.counts(1, 4, 2, 4, 0, 0), (0, 1))
+    same(taskkv.counts(1, 4, 2, 4, 0), (0, 1))
     # By ratio 0.57 * 8 * 300; by budget 10 each of 8.
     p = dict(taskkv.DEFAULTS, ratio=0.57)
     same([taskkv.slots_of(p, 8, 300), taskkv.slots_of(dict(p, budget=10), 8, 300)], [1368, 80])
@@ -140,6 +140,8 @@ def h2o_recent() -> None:
     """H1 and H4."""
     p = dict(h2o.DEFAULTS, recent_ratio=0.29)
     same([h2o.recent_of(p, budget) for budget in (100, 10, 3)], [29, 2, 1])
+    # Beside 75 protected tokens 25 of 100 can be recent; beside 100, the newest.
+    same([h2o.recent_of(p, 100, held) for held in (70, 75, 100)], [29, 25, 1])
     assert refused(lambda: h2o.recent_of(dict(p, decoding=1), 3))
     same(h2o.recent_of(dict(p, decoding=1), 4), 1)
 

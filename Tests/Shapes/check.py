@@ -1,6 +1,7 @@
-"""The set's shape: what is kept when heads or layers share a choice and blocks are whole, with a plain model of the rules (reference/sharing.py).
+"""The set's shape: what is kept when heads or layers share a choice, blocks are whole and tokens are protected, with a plain model of the rules (reference/sharing.py, caches.Round).
 
-Methods x dtypes x share x even x 6 seeds, blocks of 1, 2, 3 or 8 tokens: a prompt, then rounds of new tokens. Extending/rounds.py says what is excused.
+Methods x dtypes x share x even x 6 seeds, blocks of 1, 2, 3 or 8 tokens, ranges of protected tokens two times in three: a prompt, then
+rounds of new tokens. Methods without `share` take part with the protected tokens. Extending/rounds.py says what is excused.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import kvsieve
 import trials
 from engine.rows import DTYPES, LAYOUTS, Source
 from Extending.rounds import Manner, Rounds
+from reference import drawing
 from reference.by_name import reference
 
 SEEDS = 6
@@ -26,14 +28,18 @@ def has_shape(method: kvsieve.MethodInfo) -> bool:
     return {"share", "even", "block"} <= {parameter.name for parameter in method.parameters}
 
 
-def bounds_of(plan: kvsieve.Plan, tokens: int) -> list[int]:
+def bounds_of(plan: kvsieve.Plan, tokens: int, protect: list[tuple[int, int]]) -> list[int]:
     """None if the budget is too small."""
+    for first, count in protect:
+        plan.protect(first, count)
     try:
         return [plan.bound(layer, tokens) for layer in range(plan.model.layers)]
     except kvsieve.KVSieveError as error:
         if error.name != "KVSIEVE_ERR_BUDGET":
             raise
         return []
+    finally:
+        plan.reset()
 
 
 def task(case: trials.Case) -> trials.Outcome:
@@ -43,15 +49,22 @@ def task(case: trials.Case) -> trials.Outcome:
     heads, group = int(rng.integers(1, 5)), int(rng.integers(1, 3))
     model = kvsieve.Model(int(rng.integers(1, 6)), heads * group, heads, 16, 0.0)
     tokens = int(rng.integers(40, 120))
-    p = {**reference(method).draw(rng, tokens), "share": share, "even": even, "block": int(rng.choice([1, 1, 2, 3, 8]))}
+    p = reference(method).draw(rng, tokens)
+    if "share" in p:
+        p = {**p, "share": share, "even": even, "block": int(rng.choice([1, 1, 2, 3, 8]))}
+    else:
+        share = even = 0
     if "size" in p:
         p["size"] = max(1, p["size"] // p["block"]) * p["block"]
     manner = Manner(DTYPES[name], LAYOUTS[seed % 3], bool(seed % 2), bool(seed % 2), seed % 3 > 0, 1 + seed % 2)
     lengths = [tokens, int(rng.integers(1, 9)), int(rng.integers(9, 60))]
     if seed % 3 == 0:
         del lengths[1:]
-    rounds = Rounds(method, model, p, lengths, manner, rng)
-    bounds = bounds_of(rounds.plan, tokens)
+    protect = [drawing.ranges(rng, sum(lengths[:i]), length) if number % 3 else [] for i, length in enumerate(lengths)]
+    if p["budget"] > 0 and rng.integers(0, 4):  # else they are often too many
+        p["budget"] += sum(count + p.get("block", 1) for ranges in protect for _, count in ranges)
+    rounds = Rounds(method, model, p, lengths, manner, rng, protect)
+    bounds = bounds_of(rounds.plan, tokens, protect[0])
     wrong = rounds.run()
     if (wrong or rounds.over) and len(lengths) == 1 and rounds.over != (not bounds):
         wrong = f"{p}: bounds {bounds}, and the prompt was {'' if rounds.over else 'not '}refused"
@@ -63,7 +76,7 @@ def task(case: trials.Case) -> trials.Outcome:
             wrong = f"{p}: layers keep different tokens"
         if len(lengths) == 1 and any(len(book) > bound for bound, layer in zip(bounds, books) for book in layer):
             wrong = f"{p}: more rows than {bounds}"
-        block = p["block"]
+        block = int(p.get("block", 1))
         for book in (book for layer in books for book in layer):
             whole = {position // block for position in book}
             rows = sum(min((b + 1) * block, rounds.engine.tokens) - b * block for b in whole)
@@ -92,7 +105,7 @@ def only_methods_that_keep_heads_apart_have_no_shape() -> None:
 
 
 def main() -> int:
-    methods = [method.name for method in kvsieve.methods() if has_shape(method)]
+    methods = [method.name for method in kvsieve.methods()]
     cases = [(method, dtype, n) for method in methods for dtype in DTYPES for n in range(SEEDS * len(SHAPES))]
     return trials.run(task, cases, before=trials.by_hand((only_methods_that_keep_heads_apart_have_no_shape,)))
 

@@ -26,6 +26,8 @@ class Engine:
         self.plan, self.layout, self.in_place, self.given = plan, layout, in_place, given
         self.sparing = sparing
         """Pass only what the plan says it needs."""
+        self.protect: list[tuple[int, int]] = []
+        """First and count of each range of the next tokens that is protected."""
         self.tokens = 0
         layers, heads = plan.model.layers, plan.model.kv_heads
         self.books: Kept = [[[] for _ in range(heads)] for _ in range(layers)]
@@ -43,6 +45,9 @@ class Engine:
         m = new[0].keys.shape[1]
         if self.tokens:
             self.plan.extend(m)
+        for first, count in self.protect:
+            self.plan.protect(first, count)
+        self.protect = []
         for layer, rows in enumerate(new):
             self.append(layer, rows)
             keys, values = self.caches[layer]

@@ -27,18 +27,22 @@ def most(p: Parameters, layers: int, heads: int, seen: int, extended: bool) -> f
 
 def choose(r: Round) -> Kept:
     budget = r.budget(protected(r.p))
-    base = budget - r.window
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
         if r.longest(layer) <= budget:
             kept.append(r.everything(layer))
             continue
-        scores = [r.pooled(head) for head in heads]
-        owner = np.repeat(np.arange(len(heads)), [len(each) for each in scores])
-        winners = r.gaps.best(np.concatenate(scores), len(heads) * base)
+        scores, apart = [r.pooled(head) for head in heads], [r.apart(head, 0, r.window) for head in heads]
+        held = int(apart[0].sum())
+        base = budget - r.window - held
+        owner = np.repeat(np.arange(len(heads)), [len(each) - held for each in scores])
+        winners = r.gaps.best(np.concatenate([each[~own] for each, own in zip(scores, apart)]), len(heads) * base)
         won = np.bincount(owner[winners], minlength=len(heads)).tolist()
         kept.append(
-            [r.keep(each, count(places, base, r.p["floor"]), head.n) for head, each, places in zip(heads, scores, won)]
+            [
+                r.keep(head, each, count(places, base, r.p["floor"]) + held)
+                for head, each, places in zip(heads, scores, won)
+            ]
         )
     return kept
 

@@ -13,7 +13,7 @@ from reference import drawing
 from reference.caches import Head, Kept, Round, pool
 from reference.decoding import Replay
 from reference.ranking import F64, I64
-from reference.shares import OverBudget, Parameters, holding
+from reference.shares import OverBudget, Parameters, budget_of
 
 DEFAULTS: Parameters = dict(
     budget=1024,
@@ -46,7 +46,7 @@ def gain(seen: int, budget: int, least: float) -> float:
 def choose(r: Round) -> Kept:
     protected(r.p)
     sinks = r.sinks(int(r.p["sinks"]))
-    budget, recent = r.budget(r.window + sinks), r.recent(r.window)
+    budget, recent = r.budget(r.window, sinks), r.recent(r.window)
 
     def rows(head: Head) -> list[int]:
         last = min(r.window, head.queries.shape[1])
@@ -56,7 +56,7 @@ def choose(r: Round) -> Kept:
         norms = pool((head.values**2).sum(axis=1), int(r.p["pool_kernel"]))  # A6; E6: of the rows that are there
         prior = norms[sinks : head.n - recent]
         prior = prior / (prior.max(initial=0) or 1)  # of the candidates: it tells heads apart that rank the mean
-        return r.keep(prior * sums, budget - recent - sinks, head.n, sinks)
+        return r.keep(head, prior * sums, budget - recent - sinks, sinks)
 
     return r.by_head(budget, rows)
 
@@ -75,8 +75,8 @@ class Decoding(Replay):
     """S is the sum of the last r rows (A3) over the positions in the cache."""
 
     def begin(self) -> None:
-        self.budget = holding(self.p, self.tokens, protected(self.p), extended=False)
         self.recent, self.sinks = int(self.p["window"]), int(self.p["sinks"])
+        self.budget = max(budget_of(self.p, self.tokens), protected(self.p) + self.held())
 
     def gain(self, seen: int) -> float:
         return gain(seen, self.budget, self.p["gain_floor"])

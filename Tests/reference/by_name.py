@@ -10,7 +10,7 @@ import numpy as np
 
 from reference.caches import Choose, Kept, Round
 from reference.decoding import Replay, Sizes
-from reference.shares import Parameters, budget_of, holding
+from reference.shares import Parameters, budget_of, by_ratio, holding
 
 
 class Reference(Protocol):
@@ -67,9 +67,17 @@ def chooser(method: str, p: Parameters) -> Choose:
     return reference(method).choose
 
 
-def rows_at_most(method: str, p: Parameters, layers: int, heads: int, seen: int, extended: bool) -> float:
-    """Rows that all caches together may have after a choice: C a head, unless the method says otherwise."""
+def rows_at_most(
+    method: str, p: Parameters, layers: int, heads: int, seen: int, extended: bool, protected: int = 0
+) -> float:
+    """Rows that all caches together may have after a choice: C a head, unless the method says otherwise.
+
+    `protected`: the most rows that the caller's protected tokens take, with those of their blocks.
+    """
     found = reference(method)
+    if protected > 0:  # certain tokens, where a share cannot hold them
+        certain = found.protected(p) + protected + 2 * (int(p.get("block", 1)) - 1) + int(p.get("size", 1))
+        return max(rows_at_most(method, p, layers, heads, seen, True), layers * heads * certain * by_ratio(p))
     if hasattr(found, "most"):
         return cast(Exceeding, found).most(p, layers, heads, seen, extended)
     if (block := int(p.get("block", 1))) > 1:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reference.ranking import F64, I64, Gaps
-from reference.shares import Parameters, holding
+from reference.shares import Parameters, by_ratio, holding
 
 Kept = list[list[list[int]]]
 """[layer][head]: rows of the cache, ascending."""
@@ -70,6 +71,8 @@ class Round(NamedTuple):
     scale: float
     p: Parameters
     gaps: Gaps
+    protected: frozenset[int] = frozenset()
+    """Positions that every head keeps: they are in every cache."""
 
     @property
     def window(self) -> int:
@@ -94,11 +97,32 @@ class Round(NamedTuple):
         means: F64 = scores.reshape(-1, self.block).mean(axis=1)
         return means
 
-    def budget(self, protected: int, multiple: int | None = None) -> int:
-        """C(N), of a method that always keeps so many tokens; with blocks, wherever in one the sequence ends."""
-        multiple = multiple or self.block
-        least = max(protected + multiple - 1, multiple) if multiple > 1 else protected
+    def budget(self, recent: int, sinks: int = 0) -> int:
+        """C(N), of a method that always keeps so many tokens; with blocks, wherever in one the sequence ends.
+
+        Protected tokens are held beside them. A share must hold those that are not recent now.
+        """
+        least = sinks + recent
+        if self.block > 1:
+            least = max(least + self.block - 1, self.block)
+        if by_ratio(self.p):
+            last = self.recent(recent)
+            least += self.block * max(
+                int(self.apart(head, sinks, last).sum()) for heads in self.layers for head in heads
+            )
+        else:
+            least += self.block * self.blocks_protected(sinks)
         return holding(self.p, self.seen, least, self.extended)
+
+    def blocks_protected(self, sinks: int = 0) -> int:
+        """Blocks after the sinks that have a protected token, recent ones too."""
+        return len({position // self.block for position in self.protected if position >= sinks})
+
+    def apart(self, head: Head, sinks: int, recent: int, unit: int | None = None) -> NDArray[np.bool_]:
+        """Of each block of a head between its first and last rows: has it a protected token, and does not compete?"""
+        unit = unit or self.block
+        rows = [position in self.protected for position in head.positions[sinks : max(sinks, head.n - recent)].tolist()]
+        return np.array([any(rows[first : first + unit]) for first in range(0, len(rows), unit)], bool)
 
     def everything(self, layer: int) -> list[list[int]]:
         return [list(range(head.n)) for head in self.layers[layer]]
@@ -125,14 +149,17 @@ class Round(NamedTuple):
         sums = head.columns(self.scale, self.window)[: head.n - self.recent(self.window)]
         return pool(sums, int(self.p["pool_kernel"]), self.p.get("pool") == 1)
 
-    def keep(self, scores: F64, count: int, n: int, first: int = 0, size: float = 0.0) -> list[int]:
-        """The rows of a cache of n: the `first`, the best `count` of those that have scores, and all after those.
+    def keep(self, head: Head, scores: F64, count: int, first: int = 0, size: float = 0.0) -> list[int]:
+        """The rows of a cache: the `first`, `count` of those that have scores, and all after those.
 
-        Those that have scores are whole blocks, which go by their means: as many as fit.
+        Those that have scores are whole blocks, which go by their means: as many as fit, the protected ones among them.
         """
-        chosen = self.gaps.best(self.blocks(scores), count // self.block, size)
+        apart = self.apart(head, first, head.n - first - len(scores))
+        others = np.flatnonzero(~apart)
+        best = self.gaps.best(self.blocks(scores)[others], count // self.block - int(apart.sum()), size)
+        chosen = np.union1d(np.flatnonzero(apart), others[best])
         rows = (chosen[:, None] * self.block + np.arange(self.block)).ravel() + first
-        return [*range(first), *rows.tolist(), *range(first + len(scores), n)]
+        return [*range(first), *rows.tolist(), *range(first + len(scores), head.n)]
 
 
 Choose = Callable[[Round], Kept]

@@ -87,6 +87,8 @@ class Replay:
     """How many of the last positions are never evicted; the most new tokens of one step."""
     sinks = 0
     """How many of the first positions are never evicted."""
+    protected: frozenset[int] = frozenset()
+    """Positions of the prompt that are never evicted."""
 
     def __init__(
         self, choose: Choose, sizes: Sizes, p: Parameters, scale: float | None = None, check_every: int = 200
@@ -115,6 +117,10 @@ class Replay:
     def begin(self) -> None:
         """Sets budget, recent and sinks, after the prompt."""
         raise NotImplementedError
+
+    def held(self) -> int:
+        """Protected positions that are no sinks."""
+        return sum(position >= self.sinks for position in self.protected)
 
     def scores(self, head: int) -> F64:
         """Of the positions alive, the newest token among them. Called once a token and head."""
@@ -165,14 +171,19 @@ class Replay:
             target.append(target.rows(array, t, name))
         self.begin()
         self.prompt = t
-        prompt = sequence.Sequence(self.choose, 1, self.sizes.heads, self.scale, self.p)
+        prompt = sequence.Sequence(self.choose, 1, self.sizes.heads, self.scale, self.p, self.protected)
         prompt.append([self.k.there], [self.v.there])
         mine = prompt.choose([self.q.there])[0]
         self.prompt_gap = prompt.gap
         for head in self.every:
             self.seen[head] = [np.arange(i + 1) for i in range(t)]
             use = np.array(mine[head] if kept is None else kept[head], dtype=np.int64)
-            must = set(range(t)) if t <= self.budget else {*range(self.sinks), *range(t - self.recent, t)}
+            # A share may hold fewer than there are slots: later, protected tokens are no longer recent.
+            must = (
+                set(range(t))
+                if t <= self.budget - self.held()
+                else {*range(self.sinks), *self.protected, *range(t - self.recent, t)}
+            )
             if len(use) != len(mine[head]) or (np.diff(use) <= 0).any() or not must <= set(use.tolist()):
                 raise ValueError(f"head {head}: forced prompt choice breaks the method: {use.tolist()}")
             self.alive[head].append(use)
@@ -210,6 +221,7 @@ class Replay:
         lives = self.seen[head][t]
         scores = self.scores(head)
         due = (lives <= t - self.recent) & (lives >= self.sinks) & (len(lives) > self.budget)
+        due &= ~np.isin(lives, list(self.protected))
         candidates = lives[due]
         mine: Left = None
         gap, regret, told = math.inf, 0.0, None

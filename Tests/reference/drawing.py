@@ -25,6 +25,16 @@ def few(rng: np.random.Generator, tokens: int, most: int = 3) -> int:
     return int(rng.integers(0, min(most, tokens // 3) + 1))
 
 
+def ranges(rng: np.random.Generator, first: int, tokens: int) -> list[tuple[int, int]]:
+    """First and count of up to three ranges of the tokens from `first` on, long or short; they may overlap."""
+    drawn = []
+    for _ in range(int(rng.integers(0, 4))):
+        begin = int(rng.integers(0, tokens))
+        count = int(rng.integers(1, min(int(pick(rng, 3, tokens // 5 + 2)), tokens - begin + 1)))
+        drawn.append((first + begin, count))
+    return drawn
+
+
 def budget(rng: np.random.Generator, tokens: int, protected: int = 1) -> Parameters:
     """A budget, or a ratio one time in three, that some of the tokens exceed; the least that can be one time in eight.
 

@@ -57,7 +57,8 @@ def choose(r: Round) -> Kept:
     if sum(lengths) <= budget * layers:  # D2, E4
         return [r.everything(layer) for layer in range(layers)]
     recent, every = r.recent(r.window), int(r.p["every"])
-    base = (budget - recent) // r.block
+    certain = int(r.apart(r.layers[0][0], 0, recent).sum())
+    base = (budget - recent) // r.block - certain
     """In blocks, as all counts below."""
     scores: list[list[F64]] = []
     first: list[int] = []
@@ -65,12 +66,14 @@ def choose(r: Round) -> Kept:
     held: list[int] = []
     for layer, caches in enumerate(r.layers):
         scores.append([r.pooled(head) for head in caches])
-        first.append(min(share(r.p["cap"], base), (lengths[layer] - recent) // r.block))
+        first.append(min(share(r.p["cap"], base), (lengths[layer] - recent) // r.block - certain))
         held.append(first[layer])
         seen = layer + 1
         if seen % every == 0 or seen == layers:  # D7: also after the last layer
-            everyone = np.concatenate([r.blocks(row) for of_layer in scores for row in of_layer])  # D13
-            owner = np.repeat(np.arange(seen), [heads * (n - recent) // r.block for n in lengths[:seen]])
+            everyone = np.concatenate(
+                [r.blocks(row)[~r.apart(head, 0, recent)] for pair in zip(scores, r.layers) for row, head in zip(*pair)]
+            )  # D13
+            owner = np.repeat(np.arange(seen), [heads * ((n - recent) // r.block - certain) for n in lengths[:seen]])
             winners = r.gaps.best(everyone, base * heads * seen)
             won = np.bincount(owner[winners], minlength=seen).tolist()
             most = max(first)  # E4: the largest of those seen scales them
@@ -79,7 +82,7 @@ def choose(r: Round) -> Kept:
             )
             held = [min(max(mine, 0), now) for mine, now in zip(shares, held)]  # D1
     return [
-        [r.keep(row, held[layer] * r.block, head.n) for row, head in zip(scores[layer], caches)]
+        [r.keep(head, row, (held[layer] + certain) * r.block) for row, head in zip(scores[layer], caches)]
         for layer, caches in enumerate(r.layers)
     ]
 

@@ -15,12 +15,12 @@ from reference.shares import OverBudget, Parameters, budget_of, share
 DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, recent_ratio=0.5, share=0, even=0, block=1)
 
 
-def recent_of(p: Parameters, budget: int) -> int:
-    """R (H1)."""
+def recent_of(p: Parameters, budget: int, held: int = 0) -> int:
+    """R (H1), beside `held` protected tokens."""
     recent = share(p["recent_ratio"], budget)
     if recent == 0 and p["decoding"] == 1:
         raise OverBudget("H4: a set that no new token could enter")
-    return max(1, min(recent, budget - (int(p["block"]) - 1)))
+    return max(1, min(recent, budget - held - (int(p["block"]) - 1)))
 
 
 def protected(p: Parameters) -> int:
@@ -28,13 +28,13 @@ def protected(p: Parameters) -> int:
 
 
 def choose(r: Round) -> Kept:
-    recent = recent_of(r.p, budget_of(r.p, r.seen))
+    recent = recent_of(r.p, budget_of(r.p, r.seen), r.blocks_protected() * r.block)
     budget = r.budget(recent)
     recent = r.recent(recent)
 
     def rows(head: Head) -> list[int]:
         sums = head.columns(r.scale, sys.maxsize)  # H2; E2: rows of all new tokens, of no others
-        return r.keep(sums[: head.n - recent], budget - recent, head.n)
+        return r.keep(head, sums[: head.n - recent], budget - recent)
 
     return r.by_head(budget, rows)
 
@@ -48,8 +48,9 @@ class Decoding(Replay):
     """H3: rows are added for ever."""
 
     def begin(self) -> None:
-        self.budget = budget_of(self.p, self.tokens)
-        self.recent = recent_of(self.p, self.budget)
+        budget, held = budget_of(self.p, self.tokens), len(self.protected)
+        self.recent = recent_of(self.p, budget, held)
+        self.budget = max(budget, self.recent + held)
 
     def prompt_over(self, head: int) -> None:
         total = np.zeros(self.tokens)

@@ -34,7 +34,7 @@ def choose(r: Round) -> Kept:
     budget = r.budget(protected(r.p))
     recent = r.recent(int(r.p["recent"]))
     return r.by_head(
-        budget, lambda head: r.keep(difference(head.keys)[: head.n - recent], budget - recent, head.n, size=1)
+        budget, lambda head: r.keep(head, difference(head.keys)[: head.n - recent], budget - recent, size=1)
     )
 
 

@@ -40,14 +40,15 @@ def choose(r: Round) -> Kept:
     if r.rows_of_all() <= budget * r.caches():  # E4
         return [r.everything(layer) for layer in range(layers)]
     recent = r.recent(r.window)
-    base = (budget - recent) // r.block * r.block
-    counts = schedule(base, layers, r.seen, recent, r.p["beta"])
+    held = int(r.apart(r.layers[0][0], 0, recent).sum()) * r.block
+    base = (budget - recent) // r.block * r.block - held
+    counts = schedule(base, layers, r.seen, recent + held, r.p["beta"])
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
-        if r.longest(layer) <= recent + counts[layer]:
+        if r.longest(layer) <= recent + held + counts[layer]:
             kept.append(r.everything(layer))
         else:
-            kept.append([r.keep(r.pooled(head), counts[layer], head.n) for head in heads])
+            kept.append([r.keep(head, r.pooled(head), counts[layer] + held) for head in heads])
     return kept
 
 

@@ -44,9 +44,12 @@ def choose(r: Round) -> Kept:
             last = head.n - recent
             numbers = np.array([number(seed, layer, h, position) for position in head.positions[:last].tolist()])
             if r.p["share"] or r.block > 1:  # means are ranked
-                kept[-1].append(r.keep(numbers / (1 << 24), budget - recent, head.n))
+                kept[-1].append(r.keep(head, numbers / (1 << 24), budget - recent))
             else:  # exact: no near-ties
-                kept[-1].append([*best(numbers, budget - recent).tolist(), *range(last, head.n)])
+                apart = r.apart(head, 0, recent)
+                others = np.flatnonzero(~apart)
+                chosen = others[best(numbers[others], budget - recent - int(apart.sum()))]
+                kept[-1].append([*np.union1d(np.flatnonzero(apart), chosen).tolist(), *range(last, head.n)])
     return kept
 
 

@@ -19,8 +19,18 @@ from reference.shares import Parameters
 class Sequence:
     """Arrays may have any dtype; they are read as float64."""
 
-    def __init__(self, choose: Choose, layers: int, heads: int, scale: float, parameters: Parameters) -> None:
+    def __init__(
+        self,
+        choose: Choose,
+        layers: int,
+        heads: int,
+        scale: float,
+        parameters: Parameters,
+        protected: frozenset[int] = frozenset(),
+    ) -> None:
         self.chooser, self.scale, self.p = choose, scale, parameters
+        self.protected = protected
+        """Positions; more may come with new tokens."""
         self.tokens = 0
         self.choices = 0
         self.positions: Kept = [[[] for _ in range(heads)] for _ in range(layers)]
@@ -51,7 +61,7 @@ class Sequence:
                 ]
             )
         gaps = Gaps()
-        kept = self.chooser(Round(caches, self.tokens, self.choices > 0, self.scale, self.p, gaps))
+        kept = self.chooser(Round(caches, self.tokens, self.choices > 0, self.scale, self.p, gaps, self.protected))
         self.gap = gaps.smallest
         return kept
 

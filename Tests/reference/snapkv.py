@@ -17,7 +17,7 @@ def protected(p: Parameters) -> int:
 
 def choose(r: Round) -> Kept:
     budget = r.budget(protected(r.p))
-    return r.by_head(budget, lambda head: r.keep(r.pooled(head), budget - r.recent(r.window), head.n))
+    return r.by_head(budget, lambda head: r.keep(head, r.pooled(head), budget - r.recent(r.window)))
 
 
 def draw(rng: np.random.Generator, tokens: int) -> Parameters:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from reference import drawing
-from reference.caches import Kept, Round
+from reference.caches import Head, Kept, Round
 from reference.decoding import Replay
-from reference.ranking import F64
-from reference.shares import Parameters, holding
+from reference.ranking import F64, Gaps
+from reference.shares import Parameters, budget_of
 
 DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, sinks=4, share=0, even=0, block=1)
 
@@ -20,10 +20,16 @@ def protected(p: Parameters) -> int:
 
 def choose(r: Round) -> Kept:
     sinks = r.sinks(int(r.p["sinks"]))
-    budget = r.budget(sinks + 1)
+    budget = r.budget(1, sinks)
     recent = r.recent(1)
-    recent += (budget - sinks - recent) // r.block * r.block
-    return r.by_head(budget, lambda head: [*range(sinks), *range(head.n - recent, head.n)])
+
+    def rows(head: Head) -> list[int]:
+        # The later, the better: nothing is near.
+        return r._replace(gaps=Gaps()).keep(
+            head, np.arange(head.n - recent - sinks, dtype=np.float64), budget - sinks - recent, sinks
+        )
+
+    return r.by_head(budget, rows)
 
 
 def draw(rng: np.random.Generator, tokens: int) -> Parameters:
@@ -36,8 +42,8 @@ class Decoding(Replay):
 
     def begin(self) -> None:
         self.sinks = int(self.p["sinks"])
-        self.budget = holding(self.p, self.tokens, protected(self.p), extended=False)
-        self.recent = self.budget - self.sinks
+        self.budget = max(budget_of(self.p, self.tokens), protected(self.p) + self.held())
+        self.recent = self.budget - self.sinks - self.held()
 
     def scores(self, head: int) -> F64:
         return self.seen[head][-1].astype(np.float64)

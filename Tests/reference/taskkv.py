@@ -28,12 +28,12 @@ def full_count(layer: int, layers: int, heads: int, beta: float, top: float) -> 
     return min(max(floor(wanted), 0), heads)
 
 
-def counts(full: int, heads: int, seen: int, slots: int, first: int, last: int) -> tuple[int, int]:
-    """f and k. T4: f is lowered until each of the others has room for the protected tokens, for one token at least."""
-    least = max(1, first + last)
+def counts(full: int, heads: int, seen: int, slots: int, certain: int) -> tuple[int, int]:
+    """f and k. T4: f is lowered until each of the others has room for the certain tokens, for one token at least."""
+    least = max(1, certain)
     if slots < seen * full or (full < heads and (slots - seen * full) // (heads - full) < least):
         full = min(full, (slots - heads * least) // (seen - least))
-    return full, 0 if full == heads else (slots - seen * full) // (heads - full) - first - last
+    return full, 0 if full == heads else (slots - seen * full) // (heads - full) - certain
 
 
 def distances(vectors: F64) -> F64:
@@ -75,29 +75,33 @@ def most(p: Parameters, layers: int, heads: int, seen: int, extended: bool) -> f
 
 def choose(r: Round) -> Kept:
     first, last, heads = int(r.p["sinks"]), int(r.p["recent"]), len(r.layers[0])
-    least = protected(r.p)
-    if r.seen <= max(least, r.window):  # E3: a cut cache of so few rows is not short
+    held = int(r.apart(r.layers[0][0], first, last).sum())
+    certain = first + last + held
+    least = max(1, certain)
+    if r.seen <= max(certain, r.window):  # E3: a cut cache of so few rows is not short
         return [r.everything(layer) for layer in range(len(r.layers))]
     slots = slots_of(r.p, heads, r.seen)
-    if slots < heads * least and not r.extended:
+    by_share = r.p["budget"] == 0
+    later = least if by_share else max(1, first + last + r.blocks_protected(first))
+    if slots < heads * later and not (r.extended and by_share):
         raise OverBudget("T4")
     kept: Kept = []
     for layer, caches in enumerate(r.layers):
         rows = min(r.window, caches[0].queries.shape[1])
         means = [head.columns(r.scale, r.window) / rows for head in caches]  # T1
-        full, middle = 0, least - first - last  # E8
+        full, middle = 0, least - certain  # E8
         if slots >= heads * least:
             wanted = full_count(layer, len(r.layers), heads, r.p["beta"], r.p["top"])
-            full, middle = counts(wanted, heads, r.seen, slots, first, last)
+            full, middle = counts(wanted, heads, r.seen, slots, certain)
         vectors = np.stack([semantic(r, head, mean) for head, mean in zip(caches, means)])
         chosen = full_heads(distances(vectors), full, r.gaps)  # E5: anew
         kept.append([])
         for h, (head, mean) in enumerate(zip(caches, means)):
-            if h in chosen or head.n <= first + last + middle:
+            if h in chosen or head.n <= certain + middle:
                 kept[-1].append(list(range(head.n)))
             else:
                 scores = pool(mean[first : head.n - last], int(r.p["pool_kernel"]))  # T7
-                kept[-1].append(r.keep(scores, middle, head.n, first))
+                kept[-1].append(r.keep(head, scores, middle + held, first))
     return kept
 
 

@@ -29,7 +29,7 @@ def choose(r: Round) -> Kept:
             kept.append(r.everything(layer))
             continue
         scores = np.mean([head.columns(r.scale, 1) for head in heads], axis=0)
-        kept.append([r.keep(scores[: n - recent], budget - recent, n)] * len(heads))
+        kept.append([r.keep(heads[0], scores[: n - recent], budget - recent)] * len(heads))
     return kept
 
 
@@ -47,7 +47,7 @@ class Decoding(Replay):
     recent = 1
 
     def begin(self) -> None:
-        self.budget = budget_of(self.p, self.tokens)
+        self.budget = max(budget_of(self.p, self.tokens), 1 + len(self.protected))
 
     def scores(self, head: int) -> F64:
         mean: F64 = np.mean([self.row(other, self.tokens - 1) for other in self.every], axis=0)

@@ -10,7 +10,7 @@ import numpy as np
 from reference import drawing
 from reference.caches import Kept, Round
 from reference.ranking import F64, Gaps
-from reference.shares import Parameters, budget_of, exact, holding
+from reference.shares import Parameters, by_ratio, exact, holding
 
 DEFAULTS: Parameters = dict(
     budget=1024, ratio=0, window=16, task=0, size=8, shared=8, pyramid=14, charge=0, share=0, even=0, block=1
@@ -78,33 +78,59 @@ def most(p: Parameters, layers: int, heads: int, seen: int, extended: bool) -> f
     return layers * heads * holding(p, seen, protected(p), extended) if p["charge"] == 1 else inf
 
 
+def windows_protected(r: Round, size: int, multiple: int) -> int:
+    """Rows of windows with a protected token, in any round: a range of c tokens meets ceil((c - 1) / w) + 1 of them at most.
+
+    Where windows begin at multiples of w they do so in every round.
+    """
+    if size == multiple:
+        return size * len({position // size for position in r.protected})
+    positions = sorted(r.protected)
+    ends = [i + 1 for i, position in enumerate(positions) if position + 1 not in r.protected]
+    counts = [end - begin for begin, end in zip([0, *ends], ends)]
+    return size * sum(ceil((count - 1) / size) + 1 for count in counts)
+
+
 def choose(r: Round) -> Kept:
     size, shared, charge = int(r.p["size"]), int(r.p["shared"]), r.p["charge"] == 1
     # Where all layers keep as many rows, a short last window is always kept.
     is_even = bool(r.p["even"]) or r.p["share"] == 2
     multiple = size if is_even else r.block
     spare = r.recent(r.window, multiple) - r.window
-    if charge:
-        r.budget(r.window, multiple)
-    budget = budget_of(r.p, r.seen) - (r.window if charge else 0)
-    budget = max(0, budget)
-    budgets = (charged if charge else published)(budget, len(r.layers), shared, r.p["pyramid"])
+    later = windows_protected(r, size, multiple)
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
-        leader, own, n = layer - layer % shared, budgets[layer // shared], heads[0].n
+        leader, n = layer - layer % shared, heads[0].n
         assert all(head.n == n for head in heads) and n == r.layers[leader][0].n, "a group has one length"
         review = n - r.window - spare
-        own -= spare if charge else 0
-        if n - r.window <= budgets[layer // shared]:
+        apart = r.apart(heads[0], 0, r.window + spare, size)
+        starts = np.arange(len(apart)) * size
+        lengths = np.minimum(size, review - starts)
+        rows = int(lengths[apart].sum())
+        # The window is charged, or nothing is.
+        certain = r.window + multiple - 1 if charge else 0
+        if by_ratio(r.p) and n <= certain + rows:
+            kept.append(r.everything(layer))
+            continue
+        budget = holding(r.p, r.seen, certain + (rows if by_ratio(r.p) else later), r.extended)
+        # All layers pay as much for what is protected, and have back what it is not.
+        paid = max(rows, min(budget - certain, later))
+        own = budget - paid - (r.window if charge else 0)
+        own = (charged if charge else published)(max(0, own), len(r.layers), shared, r.p["pyramid"])[layer // shared]
+        own += paid - rows
+        if n - r.window - rows <= own:
             kept.append(r.everything(layer))
         elif layer != leader:
             kept.append(kept[leader])
         else:
             attention = [head.attention(r.scale, r.window).sum(axis=1)[:, :review] for head in heads]
             scores = window_scores(np.concatenate(attention), size, int(r.p["task"]))
-            windows = (charged_windows if charge else published_windows)(scores, review, own, size, r.gaps)
-            rows = [row for w in windows for row in range(w * size, min((w + 1) * size, review))]  # W12
-            kept.append([[*rows, *range(review, n)] for _ in heads])
+            choice = charged_windows if charge else published_windows
+            others = np.flatnonzero(~apart)
+            best = choice(scores[others], review - rows, own - (spare if charge else 0), size, r.gaps)
+            chosen = np.union1d(np.flatnonzero(apart), others[best]).tolist()
+            mine = [row for w in chosen for row in range(w * size, min((w + 1) * size, review))]  # W12
+            kept.append([[*mine, *range(review, n)] for _ in heads])
     return kept
 
 

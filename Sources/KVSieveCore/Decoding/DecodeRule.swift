@@ -16,6 +16,8 @@ public struct DecodeRule: Sendable {
     let recent: Int
     /// How many of the first tokens are never evicted.
     let sinks: Int
+    /// How many tokens after the sinks the caller protects: they are never evicted.
+    let protected: Int
     let evidence: Kind
     /// Do the heads of a layer make one choice, by the mean of their rows? Values are not read then.
     let together: Bool
@@ -27,14 +29,15 @@ public struct DecodeRule: Sendable {
     let gain: @Sendable (_ seen: Int) -> Double
 
     public init(
-        budget: Int, recent: Int, sinks: Int = 0, evidence: Kind, together: Bool = false,
+        budget: Int, recent: Int, sinks: Int = 0, protected: Int, evidence: Kind, together: Bool = false,
         pooled: (pool: Pool, kernel: Int)? = nil, valueKernel: Int? = nil,
         gain: @escaping @Sendable (_ seen: Int) -> Double = { _ in 1 }
     ) {
-        // A short prompt is kept whole even if its share is less than what is protected.
-        self.budget = max(budget, recent + sinks)
+        // A short prompt is kept whole even if its share is less than what is never evicted.
+        self.budget = max(budget, recent + sinks + protected)
         self.recent = recent
         self.sinks = sinks
+        self.protected = protected
         self.evidence = evidence
         self.together = together
         self.pooled = pooled.flatMap { $0.kernel > 1 ? $0 : nil }
@@ -42,10 +45,15 @@ public struct DecodeRule: Sendable {
         self.gain = gain
     }
 
+    /// Was it made for so many protected tokens?
+    func suits(_ length: CacheLength) -> Bool {
+        length.protected.mostRows(from: sinks, unit: 1, aligned: true) == protected
+    }
+
     /// Does a sequence under this rule need exactly the memory of one under the other?
     func suits(_ other: DecodeRule) -> Bool {
-        other.budget == budget && other.recent == recent && other.evidence == evidence && other.together == together
-            && other.pooled?.kernel == pooled?.kernel && other.valueKernel == valueKernel
+        other.budget == budget && other.recent == recent && other.protected == protected && other.evidence == evidence
+            && other.together == together && other.pooled?.kernel == pooled?.kernel && other.valueKernel == valueKernel
     }
 
     /// What a step reads.

@@ -1,8 +1,8 @@
 // One layer while its sequence is decoded: its choices (a head each, or one for all heads), which all have the same number of
 // slots, the evidence for them, and what is needed to take the last step back.
 //
-// Memory a choice: C positions, `recent` slots; C + 1 slots in order where scores are pooled; with value norms C + kernel
-// floats; and the evidence's. For each token of the longest step so far an entry a choice.
+// Memory a choice: C positions, `recent` slots, a slot a protected token; C + 1 slots in order where scores are pooled; with
+// value norms C + kernel floats; and the evidence's. For each token of the longest step so far an entry a choice.
 
 import CSupport
 
@@ -22,8 +22,10 @@ final class DecodingLayer: @unchecked Sendable {
     private var all: [HeadSlots] = []
 
     private var width: Int { rule.budget }
-    /// Positions, `recent` slots, slots in order.
-    private var integersOfChoice: Int { width + rule.recent + (rule.pooled == nil ? 0 : width + 1) }
+    /// Positions, `recent` slots, protected ones, slots in order.
+    private var integersOfChoice: Int {
+        width + rule.recent + rule.protected + (rule.pooled == nil ? 0 : width + 1)
+    }
     /// gamma and norms.
     private var floatsOfChoice: Int { rule.valueKernel.map { width + $0 } ?? 0 }
 
@@ -53,8 +55,9 @@ final class DecodingLayer: @unchecked Sendable {
             all.append(
                 HeadSlots(
                     rule: rule, positions: positions, recentSlots: positions + width,
+                    protectedSlots: positions + width + rule.recent,
                     order: rule.pooled.map { _ in
-                        SlotOrder(slots: positions + width + rule.recent, positions: positions)
+                        SlotOrder(slots: positions + width + rule.recent + rule.protected, positions: positions)
                     }, gamma: gamma, norms: gamma + width))
         }
         living = 0
@@ -81,6 +84,9 @@ final class DecodingLayer: @unchecked Sendable {
         let seen = prompt.layer.length.seen
         for choice in 0..<choices {
             let slots = all[choice]
+            prompt.forEachProtectedSlot(choice) { number, slot in
+                slots.protectedSlots[number] = Int32(truncatingIfNeeded: slot)
+            }
             prompt.forEachSlot(choice) { slot, position in
                 slots.positions[slot] = Int32(truncatingIfNeeded: position)
                 slots.order?.slots[slot] = Int32(truncatingIfNeeded: slot)

@@ -2,8 +2,8 @@
 // position in each slot, and the value norms of the tokens.
 //
 // A new token is put in the first free slot. If all C are in use, one is freed for it: of the slots that hold neither one of the
-// last `recent` positions nor one of the first `sinks`, the one with the lowest score (times its pooled value norm); of equals
-// the highest position. Without evidence: the oldest.
+// last `recent` positions nor one of the first `sinks` nor a protected one, the one with the lowest score (times its pooled value
+// norm); of equals the highest position. Without evidence: the oldest.
 
 import CSupport
 
@@ -13,6 +13,8 @@ struct HeadSlots: @unchecked Sendable {
     let positions: UnsafeMutablePointer<Int32>
     /// Slot of each of the last `recent` positions, at position % recent.
     let recentSlots: UnsafeMutablePointer<Int32>
+    /// Slots of the protected tokens after the sinks, ascending: they never move.
+    let protectedSlots: UnsafeMutablePointer<Int32>
     /// The slots by position, where scores are pooled.
     let order: SlotOrder?
     /// (C): gamma, the pooled squared value norm; final when half a kernel of later tokens is known.
@@ -51,11 +53,17 @@ struct HeadSlots: @unchecked Sendable {
         if final >= 0, final < position { gamma[Int(recentSlots[final % rule.recent])] = pooled(around: final) }
     }
 
-    /// The oldest of 0 ..< count outside the first `sinks` positions. Those that are recent are never the oldest.
+    /// The oldest of 0 ..< count outside the first `sinks` positions and the protected ones. Those that are recent are never the
+    /// oldest.
     func oldest(_ count: Int) -> Int {
         var (slot, lowest) = (0, Int32.max)
-        for s in 0..<count where positions[s] >= rule.sinks && positions[s] < lowest {
-            (slot, lowest) = (s, positions[s])
+        var first = 0
+        for index in 0...rule.protected {
+            let end = index < rule.protected ? Int(protectedSlots[index]) : count
+            for s in first..<max(first, end) where positions[s] >= rule.sinks && positions[s] < lowest {
+                (slot, lowest) = (s, positions[s])
+            }
+            first = end + 1
         }
         return slot
     }
@@ -75,6 +83,7 @@ struct HeadSlots: @unchecked Sendable {
         for index in 0..<leaving { totals[Int(recentSlots[index])] = .nan }
         for index in (leaving + 1)..<max(rule.recent, leaving + 1) { totals[Int(recentSlots[index])] = .nan }
         for slot in 0..<min(rule.sinks, count) { totals[slot] = .nan }
+        for index in 0..<rule.protected { totals[Int(protectedSlots[index])] = .nan }
         kernels.candidate_minima(totals, weights, Int64(count), minima)
         let blocks = (count + 31) / 32
         var least = Float.infinity

@@ -11,6 +11,19 @@ struct PromptEvidence {
         for index in first..<Int(selection.offsets[head + 1]) { body(index - first, Int(selection.positions[index])) }
     }
 
+    /// Slots of a head that hold protected tokens after the sinks, in order: 0, 1, ..., as many as the rule has.
+    func forEachProtectedSlot(_ head: Int, _ body: (_ number: Int, _ slot: Int) -> Void) {
+        let protected = selection.frame.length.protected
+        var (number, range) = (0, 0)
+        forEachSlot(head) { slot, position in
+            while range < protected.count, protected.positions(range).upperBound <= position { range += 1 }
+            guard range < protected.count, number < rule.protected, position >= rule.sinks else { return }
+            guard position >= protected.positions(range).lowerBound else { return }
+            body(number, slot)
+            number += 1
+        }
+    }
+
     /// Column sums over all rows of the prompt, (H, T), mean over the group: those of the layer's score where it made them.
     func allRowSums() throws(KVSieveError) -> HeadTable {
         let work = layer.work

@@ -4,7 +4,8 @@ public struct Budget: Sendable {
     private let tokens: Int
     private let ratio: Double
     private let share: DecimalShare
-    private let goesByRatio: Bool
+    /// Is C a share of the tokens seen?
+    public let goesByRatio: Bool
     /// Tokens of the blocks that are kept or dropped whole.
     public let block: Int
 
@@ -43,20 +44,55 @@ public struct Budget: Sendable {
     ) throws(KVSieveError) -> Frame {
         let multiple = multiple ?? block
         let sinks = (sinks + multiple - 1) / multiple * multiple
-        let least = max(sinks + recent + multiple - 1, multiple > 1 ? multiple : 0)
-        var budget = of(length)
-        if goesByRatio {
-            if length.longest <= least { return .whole(length) }
-            // E8: a sequence that grew to such a share keeps the protected tokens alone.
-            if !length.isPrompt { budget = max(budget, least) }
-        }
-        guard budget >= least else {
-            throw refusal(length, least: least, what() + (multiple > 1 ? " in whole blocks of \(multiple)" : ""))
+        let frame = Frame(
+            length, sinks: sinks, recent: length.recent(recent, multiple: multiple), unit: max(unit, block),
+            budget: of(length))
+        let certain = max(sinks + recent + multiple - 1, multiple > 1 ? multiple : 0)
+        let aligned = frame.unit <= multiple
+        func all() -> String { what() + (multiple > 1 ? " in whole blocks of \(multiple)" : "") }
+        guard let budget = try holding(frame, certain: certain, sinks: sinks, aligned: aligned, what: all) else {
+            return .whole(length)
         }
         if whole ?? (length.longest <= budget) { return .whole(length) }
-        return Frame(
-            length, sinks: sinks, recent: length.recent(recent, multiple: multiple), unit: max(unit, block),
-            budget: budget)
+        return budget == frame.budget
+            ? frame
+            : Frame(length, sinks: frame.sinks, recent: frame.recent, unit: frame.unit, budget: budget)
+    }
+
+    /// C, or a little more where a share grew into it (E8); nil if a share is of a cache that has no more rows than are kept for
+    /// certain. The tokens that the caller protects are held in later rounds, too, when the recent ones are others.
+    /// - Parameters:
+    ///   - frame: of the budget, whatever it can hold.
+    ///   - certain: rows that must be held beside the protected ones.
+    ///   - sinks: how many of the first rows are among them.
+    ///   - aligned: do units begin at multiples of themselves?
+    public func holding(
+        _ frame: Frame, certain: Int, sinks: Int, aligned: Bool, what: () -> String
+    ) throws(KVSieveError) -> Int? {
+        let (length, budget) = (frame.length, of(frame.length))
+        let protected = protectedRows(frame, sinks: sinks, aligned: aligned)
+        let least = certain + protected
+        if goesByRatio {
+            if length.longest <= least { return nil }
+            // E8: a sequence that grew to such a share keeps what is certain alone.
+            if !length.isPrompt { return max(budget, least) }
+        }
+        guard budget >= least else {
+            let protected = length.protected.isEmpty ? "" : " and \(protected) protected tokens"
+            throw refusal(length, least: least, what() + protected)
+        }
+        return budget
+    }
+
+    /// Rows of the caller's protected tokens that a budget must hold: in tokens, which stays as it is, those of later rounds, too.
+    public func protectedRows(_ frame: Frame, sinks: Int, aligned: Bool = true) -> Int {
+        goesByRatio
+            ? frame.protectedRows : frame.length.protected.mostRows(from: sinks, unit: frame.unit, aligned: aligned)
+    }
+
+    /// Rows of the protected tokens after the first `sinks`, whatever the recent tokens are in later rounds.
+    public func protectedRows(_ length: CacheLength, sinks: Int = 0) -> Int {
+        length.protected.mostRows(from: sinks, unit: block, aligned: true)
     }
 
     /// An error that says what the budget cannot hold and which would; the number that it proposes is accepted.

@@ -24,7 +24,7 @@ public final class Plan {
     private var work: Workspace?
     /// Made from the settings by the first observe of a sequence.
     private var method: (any Method)?
-    /// The rule for decoding after a prompt of that length; nil if the plan does not decode.
+    /// The rule for decoding after a prompt of that length, protected tokens aside; nil if the plan does not decode.
     private var rule: (length: CacheLength, rule: DecodeRule)?
     private(set) var phase = Phase.prefill(nil)
     /// The layers so far, and the same as they will be when the call that works on them has succeeded.
@@ -33,6 +33,7 @@ public final class Plan {
     private let scorePool: ScorePool
     private let decodingPool: DecodingPool
     let rangePool: RangePool
+    var protected: ProtectedTokens
     let chunks: QueryChunks
     let lock: OpaquePointer
 
@@ -53,6 +54,7 @@ public final class Plan {
         scorePool = ScorePool(shape, account)
         decodingPool = DecodingPool(shape, account)
         rangePool = RangePool(shape, account)
+        protected = ProtectedTokens(account)
         chunks = QueryChunks(shape, account)
     }
 
@@ -102,8 +104,9 @@ public final class Plan {
             read(reads?.needs ?? []), layer: layer, window: reads?.window, new: caches?.length(layer).new)
         let view = try LayerView(
             shape, layer: layer, length: caches?.length(layer) ?? current.length, reads: reads, tensors)
-        let frame = try method.frame(view.length, layer: layer)
-        let rule = try currentRule(method, view.length)
+        let length = try protected.checked(view.length, caches?.origins(layer))
+        let frame = try method.frame(length, layer: layer)
+        let rule = try currentRule(method, length)
         let work = currentWorkspace()
         work.beginLayer()
         let choosesItself = frame.units > 0 && reads != nil
@@ -134,7 +137,7 @@ public final class Plan {
             decodingPool.keep(begun)
         }
         self.method = method
-        self.rule = rule.map { (view.length, $0) }
+        self.rule = rule.map { (length.with(ProtectedRows()), $0) }
         self.work = work
         swap(&current, &next)
         rangePool.clear()
@@ -170,6 +173,7 @@ public final class Plan {
         guard let table = try method.score(layer) else { return nil }
         let ranked = sharing == .none ? table : table.meanOfRows()
         try scores.take(layer.frame.unit > 1 ? ranked.windows(.mean) : ranked)
+        scores.setApartProtected()
         return scores
     }
 
@@ -242,6 +246,7 @@ public final class Plan {
         current.clear()
         rangePool.clear()
         chunks.clear()
+        protected.clear()
         decodingPool.release()
         phase = .prefill(nil)
     }
@@ -276,7 +281,7 @@ public final class Plan {
 
     func currentRule(_ method: any Method, _ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
         guard settings.int(parameters.decoding) == 1 else { return nil }
-        if let rule, rule.length == length { return rule.rule }
+        if let rule, rule.length == length.with(ProtectedRows()), rule.rule.suits(length) { return rule.rule }
         return try sharing.rule(method.decoding(length), of: row.name, block: settings.int(parameters.block))
     }
 

@@ -1,4 +1,4 @@
-// How many units each head of each layer may keep: (L, H). They only shrink.
+// How many of the units that compete each head of each layer may keep: (L, H). They only shrink.
 
 public final class BudgetTable: @unchecked Sendable {
     private let heads: Int
@@ -34,7 +34,7 @@ public final class BudgetTable: @unchecked Sendable {
     /// The next layer, whose heads may keep every unit.
     func append(_ frame: Frame) {
         guard let units, layers < mostLayers else { return }
-        for head in 0..<heads { units[layers * heads + head] = frame.of(head).units }
+        for head in 0..<heads { units[layers * heads + head] = frame.of(head).competing }
         layers += 1
     }
 

@@ -1,10 +1,11 @@
-// The rows that each head of a layer keeps: sinks, the tokens of its best units, recent. Heads go to any thread.
+// The rows that each head of a layer keeps: sinks, the tokens of its best units and of the protected ones, recent. Heads go to
+// any thread.
 
 struct HeadChoice: ParallelWork, @unchecked Sendable {
     let frame: Frame
     /// Nil when nothing competes, or nothing was scored: of equals the first are kept.
     let scores: LayerScores?
-    /// Of each head, no more than its frame has.
+    /// Of each head, no more than compete in its frame.
     let units: UnsafePointer<Int>
     /// Where in `rows` each head begins.
     let starts: UnsafePointer<Int>
@@ -23,14 +24,25 @@ struct HeadChoice: ParallelWork, @unchecked Sendable {
                 written &+= 1
             }
         }
-        if count == frame.units {
+        if count == frame.competing {
             put(0..<frame.rows)
         } else {
             // The best units are at the end of the head's room: each is read before a row is written over it.
-            let best = out + (frame.sinks + count * frame.unit + frame.recent - count)
+            let best = out + (frame.certain + count * frame.unit - count)
             try chooseUnits(head, frame, worker, best)
             put(0..<frame.sinks)
-            for j in 0..<count { put(frame.positions(ofUnit: Int(best[j]))) }
+            var taken = 0
+            func putBest(before end: Int) {
+                while taken < count, Int(best[taken]) < end {
+                    put(frame.positions(ofUnit: Int(best[taken])))
+                    taken += 1
+                }
+            }
+            frame.forEachProtected { units in
+                putBest(before: units.lowerBound)
+                for unit in units { put(frame.positions(ofUnit: unit)) }
+            }
+            putBest(before: frame.units)
             put((frame.rows - frame.recent)..<frame.rows)
         }
         lengths[head] = Int64(written)
@@ -40,11 +52,28 @@ struct HeadChoice: ParallelWork, @unchecked Sendable {
         _ head: Int, _ frame: Frame, _ worker: WorkerBuffers, _ out: UnsafeMutablePointer<Int32>
     ) throws(KVSieveError) {
         guard let scores, scores.table != nil else {
-            for j in 0..<units[head] { out[j] = Int32(truncatingIfNeeded: j) }
+            first(units[head], frame, out)
             return
         }
         BestUnits.select(
             UnsafeBufferPointer(rebasing: scores.row(ofHead: head).prefix(frame.units)), count: units[head],
             scratch: try worker.histogram.reserve(BestUnits.scratch), out: out)
+    }
+
+    /// The first `count` units that compete.
+    private func first(_ count: Int, _ frame: Frame, _ out: UnsafeMutablePointer<Int32>) {
+        var (written, next) = (0, 0)
+        func put(before end: Int) {
+            while written < count, next < end {
+                out[written] = Int32(truncatingIfNeeded: next)
+                written += 1
+                next += 1
+            }
+        }
+        frame.forEachProtected { units in
+            put(before: units.lowerBound)
+            next = units.upperBound
+        }
+        put(before: frame.units)
     }
 }

@@ -28,8 +28,8 @@ enum LayerQuota {
         try work.head.logits.renew(mostCollected(of: layers * scores.entries, work) + 1)
     }
 
-    /// Winners in each layer when the best `places` of all entries of `layers` are taken; places above the number of
-    /// entries take all. The numbers are the workspace's until the next call.
+    /// Winners in each layer when the best `places` of all entries of `layers` that compete are taken; places above their
+    /// number take all. The numbers are the workspace's until the next call.
     /// - Parameter each: how many entries each number stands for.
     static func counts(
         _ layers: [LayerScores?], places: Int, each: Int = 1, _ work: Workspace
@@ -46,8 +46,8 @@ enum LayerQuota {
     ) throws(KVSieveError) {
         let ends = won + layers.count
         let entries = layers.reduce(0) { $0 + ($1?.entries ?? 0) }
-        guard places > 0, places < entries else {
-            for (layer, scores) in layers.enumerated() { won[layer] = places > 0 ? scores?.entries ?? 0 : 0 }
+        guard places > 0, places < layers.reduce(0, { $0 + ($1?.competing ?? 0) }) else {
+            for (layer, scores) in layers.enumerated() { won[layer] = places > 0 ? scores?.competing ?? 0 : 0 }
             return
         }
         let histogram = try work.caller.histogram.reserve(max(buckets, RankThreshold.histogramSize))

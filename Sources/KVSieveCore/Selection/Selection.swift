@@ -15,7 +15,7 @@ public struct Selection: @unchecked Sendable {
     public let total: Int
     public let longest: Int
 
-    /// The best `units[h]` of each head's ranking, with the protected tokens around them. The top of one ranking: what fewer
+    /// The best `units[h]` of each head's ranking, with the tokens that are kept whatever their scores. The top of one ranking: what fewer
     /// units keep is always among what more units keep.
     /// - Parameters:
     ///   - scores: nil when nothing competes.
@@ -29,19 +29,21 @@ public struct Selection: @unchecked Sendable {
         let units = try work.headCounts.reserve(2 * heads)
         // Heads start where a full last unit would let them; closed up below.
         let starts = units + heads
-        var room = 0
+        var most = 0
         for (head, wanted) in wanted.enumerated() {
-            let frame = frame.of(head)
-            // If nothing of a head is protected, it keeps at least one unit, whatever its budget.
-            let least = frame.sinks + frame.recent > 0 ? 0 : 1
-            units[head] = min(max(wanted, least), frame.units)
-            starts[head] = room
+            let own = frame.of(head)
+            // If nothing of a head is kept for certain, it keeps at least one unit, whatever its budget.
+            let least = own.certain > 0 ? 0 : 1
+            // Budgets leave room for the protected units of the head that has most.
+            let room = max(0, frame.protectedUnits - own.protectedUnits)
+            units[head] = min(min(max(wanted, least), frame.units) + room, own.competing)
+            starts[head] = most
             // The last unit may be short: room for a full one.
-            room += min(units[head] * frame.unit, frame.candidates.count) + frame.sinks + frame.recent
+            most += min(units[head] * own.unit, own.competingRows) + own.certain
         }
         for worker in work.workers { try worker.histogram.reserve(BestUnits.scratch) }
         // Offsets, then the rows, two in a word, then the positions if they differ from the rows.
-        let half = (room + 1) / 2
+        let half = (most + 1) / 2
         words = heads + 1 + (origins == nil ? half : 2 * half)
         let memory = try work.selections.take(words)
         let offsets = try memory.reserve(words)
@@ -76,6 +78,11 @@ public struct Selection: @unchecked Sendable {
         self.positions = UnsafePointer(positions)
         total = Int(offsets[heads])
         self.longest = longest
+    }
+
+    /// Where the caches of the next round have these tokens, of which `seen` were seen.
+    func rows(seen: Int) -> ProtectedRows.Kept {
+        ProtectedRows.Kept(offsets: offsets, positions: positions, seen: seen, heads: heads, owner: memory)
     }
 
     /// How many rows a head keeps.

@@ -52,6 +52,14 @@ public struct HeadTable: @unchecked Sendable {
         HeadTable(memory, work, columns, rows: 1, rowsOfHead: 0, first: first, marks: marks)
     }
 
+    /// The frame that the columns were cut to; nil if they were not.
+    var frame: Frame? {
+        switch columns {
+        case .candidates(let frame), .units(let frame): return frame
+        case .rows, .elements: return nil
+        }
+    }
+
     /// The frame of the head that a row belongs to.
     func own(_ frame: Frame, _ row: Int) -> Frame {
         rowsOfHead == 0 ? frame : frame.of(first.head + row / rowsOfHead)

@@ -41,6 +41,26 @@ public final class LayerScores: @unchecked Sendable {
         table = taken
     }
 
+    /// What is protected cannot be among the best of those that compete.
+    func setApartProtected() {
+        guard let table, let frame = table.frame, frame.protectedUnits > 0 else { return }
+        for row in 0..<rows {
+            let numbers = self.row(row)
+            table.own(frame, row).forEachProtected { units in
+                for unit in units.clamped(to: numbers.indices) { numbers[unit] = -.infinity }
+            }
+        }
+    }
+
+    /// How many numbers of a row compete.
+    func competing(_ row: Int) -> Int {
+        guard let table else { return 0 }
+        return table.width(row) - (table.frame.map { table.own($0, row).protectedUnits } ?? 0)
+    }
+
+    /// And of all rows.
+    var competing: Int { (0..<rows).reduce(0) { $0 + competing($1) } }
+
     /// Those of another layer are added; each has one row. The first ones are copied.
     func add(_ other: LayerScores) throws(KVSieveError) {
         guard let one = other.table else { return }
@@ -66,8 +86,8 @@ public final class LayerScores: @unchecked Sendable {
     }
 
     var rows: Int { table?.rows ?? 0 }
-    /// Units of the longest row.
-    var units: Int { table?.longest ?? 0 }
+    /// Units of the longest row that compete.
+    var units: Int { table.map { $0.longest - ($0.frame?.protectedUnits ?? 0) } ?? 0 }
 
     var entries: Int {
         guard let table else { return 0 }

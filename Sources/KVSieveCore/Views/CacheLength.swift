@@ -13,6 +13,8 @@ public struct CacheLength: Sendable, Equatable {
     /// Rows of each head, `later` of which are not counted yet; empty if all heads have `longest`.
     private let heads: [Int]
     private let later: Int
+    /// What every head keeps of it whatever the scores.
+    let protected: ProtectedRows
 
     /// A prompt of `tokens` tokens, for `caches` heads of all layers.
     public init(prompt tokens: Int, caches: Int = 1) {
@@ -26,13 +28,17 @@ public struct CacheLength: Sendable, Equatable {
             heads: heads.allSatisfy { $0 == heads.first } ? [] : heads)
     }
 
-    private init(seen: Int, new: Int, longest: Int, ofModel: Int, heads: [Int] = [], later: Int = 0) {
+    private init(
+        seen: Int, new: Int, longest: Int, ofModel: Int, heads: [Int] = [], later: Int = 0,
+        protected: ProtectedRows = ProtectedRows()
+    ) {
         self.seen = seen
         self.new = new
         self.longest = longest
         self.ofModel = ofModel
         self.heads = heads
         self.later = later
+        self.protected = protected
     }
 
     /// Nothing was dropped yet.
@@ -50,13 +56,26 @@ public struct CacheLength: Sendable, Equatable {
 
     /// As if the layer had this head alone.
     func of(_ head: Int) -> CacheLength {
-        heads.isEmpty ? self : CacheLength(seen: seen, new: new, longest: rows(head), ofModel: ofModel)
+        if heads.isEmpty && !protected.isByHead { return self }
+        return CacheLength(
+            seen: seen, new: new, longest: rows(head), ofModel: ofModel, protected: protected.of(head))
+    }
+
+    /// The most rows, in any round, of the units of so many tokens that have a protected one.
+    public func protectedRows(unit: Int, aligned: Bool) -> Int {
+        protected.mostRows(from: 0, unit: unit, aligned: aligned)
+    }
+
+    /// The same with these protected tokens.
+    func with(_ protected: ProtectedRows) -> CacheLength {
+        CacheLength(
+            seen: seen, new: new, longest: longest, ofModel: ofModel, heads: heads, later: later, protected: protected)
     }
 
     /// As it was `tokens` new tokens earlier.
     func before(_ tokens: Int) -> CacheLength {
         CacheLength(
             seen: seen - tokens, new: new - tokens, longest: longest - tokens, ofModel: ofModel, heads: heads,
-            later: later + tokens)
+            later: later + tokens, protected: protected)
     }
 }

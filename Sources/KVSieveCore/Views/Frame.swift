@@ -2,6 +2,8 @@
 // prompt a row is a position.
 //
 //     rows   0 ..< sinks | candidates, cut into units of `unit` tokens, the last may be short | recent ..< n
+//
+// Units that have a protected token are kept, too: the other units compete.
 
 public struct Frame: Sendable, Equatable {
     public let length: CacheLength
@@ -12,6 +14,9 @@ public struct Frame: Sendable, Equatable {
     public let unit: Int
     /// C: rows that a head may keep, unless the method divides the budget otherwise.
     public let budget: Int
+    /// Units of the candidates that have a protected token, and their rows: of the head that has most.
+    public let protectedUnits: Int
+    public let protectedRows: Int
 
     /// Everything is kept when sinks and recent meet.
     public init(_ length: CacheLength, sinks: Int, recent: Int, unit: Int = 1, budget: Int = .max) {
@@ -20,6 +25,9 @@ public struct Frame: Sendable, Equatable {
         self.recent = min(recent, length.longest - min(sinks, length.longest))
         self.unit = unit
         self.budget = budget
+        (protectedUnits, protectedRows) =
+            length.protected.isEmpty
+            ? (0, 0) : Self.protected(length, sinks: self.sinks, recent: self.recent, unit: unit)
     }
 
     /// Keeps all of a short cache; nothing competes.
@@ -29,13 +37,19 @@ public struct Frame: Sendable, Equatable {
     public var rows: Int { length.longest }
     public var candidates: Range<Int> { sinks..<(rows - recent) }
     public var units: Int { (candidates.count + unit - 1) / unit }
-    /// Units that fit in the budget beside the protected rows.
-    public var unitsInBudget: Int { max(0, budget - sinks - recent) / unit }
+    /// Units that compete, and their rows.
+    public var competing: Int { units - protectedUnits }
+    public var competingRows: Int { candidates.count - protectedRows }
+    /// Rows that are kept whatever the scores.
+    public var certain: Int { sinks + recent + protectedRows }
+    /// Units that fit in the budget beside those rows.
+    public var unitsInBudget: Int { max(0, budget - certain) / unit }
 
     /// The frame of one head: heads that have kept more have more candidates.
     func of(_ head: Int) -> Frame {
         let own = length.of(head)
-        return own.longest == rows ? self : Frame(own, sinks: sinks, recent: recent, unit: unit, budget: budget)
+        if own.longest == rows && !length.protected.isByHead { return self }
+        return Frame(own, sinks: sinks, recent: recent, unit: unit, budget: budget)
     }
 
     /// Rows of the unit `index`, 0 ..< units.

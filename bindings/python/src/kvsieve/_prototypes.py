@@ -20,6 +20,7 @@ PROTOTYPES = {
     "kvsieve_plan_needs": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "layer"), ("int32_t *", "needs")]),
     "kvsieve_plan_observe": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int32_t", "layer"), ("const kvsieve_tensor *", "queries"), ("const kvsieve_tensor *", "keys"), ("const kvsieve_tensor *", "values")]),
     "kvsieve_plan_observe_attention": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int32_t", "layer"), ("int32_t", "kind"), ("const kvsieve_tensor *", "attention"), ("const kvsieve_tensor *", "values")]),
+    "kvsieve_plan_protect": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int64_t", "first"), ("int64_t", "count")]),
     "kvsieve_plan_queries": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int32_t", "layer"), ("const kvsieve_tensor *", "queries")]),
     "kvsieve_plan_ranges": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "layer"), ("int32_t", "head"), ("int32_t", "dropped"), ("kvsieve_ranges *", "ranges")]),
     "kvsieve_plan_reset": ("kvsieve_status", [("kvsieve_plan *", "plan")]),

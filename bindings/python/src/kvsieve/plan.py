@@ -95,6 +95,11 @@ class Plan(Handle):
             check(library().kvsieve_plan_bound(handle, *arguments))
         return rows.value
 
+    def protect(self, first: int, count: int) -> None:
+        """Every head keeps `count` tokens from position `first` on. Before the first observe; after extend, new tokens only."""
+        with self._use() as handle:
+            check(library().kvsieve_plan_protect(handle, whole("first", first, 64), whole("count", count, 64)))
+
     def observe(
         self,
         layer: int,
