@@ -13,6 +13,7 @@ public struct CacheLength: Sendable, Equatable {
     /// Rows of each head, `later` of which are not counted yet; empty if all heads have `longest`.
     private let heads: [Int]
     private let later: Int
+    private let alignment: Alignment
 
     /// A prompt of `tokens` tokens, for `caches` heads of all layers.
     public init(prompt tokens: Int, caches: Int = 1) {
@@ -20,19 +21,23 @@ public struct CacheLength: Sendable, Equatable {
     }
 
     /// - Parameter heads: rows of each of the layer's heads.
-    init(seen: Int, new: Int, heads: [Int], ofModel: Int) {
+    init(seen: Int, new: Int, heads: [Int], ofModel: Int, _ alignment: Alignment = .begin) {
         self.init(
             seen: seen, new: new, longest: heads.max() ?? 0, ofModel: ofModel,
-            heads: heads.allSatisfy { $0 == heads.first } ? [] : heads)
+            heads: heads.allSatisfy { $0 == heads.first } ? [] : heads, alignment: alignment)
     }
 
-    private init(seen: Int, new: Int, longest: Int, ofModel: Int, heads: [Int] = [], later: Int = 0) {
+    private init(
+        seen: Int, new: Int, longest: Int, ofModel: Int, heads: [Int] = [], later: Int = 0,
+        alignment: Alignment = .begin
+    ) {
         self.seen = seen
         self.new = new
         self.longest = longest
         self.ofModel = ofModel
         self.heads = heads
         self.later = later
+        self.alignment = alignment
     }
 
     /// Nothing was dropped yet.
@@ -42,6 +47,9 @@ public struct CacheLength: Sendable, Equatable {
     var isEven: Bool { heads.isEmpty }
 
     public func rows(_ head: Int) -> Int { heads.indices.contains(head) ? heads[head] - later : longest }
+
+    /// The row of the layer's tensors that is a head's first.
+    func first(_ head: Int) -> Int { alignment.first(rows(head), of: longest) }
 
     /// The fewest last rows, `recent` or more, before which `multiple` tokens are seen, or so many times that.
     public func recent(_ recent: Int, multiple: Int) -> Int {
@@ -57,6 +65,6 @@ public struct CacheLength: Sendable, Equatable {
     func before(_ tokens: Int) -> CacheLength {
         CacheLength(
             seen: seen - tokens, new: new - tokens, longest: longest - tokens, ofModel: ofModel, heads: heads,
-            later: later + tokens)
+            later: later + tokens, alignment: alignment)
     }
 }
