@@ -7,8 +7,8 @@ public enum RotatedGather {
     ///   - target, alignment: as of Gather.rows; in place too.
     ///   - work: its threads take a head each.
     public static func rows(
-        of source: TensorView, by selection: Selection, to target: TensorView, _ rope: Rope,
-        _ alignment: Alignment = .begin, _ work: Workspace
+        of source: TensorView, by selection: Selection, to target: TensorView, _ rope: Rope, _ work: Workspace,
+        _ alignment: Alignment = .begin
     ) throws(KVSieveError) {
         guard source.type.isFloat else {
             throw KVSieveError(

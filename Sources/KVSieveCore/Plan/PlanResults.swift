@@ -23,7 +23,7 @@ extension Plan {
         // The plan's threads and their buffers do one call's work at a time.
         support_lock(lock)
         defer { support_unlock(lock) }
-        try RotatedGather.rows(of: source, by: selection, to: target, rope, alignment, currentWorkspace())
+        try RotatedGather.rows(of: source, by: selection, to: target, rope, currentWorkspace(), alignment)
     }
 
     /// What a gather copies.
