@@ -99,8 +99,8 @@ private func column(_ tensor: Tensor, _ head: Int) -> [Float] {
                 let tensors = try LayerTensors(
                     queries: queries.view("queries"), keys: keys.view("keys"), values: values.view("values"))
                 var found: [[[Float]]] = []
-                for rows in [QueryRows.last(7), .all] {
-                    let layer = try heads.layer(.queries(rows).andValues, tensors, work)
+                for reads in [Reads.queries(.last(7)), .queries(.all)] {
+                    let layer = try heads.layer(reads.andValues, tensors, work)
                     let attention = try layer.attention()
                     found.append(numbers(attention))
                     found.append(numbers(try layer.values(weightedBy: attention, best: 9)))
