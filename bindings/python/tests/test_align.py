@@ -26,7 +26,7 @@ def aligned(name: str, align: int) -> kvsieve.Plan:
 def padded(plan: kvsieve.Plan, layer: int, source: np.ndarray) -> np.ndarray:
     """What a dense cache allocates: padding is NaN, and nobody reads it."""
     out = np.full((KV_HEADS, plan.kept(layer).longest, source.shape[2]), np.nan, np.float32)
-    assert plan.gather(layer, source, out=out) is out
+    plan.gather(layer, source, out=out)
     return out
 
 
