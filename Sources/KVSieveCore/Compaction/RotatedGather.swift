@@ -20,7 +20,8 @@ public enum RotatedGather {
             try worker.angles.reserve(2 * rope.pairs)
         }
         try work.forEach(
-            source.heads, HeadRotation(
+            source.heads,
+            HeadRotation(
                 source: source, selection: selection, target: target, rope: rope, alignment: alignment,
                 rises: alignment == .end && target.coincides(with: source)))
     }
