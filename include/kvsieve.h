@@ -749,9 +749,9 @@ typedef struct kvsieve_rope {
 
 /** Copies the kept rows of a layer's keys to a target, and rotates them to positions 0, 1, 2, ...
  *  Row j of those that a head keeps is turned by (j - its position) * frequency, whatever KVSIEVE_ALIGN: j
- *  counts the head's own rows. Angle, sine, cosine and
- *  products are computed in double, and each number is rounded once, from the source. If a row is at
- *  position j already, it is copied byte by byte. A number beyond the dtype's range becomes infinity.
+ *  counts the head's own rows. Angle, sine, cosine and products are computed in double, and each number is
+ *  rounded once, from the source. If a row is at position j already, it is copied byte by byte. A number
+ *  beyond the dtype's range becomes infinity.
  *  The position of a head's next token is then the number of rows that the head keeps, not the number of
  *  tokens seen: rotate the next queries and keys of that head by it. If heads keep different numbers of rows,
  *  their next positions differ. Values have no rotation: use kvsieve_plan_gather() for them.

@@ -114,12 +114,12 @@ static void chunks(void) {
     EXPECT_STATUS(kvsieve_plan_queries(plan, 0, &p.t), KVSIEVE_ERR_LAYOUT);
     EXPECT(error_names("queries.blocks[3]|1000"), "\"%s\"", kvsieve_last_error());
     free(p.memory);
-    /* "more than 2^24 tokens": every chunk may name the same rows, and the last W are kept. */
+    /* "more than 2^24 tokens" */
     {
-        const int64_t pages = INT64_C(1) << 24;
-        char *memory = take((size_t)(DIM * 4 * pages)); /* never written: zeros that take no memory */
-        kvsieve_model one = { 1, 1, 1, DIM, 0, { 0 } };
-        kvsieve_tensor most = { memory, 1, pages, DIM * 4 * pages, DIM * 4, DIM, KVSIEVE_F32, NULL, 0, 0, 0, { 0 } }, more = most;
+        const int64_t count = INT64_C(1) << 24;
+        float *memory = take((size_t)count * sizeof *memory); /* never written: zeros that take no memory */
+        kvsieve_model one = { 1, 1, 1, 1, 0, { 0 } };
+        kvsieve_tensor most = { memory, 1, count, 4 * count, 4, 1, KVSIEVE_F32, NULL, 0, 0, 0, { 0 } }, more = most;
         other = plan_for(KVSIEVE_SNAPKV, one, 40);
         more.tokens = 1;
         EXPECT_OK(kvsieve_plan_queries(other, 0, &most));
