@@ -26,9 +26,11 @@ extension GoldenCase {
         return sequence
     }
 
-    /// Every parameter that changes a choice is named, so that a default can change without a golden changing its meaning.
+    /// Every parameter of a choice is named, so that a default can change without a golden changing its meaning.
     func namesEveryParameter(of method: AnyMethod) -> Bool {
-        method.row.parameters.allSatisfy { ["threads", "align"].contains("\($0.name)") || parameters["\($0.name)"] != nil }
+        method.row.parameters.allSatisfy {
+            ["threads", "align"].contains("\($0.name)") || parameters["\($0.name)"] != nil
+        }
     }
 }
 
