@@ -16,7 +16,7 @@ struct AdaKV: Method {
         paper: "arXiv 2407.11550",
         parameters: [
             Shared.budget, Shared.ratio, Shared.window, Shared.poolKernel, Shared.pool.initially(1), Shared.threads,
-            floor,
+            floor, Shared.align,
         ])
 
     private let budget: Budget

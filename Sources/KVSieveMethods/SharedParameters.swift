@@ -26,12 +26,15 @@ public enum Shared {
     public static let block = Parameter(
         109, "block", 1, 1...4096, .whole,
         "tokens of a block: blocks, counted from position 0, are kept or dropped whole")
+    public static let align = Parameter(
+        111, "align", 0, 0...1, .whole,
+        "where heads that keep fewer rows are in one tensor: 0 all begin together; 1 all end together")
     /// Of the methods whose heads may keep the same rows.
-    public static let shape = [share, even, block]
+    public static let shape = [share, even, block, align]
 
     /// Those that every plan looks at.
     public static let plan = PlanParameters(
-        threads: threads, decoding: decoding, share: share, even: even, block: block,
+        threads: threads, decoding: decoding, share: share, even: even, block: block, align: align,
         name: { Registry.nameOfParameter($0) })
 }
 

@@ -27,7 +27,7 @@ struct TaskKV: Method {
         paper: "arXiv 2501.15113",
         parameters: [
             Shared.budget.initially(0), Shared.ratio.initially(0.5), Shared.window, Shared.poolKernel, Shared.threads,
-            beta, top, sinks, recent, semantic,
+            beta, top, sinks, recent, semantic, Shared.align,
         ])
 
     private let budget: Budget

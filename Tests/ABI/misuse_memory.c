@@ -4,12 +4,12 @@
 #define _GNU_SOURCE
 #include "decoder.h"
 #include "harness.h"
+#include "room.h"
 
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* Products too big for a BLAS's small ones; of all queries with all keys, fewer tokens do. Without products only long prompts
@@ -21,17 +21,6 @@ static kvsieve_tensor queries, keys, values;
 
 /* A method that reads no numbers needs no memory for them: it may succeed without any room. */
 static int has_scores(void) { return reads(method, 0, 'k') == READ; }
-
-static void limit_room(int64_t room) {
-    struct rlimit limit;
-    long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (file == NULL || fscanf(file, "%ld", &pages) != 1) _exit(90);
-    fclose(file);
-    getrlimit(RLIMIT_AS, &limit);
-    limit.rlim_cur = room < 0 ? limit.rlim_max : (rlim_t)(pages * sysconf(_SC_PAGESIZE) + room);
-    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(91);
-}
 
 static kvsieve_plan *plan_for_many(void) {
     kvsieve_model model = { LAYERS, MANY_QUERY_HEADS, HEADS, WIDE, 0, { 0 } };
@@ -75,16 +64,6 @@ static uint64_t decided(const kvsieve_plan *plan) {
         hash = bytes_hash(kept.positions, sizeof *kept.positions * (size_t)kept.total, hash);
     }
     return hash;
-}
-
-/* A little heap for small things, which malloc does not give back: in one piece, or in holes of 1 KiB. */
-static void prepare_heap(int holes) {
-    static void *small[4096];
-    const int pieces = holes ? 4096 : 256;
-    mallopt(M_MMAP_THRESHOLD, holes ? 1 << 13 : 1 << 16);
-    mallopt(M_TRIM_THRESHOLD, 1 << 30);
-    for (int i = 0; i < pieces; ++i) small[i] = malloc(1024);
-    for (int i = 0; i < pieces; i += 1 + holes) free(small[i]);
 }
 
 /* Exit status: 0, or the line where something was wrong. */

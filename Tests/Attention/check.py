@@ -42,7 +42,7 @@ def task(case: trials.Case) -> trials.Outcome:
     rng = np.random.default_rng([seed, sum(method.encode()), KINDS.index(kind)])
     size = int(rng.integers(40, 70)) * (9 if seed == SEEDS - 1 else 1)
     model, p = model_of(rng), reference(method).draw(rng, size)
-    manner = Manner(np.float32, LAYOUTS[seed % 3], False, True, seed % 3 > 0, 1 + seed % 2, given)
+    manner = Manner(np.float32, LAYOUTS[seed % 3], False, True, seed % 3 > 0, 1 + seed % 2, given, seed // 4 % 2)
     lengths = lengths_of(seed, size, int(p.get("window", 8)), fits_of(p), rng)[:4]
     rounds = Rounds(method, model, p, lengths, manner, rng)
     return rounds.count, rounds.run()

@@ -8,7 +8,7 @@ import Testing
     /// In doubles these are 1367.9999999999998, 28.999999999999996, 7.999999999999999 and 2.9999999999999996.
     @Test func productsThatDoublesGetWrong() {
         #expect(DecimalShare(0.57).floor(of: 8 * 300) == 1368)
-        #expect(DecimalShare(0.29).floor(of: 100) == 29)
+        #expect(DecimalShare(0.29).floor(of: 100) == 29 && DecimalShare(0.29).floor(of: 4 * 25_000) == 29_000)
         // f(l) of Task-KV: H 32, beta 0.35, m 0, L 64, layer 18: 32 * 0.35 * (63 - 18) / 63 = 504 / 63.
         #expect(DecimalShare(0.35).floor(32 * (63 - 18), plus: 0, over: 63) == 8)
         #expect(DecimalShare(0.1).floor(dividing: 3) == 30 && DecimalShare(0.3).floor(dividing: 3) == 10)
@@ -55,6 +55,9 @@ import Testing
     @Test func theLeastShareIsEnoughAndTheNextBelowIsNot() {
         #expect(DecimalShare.least(for: 1, of: 3) == 0.333_334 && DecimalShare.least(for: 3, of: 10) == 0.3)
         #expect(DecimalShare.least(for: 7, of: 7) == 1)
+        // As doubles 0.0048 of 625 and 0.00224 of 3125 are a little less than 3 and 7.
+        #expect(DecimalShare.least(for: 3, of: 625) == 0.0048 && DecimalShare(0.0048).floor(of: 625) == 3)
+        #expect(DecimalShare.least(for: 7, of: 3125) == 0.00224 && DecimalShare(0.00224).floor(of: 2 * 3125) == 14)
         var random = SplitMix(5)
         for _ in 0..<3000 {
             let count = 1 + random.below(100_000)

@@ -64,6 +64,7 @@ def task(case: trials.Case) -> trials.Outcome:
         bool(rng.integers(0, 2)),
         seed % 3 > 0,
         1 + seed % 2,
+        align=seed // 4 % 2,
     )
     if seed >= SEEDS:
         return consequence(method, model, p, fits_of(p), manner, rng)

@@ -34,6 +34,7 @@ class Manner(NamedTuple):
     threads: int
     given: Given | None = None
     """Attention in the place of queries and keys."""
+    align: int = 0
 
 
 class Rounds:
@@ -49,9 +50,9 @@ class Rounds:
     ) -> None:
         """`protect`: of each round, first and count of the ranges that every head keeps."""
         self.count: Counter[str] = Counter()
-        self.method, self.p, self.lengths = method, p, lengths
-        self.what = f"{model}, {p}, tokens {lengths}, {manner.layout}"
-        self.plan = kvsieve.Plan(method, model, **p, threads=manner.threads)
+        self.method, self.p, self.lengths, self.manner = method, p, lengths, manner
+        self.what = f"{model}, {p}, tokens {lengths}, {manner.layout}, align {manner.align}"
+        self.plan = kvsieve.Plan(method, model, **p, threads=manner.threads, align=manner.align)
         self.engine = Engine(self.plan, manner.layout, manner.in_place, manner.sparing, manner.given)
         scale = float(np.float32(model.scale or model.head_dim**-0.5))
         self.sequence = Sequence(chooser(method, p), model.layers, model.kv_heads, scale, p)
@@ -107,7 +108,8 @@ class Rounds:
         self.sequence.keep(found)
         self.count["rounds"] += 1
         self.count["rounds kept whole"] += all(len(book) == engine.tokens for layer in engine.books for book in layer)
-        self.count["rounds with heads of different length"] += any(len(set(map(len, layer))) > 1 for layer in there)
+        is_ragged = any(len(set(map(len, layer))) > 1 for layer in there)
+        self.count[f"rounds with heads of different length, align {self.manner.align}"] += is_ragged
         for (layer, heads), now in zip(enumerate(engine.books), full):
             for h, book in enumerate(heads):
                 self.count["heads that kept all they had after a cut"] += (

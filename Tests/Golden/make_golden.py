@@ -36,6 +36,8 @@ from reference.sequence import Sequence
 
 FOLDER = Path(__file__).resolve().parent
 LEAST_MARGIN = 2e-5
+NO_CHOICE = ("threads", "align")
+"""Parameters that change nothing of what is chosen: no reference has them."""
 
 
 def encoded(positions: list[int]) -> list[int]:
@@ -136,7 +138,7 @@ def library_differs(methods: list[str]) -> list[str]:
         if info.name not in methods:
             wrong.append(f"{info.name} has no golden: expected Tests/Golden/cases/{info.name}.py")
             continue
-        theirs = {parameter.name: parameter.initial for parameter in info.parameters if parameter.name != "threads"}
+        theirs = {parameter.name: parameter.initial for parameter in info.parameters if parameter.name not in NO_CHOICE}
         if theirs != reference(info.name).DEFAULTS:
             wrong.append(f"{info.name} has the parameters {theirs}, its reference {reference(info.name).DEFAULTS}")
     return wrong

@@ -99,6 +99,21 @@ import Testing
         #expect(try handmade(w, values: v, ["ratio": smallest - 1e-6]).error()?.kind == .budget)
     }
 
+    /// 3 protected of 625 tokens are a share of 0.0048, 7 of 3,125 one of 0.00224: in doubles both products are a little less.
+    @Test(arguments: [1, 2]) func T4_theSmallestRatioIsAccepted(_ heads: Int) throws {
+        for (tokens, sinks, recent, smallest) in [(625, 1.0, 2.0, 0.0048), (3125, 2.0, 5.0, 0.00224)] {
+            func made(_ ratio: Double) throws -> HandmadeCache {
+                try handmade(
+                    [Array(repeating: weights(tokens), count: heads)], window: 1,
+                    ["sinks": sinks, "recent": recent, "ratio": ratio])
+            }
+            let error = try made(0.001).error()
+            #expect(error?.kind == .budget && error?.message.hasSuffix("the smallest ratio is \(smallest)") == true)
+            #expect(try made(smallest).kept()[0].map(\.count) == Array(repeating: Int(sinks + recent), count: heads))
+            #expect(try made(smallest - 1e-6).error()?.kind == .budget)
+        }
+    }
+
     /// Nothing is protected, two tokens, four heads: a ratio of 0.125 is one slot of 8, and every head must keep a token, which
     /// takes four, a ratio of 0.5.
     @Test func T4_withoutProtectedTokensEveryHeadKeepsOne() throws {

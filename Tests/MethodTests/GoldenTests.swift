@@ -26,9 +26,11 @@ extension GoldenCase {
         return sequence
     }
 
-    /// Every parameter of the method is named, so that a default can change without a golden changing its meaning.
+    /// Every parameter of a choice is named, so that a default can change without a golden changing its meaning.
     func namesEveryParameter(of method: AnyMethod) -> Bool {
-        method.row.parameters.allSatisfy { "\($0.name)" == "threads" || parameters["\($0.name)"] != nil }
+        method.row.parameters.allSatisfy {
+            ["threads", "align"].contains("\($0.name)") || parameters["\($0.name)"] != nil
+        }
     }
 }
 

@@ -94,8 +94,9 @@ private struct RandomCaller {
         try plan.gather(layer: layer, source: source.view("source"), target: target.view("target"))
         for head in 0..<2 {
             let first = Int(kept.offsets[head])
+            let padding = try plan.get(Shared.align.id) == 1 ? kept.longest - kept.copy(head).count : 0
             for index in first..<Int(kept.offsets[head + 1]) {
-                let place = packed ? target.row(0, index) : target.row(head, index - first)
+                let place = packed ? target.row(0, index) : target.row(head, padding + index - first)
                 #expect(place == source.row(head, Int(kept.rows[index])))
             }
         }
@@ -155,12 +156,12 @@ private struct RandomCaller {
             return (0..<2).allSatisfy { head in
                 let range = Int(kept.offsets[head])..<Int(kept.offsets[head + 1])
                 let (positions, rows) = (range.map { Int(kept.positions[$0]) }, range.map { Int(kept.rows[$0]) })
-                func ascend(_ numbers: [Int], below end: Int) -> Bool {
-                    zip(numbers, numbers.dropFirst()).allSatisfy { $0 < $1 }
-                        && numbers.allSatisfy { (0..<end).contains($0) }
+                func ascend(_ numbers: [Int], in all: Range<Int>) -> Bool {
+                    zip(numbers, numbers.dropFirst()).allSatisfy { $0 < $1 } && numbers.allSatisfy(all.contains)
                 }
-                return ascend(positions, below: kept.frame.length.seen)
-                    && ascend(rows, below: kept.frame.length.rows(head))
+                let length = kept.frame.length
+                let own = length.first(head)..<length.first(head) + length.rows(head)
+                return ascend(positions, in: 0..<length.seen) && ascend(rows, in: own)
             }
         }
     }

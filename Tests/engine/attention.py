@@ -20,8 +20,8 @@ class Given(NamedTuple):
     dtype: Any
 
 
-def attention(kind: str, queries: Array, keys: Array, lengths: list[int], rows: int, scale: float) -> Exact:
-    """Of the last `rows` of the new tokens' queries (Hq, m, D) over keys (H, n, D), of which head h has lengths[h].
+def attention(kind: str, queries: Array, keys: Array, own: list[slice], rows: int, scale: float) -> Exact:
+    """Of the last `rows` of the new tokens' queries (Hq, m, D) over keys (H, n, D), of which head h has the rows own[h].
 
     logits and probabilities (Hq, R, n); sums (Hq, 1, n); sums of groups (H, 1, n), their means. For each kind what must not be
     read is NaN. Logits and probabilities have one row more than must be given, of NaN, if there is a token more.
@@ -34,16 +34,17 @@ def attention(kind: str, queries: Array, keys: Array, lengths: list[int], rows: 
     found = np.full((query_heads, rows + more, n), np.nan)
     sums = np.full((query_heads, 1, n), np.nan)
     for query_head in range(query_heads):
-        own = lengths[query_head // group]
-        wide = keys[query_head // group, :own].astype(np.float64)
-        sums[query_head, 0, :own] = 0
+        has = own[query_head // group]
+        wide = keys[query_head // group, has].astype(np.float64)
+        sums[query_head, 0, has] = 0
         for row in range(rows):
-            visible = own - rows + row + 1
+            visible = len(wide) - rows + row + 1
+            columns = slice(has.start, has.start + visible)
             z = scale * (wide[:visible] @ queries[query_head, m - rows + row].astype(np.float64))
             p = np.exp(z - z.max())
             p /= p.sum()
-            found[query_head, more + row, :visible] = z if kind == "logits" else p
-            sums[query_head, 0, :visible] += p
+            found[query_head, more + row, columns] = z if kind == "logits" else p
+            sums[query_head, 0, columns] += p
     if kind == "sums of groups":
         means: Exact = sums.reshape(heads, group, n).mean(axis=1, keepdims=True)
         return means

@@ -36,9 +36,17 @@ class Engine:
         self.came: list[Rows] = []
         self.whole = True
         """Nothing was ever dropped."""
+        self.at_end = plan["align"] == 1
+        """Short heads end where the longest does."""
 
     def longest(self, layer: int) -> int:
         return max(map(len, self.books[layer]))
+
+    def own(self, layer: int, head: int) -> slice:
+        """The rows of a head in its layer's tensors."""
+        count = len(self.books[layer][head])
+        first = self.longest(layer) - count if self.at_end else 0
+        return slice(first, first + count)
 
     def go_on(self, new: list[Rows]) -> str | None:
         """A prompt, or new tokens; afterwards the caches are compressed. Says what was wrong."""
@@ -79,11 +87,11 @@ class Engine:
                 self.plan.queries(layer, laid_out(new.queries[:, begin:end], self.layout))
             self.plan.observe(layer, None, keys, values)
             return
-        lengths = [len(book) for book in self.books[layer]]
+        own = [self.own(layer, head) for head in range(len(keys))]
         has_window = any(parameter.name == "window" for parameter in self.plan.method.parameters)
         window = int(self.plan["window"]) if has_window else 1
         rows = new.queries.shape[1] if "all_queries" in needs else min(window, new.queries.shape[1])
-        numbers = attention(given.kind, new.queries, keys, lengths, rows, float(self.plan.model.scale))
+        numbers = attention(given.kind, new.queries, keys, own, rows, float(self.plan.model.scale))
         self.plan.observe(
             layer,
             attention=laid_out(numbers.astype(given.dtype), self.layout),
@@ -98,9 +106,10 @@ class Engine:
         for i, rows in enumerate(new[1:]):
             cache = blank((len(rows), n, rows.shape[2]), rows.dtype, self.layout)
             for head, book in enumerate(self.books[layer]):
+                had = self.own(layer, head)
                 if book:
-                    cache[head, : len(book)] = self.caches[layer][i][head, : len(book)]
-                cache[head, len(book) : len(book) + m] = rows[head]
+                    cache[head, had] = self.caches[layer][i][head, had]
+                cache[head, had.stop : had.stop + m] = rows[head]
             grown.append(cache)
         self.caches[layer] = grown
         self.books[layer] = [book + list(range(self.tokens, self.tokens + m)) for book in self.books[layer]]
@@ -110,9 +119,10 @@ class Engine:
         kept, heads = self.plan.kept(layer), range(self.plan.model.kv_heads)
         if kept.tokens != self.tokens:
             return f"layer {layer}: {kept.tokens} tokens, not {self.tokens}"
-        rows = [kept.rows[kept.offsets[head] : kept.offsets[head + 1]].tolist() for head in heads]
+        firsts = [self.own(layer, head).start for head in heads]
+        rows = [kept.rows[kept.offsets[head] : kept.offsets[head + 1]] - firsts[head] for head in heads]
         for head, book in enumerate(self.books[layer]):
-            own = rows[head]
+            own = rows[head].tolist()
             if not own or own != sorted(set(own)) or own[0] < 0 or own[-1] >= len(book):
                 return f"layer {layer} head {head}: rows {own} of {len(book)}"
             if [book[row] for row in own] != kept.head(head).tolist():
@@ -129,11 +139,13 @@ class Engine:
             self.plan.gather(layer, source, target)
             truth = self.came[layer][1 + i]
             for head, book in enumerate(self.books[layer]):
-                if not np.array_equal(target[head, : len(book)], truth[head, book]):
+                has = self.own(layer, head)
+                if not np.array_equal(target[head, has], truth[head, book]):
                     return f"layer {layer} head {head}: gather gave other rows"
-                if not self.in_place and not np.isnan(target[head, len(book) :].astype(np.float32)).all():
-                    return f"layer {layer} head {head}: gather wrote behind the rows"
-                target[head, len(book) :] = np.nan
+                for padding in (slice(has.start), slice(has.stop, None)):
+                    if not self.in_place and not np.isnan(target[head, padding].astype(np.float32)).all():
+                        return f"layer {layer} head {head}: gather wrote beside the rows"
+                    target[head, padding] = np.nan
             self.caches[layer][i] = target[:, : self.longest(layer)]
         return None
 

@@ -2,7 +2,7 @@
 shared with the library, and no number: numbers like D3 are the decisions.
 
 <method>.py has
-    DEFAULTS          every parameter but `threads`, with its default
+    DEFAULTS          every parameter but `threads` and `align`, which change no choice, with its default
     protected(p)      tokens that a head always keeps
     choose(round)     the rows that each head keeps of a round; a prompt is a round in which all rows are new
     draw(rng, tokens) parameters for caches of about that many tokens, the least ones and the tiny ones among them

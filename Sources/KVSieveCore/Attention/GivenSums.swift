@@ -97,12 +97,17 @@ struct GivenSums: ParallelWork, @unchecked Sendable {
         layer.length.rows(head) - (given.kind == .columnSums ? 0 : rows - 1 - row)
     }
 
+    /// Of a given row, where its first column that is in the cache is.
+    private func firstNumber(_ head: Int, _ row: Int) -> UnsafeRawPointer {
+        UnsafeRawPointer(given.tensor.row(head, row)) + layer.length.first(head / perHead) * given.tensor.type.size
+    }
+
     /// Numbers that are P[row, j] when multiplied with the weight, j < count.
     /// - Parameter scratch: n floats, where they are unless they can be read in place.
     private func softmax(
         _ head: Int, _ row: Int, _ count: Int, _ scratch: UnsafeMutablePointer<Float>
     ) throws(KVSieveError) -> (UnsafePointer<Float>, weight: Float) {
-        let source = UnsafeRawPointer(given.tensor.row(head, row))
+        let source = firstNumber(head, row)
         var numbers = source.assumingMemoryBound(to: Float.self)
         if given.tensor.type != .float32 {
             given.tensor.type.widen(source, scratch, count)
@@ -144,7 +149,7 @@ struct GivenSums: ParallelWork, @unchecked Sendable {
         _ head: Int, _ row: Int, _ columns: UnsafePointer<Int32>, _ count: Int, _ out: UnsafeMutablePointer<Float>
     ) -> Float {
         let size = given.tensor.type.size
-        let source = UnsafeRawPointer(given.tensor.row(head, row))
+        let source = firstNumber(head, row)
         for index in 0..<count { given.tensor.type.widen(source + Int(columns[index]) * size, out + index, 1) }
         if isSum(row) { return 1 }
         if given.kind == .probabilities { kernels.row_logarithms(out, Int64(count), out) }

@@ -6,7 +6,7 @@ extension Layer {
         guard let keys = view.keys else { throw missing("keys") }
         let table = try table(work.keyMeasures)
         for worker in work.workers { try worker.oneRow.reserve(keys.dim) }
-        try work.forEach(shape.heads, SquaredNorms(of: keys, into: table, layer: index))
+        try work.forEach(shape.heads, SquaredNorms(of: keys, into: table, view))
         for head in 0..<shape.heads {
             let numbers = table.row(head)
             guard let start = numbers.baseAddress else { continue }
@@ -26,6 +26,7 @@ extension Layer {
         for head in 0..<shape.heads {
             let numbers = table.row(head)
             guard let norms = numbers.baseAddress else { continue }
+            let keys = view.rows(keys, of: head)
             sum.update(repeating: 0, count: keys.dim)
             for token in 0..<numbers.count where norms[token] > 0 {
                 keys.type.widen(keys.row(head, token), row, keys.dim)

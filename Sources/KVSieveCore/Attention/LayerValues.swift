@@ -7,7 +7,7 @@ extension Layer {
         guard let values = view.values else { throw missing("values") }
         let table = try table(work.valueNorms)
         for worker in work.workers { try worker.oneRow.reserve(values.dim) }
-        try work.forEach(shape.heads, SquaredNorms(of: values, into: table, layer: index))
+        try work.forEach(shape.heads, SquaredNorms(of: values, into: table, view))
         let pooled = try table.pooled(.mean, kernel: kernel)
         for head in 0..<shape.heads {
             let numbers = pooled.row(head)
@@ -36,6 +36,7 @@ extension Layer {
             let weights = weights.row(head)
             let count = min(best, weights.count)
             guard let vector = vectors.start(head) else { continue }
+            let values = view.rows(values, of: head)
             vector.update(repeating: 0, count: values.dim)
             BestUnits.select(UnsafeBufferPointer(weights), count: count, scratch: scratch, out: chosen)
             for index in 0..<count {

@@ -3,10 +3,10 @@
 struct SquaredNorms: ParallelWork {
     private let tensor: TensorView
     private let table: HeadTable
-    private let layer: Int
+    private let layer: LayerView
 
     /// - Parameter table: (H, n); of each head as many rows are read as the table's row has columns.
-    init(of tensor: TensorView, into table: HeadTable, layer: Int) {
+    init(of tensor: TensorView, into table: HeadTable, _ layer: LayerView) {
         self.tensor = tensor
         self.table = table
         self.layer = layer
@@ -16,7 +16,8 @@ struct SquaredNorms: ParallelWork {
         let row = try worker.oneRow.reserve(tensor.dim)
         let norms = table.row(head)
         guard let start = norms.baseAddress else { return }
-        for token in 0..<norms.count { start[token] = try squaredNorm(head, token, row) }
+        let first = layer.length.first(head)
+        for token in 0..<norms.count { start[token] = try squaredNorm(head, first &+ token, row) }
     }
 
     /// - Parameter row: scratch, a row of the tensor.
@@ -33,7 +34,7 @@ struct SquaredNorms: ParallelWork {
         guard norm.isFinite else {
             throw KVSieveError(
                 .nonfinite,
-                "\(tensor.name) of layer \(layer), kv head \(head), token \(token) have NaN or infinity, or a"
+                "\(tensor.name) of layer \(layer.layer), kv head \(head), token \(token) have NaN or infinity, or a"
                     + " squared norm that overflows")
         }
         return norm

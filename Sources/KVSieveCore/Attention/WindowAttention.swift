@@ -19,7 +19,7 @@
 struct WindowAttention: @unchecked Sendable {
     let layer: LayerView
     let queries: TensorView
-    let keys: TensorView
+    private(set) var keys: TensorView
     /// W, or as many as there are new tokens.
     let rows: Int
     /// g_i of the W rows, in the workspace until the next attention.
@@ -47,6 +47,13 @@ struct WindowAttention: @unchecked Sendable {
     /// g_i.
     func gain(_ row: Int) -> Float { gains[row] }
 
+    /// With the keys that a head has.
+    private func of(_ head: Int) -> WindowAttention {
+        var own = self
+        own.keys = layer.rows(keys, of: head)
+        return own
+    }
+
     /// Adds each key/value head's column sums to its row of `table`, (H, >= n).
     /// - Parameter sideBySide: may each thread have heads of its own?
     /// - Returns: had each thread heads of its own?
@@ -66,7 +73,7 @@ struct WindowAttention: @unchecked Sendable {
                 WholeHeads(tiles: whole, workspace: work, sums: PointerBox(start), stride: table.stride))
         } else {
             for head in 0..<layer.shape.heads {
-                let tiles = AttentionTiles(self, layout, sumRows: 1, cacheRows: layer.length.rows(head))
+                let tiles = AttentionTiles(of(head), layout, sumRows: 1, cacheRows: layer.length.rows(head))
                 try tiles.reserve(work)
                 try tiles.addColumns(head, work, start + head * table.stride)
             }
@@ -95,7 +102,8 @@ struct WindowAttention: @unchecked Sendable {
                     tiles: whole, workspace: work, sums: PointerBox(start), stride: shape.group * sums.stride))
         } else {
             for head in 0..<shape.heads {
-                let tiles = AttentionTiles(self, layout, sumRows: shape.group, cacheRows: layer.length.rows(head))
+                let tiles = AttentionTiles(
+                    of(head), layout, sumRows: shape.group, cacheRows: layer.length.rows(head))
                 try tiles.reserve(work)
                 try sums.reserve(rows: shape.group, width: tiles.cacheRows)
                 sums.clear()

@@ -1,21 +1,28 @@
-// Kept rows of `source` (H, T, D) to `target`, by bytes, whatever they hold. Heads in order, rows ascending: so a row
-// never lands on one that is still to be read when the target is the source itself. Either may be in blocks.
+// Kept rows of `source` (H, T, D) to `target`, by bytes, whatever they hold. When the target is the source itself, a row never
+// lands on one that is still to be read: heads go in order, and of each first the rows that move up, the last of them first, then
+// the others, ascending. Either may be in blocks.
 
 public enum Gather {
     /// - Parameter target: (1, >= total, D) packed, head after head; or (H, >= longest, D), a head a row; in place when it
-    ///   begins where the source does with the same strides. Rows past a head's count are not written.
+    ///   begins where the source does with the same strides. Other rows of the `longest` are not written.
     public static func rows(
-        of source: TensorView, by selection: Selection, to target: TensorView
+        of source: TensorView, by selection: Selection, to target: TensorView, _ alignment: Alignment = .begin
     ) throws(KVSieveError) {
         try check(source, selection, target)
         let rowBytes = source.rowBytes
         let contiguous = source.tokenStride == rowBytes && target.tokenStride == rowBytes
         let paged = source.table != nil || target.table != nil
+        let rises = alignment == .end && target.coincides(with: source)
         for head in 0..<source.heads {
             let begin = Int(selection.offsets[head])
             let end = Int(selection.offsets[head + 1])
-            let (targetHead, first) = first(of: head, selection, source, target)
-            var index = begin
+            let (targetHead, first) = first(of: head, selection, source, target, alignment)
+            let rising = rises ? rising(head, selection, to: first) : 0
+            for index in stride(from: begin + rising - 1, through: begin, by: -1) {
+                let to = target.row(targetHead, first &+ index &- begin)
+                to.copyMemory(from: source.row(head, Int(selection.rows[index])), byteCount: rowBytes)
+            }
+            var index = begin + rising
             while index < end {
                 // Neighbours that stay neighbours move together, as far as both are in a block.
                 let row = Int(selection.rows[index])
@@ -44,10 +51,20 @@ public enum Gather {
 
     /// The target's head that takes a head's rows, and the first of its tokens that does.
     static func first(
-        of head: Int, _ selection: Selection, _ source: TensorView, _ target: TensorView
+        of head: Int, _ selection: Selection, _ source: TensorView, _ target: TensorView, _ alignment: Alignment
     ) -> (head: Int, token: Int) {
         let packed = target.heads == 1 && source.heads > 1
-        return packed ? (0, Int(selection.offsets[head])) : (head, 0)
+        if packed { return (0, Int(selection.offsets[head])) }
+        return (head, alignment.first(selection.count(head), of: selection.longest))
+    }
+
+    /// How many of a head's rows move to a later row: the first ones, as the gaps between kept rows only add up.
+    static func rising(_ head: Int, _ selection: Selection, to first: Int) -> Int {
+        let rows = selection.rows + Int(selection.offsets[head])
+        let count = selection.count(head)
+        var rising = 0
+        while rising < count, Int(rows[rising]) < first &+ rising { rising &+= 1 }
+        return rising
     }
 
     static func check(

@@ -4,10 +4,11 @@
 public enum RotatedGather {
     /// - Parameters:
     ///   - source: of floats of 16 or 32 bits.
-    ///   - target: as of Gather.rows; in place too.
+    ///   - target, alignment: as of Gather.rows; in place too.
     ///   - work: its threads take a head each.
     public static func rows(
-        of source: TensorView, by selection: Selection, to target: TensorView, _ rope: Rope, _ work: Workspace
+        of source: TensorView, by selection: Selection, to target: TensorView, _ rope: Rope, _ work: Workspace,
+        _ alignment: Alignment = .begin
     ) throws(KVSieveError) {
         guard source.type.isFloat else {
             throw KVSieveError(
@@ -19,7 +20,10 @@ public enum RotatedGather {
             try worker.angles.reserve(2 * rope.pairs)
         }
         try work.forEach(
-            source.heads, HeadRotation(source: source, selection: selection, target: target, rope: rope))
+            source.heads,
+            HeadRotation(
+                source: source, selection: selection, target: target, rope: rope, alignment: alignment,
+                rises: alignment == .end && target.coincides(with: source)))
     }
 }
 
@@ -28,20 +32,26 @@ private struct HeadRotation: ParallelWork {
     let selection: Selection
     let target: TensorView
     let rope: Rope
+    let alignment: Alignment
+    /// May rows move to a later row, which is then still to be read? See Gather.
+    let rises: Bool
 
     func work(on head: Int, with worker: WorkerBuffers) throws(KVSieveError) {
         let row = try worker.oneRow.reserve(source.dim)
         let angles = try worker.angles.reserve(2 * rope.pairs)
         let begin = Int(selection.offsets[head])
-        let (targetHead, first) = Gather.first(of: head, selection, source, target)
+        let (targetHead, first) = Gather.first(of: head, selection, source, target, alignment)
+        let rising = rises ? Gather.rising(head, selection, to: first) : 0
         let positions = rope.positions == .absolute ? selection.positions : selection.rows
+        let origin = rope.positions == .absolute ? 0 : selection.frame.length.first(head)
         // Rows that move by nothing are copied bit for bit.
         var distance = 0
-        for index in 0..<selection.count(head) {
+        for step in 0..<selection.count(head) {
+            let index = step < rising ? rising &- 1 &- step : step
             let from = source.row(head, Int(selection.rows[begin &+ index]))
             let to = target.row(targetHead, first &+ index)
             if from != to { to.copyMemory(from: from, byteCount: source.rowBytes) }
-            let own = index &- Int(positions[begin &+ index])
+            let own = index &- (Int(positions[begin &+ index]) &- origin)
             if own == 0 { continue }
             // Rows that were neighbours move by the same distance.
             if own != distance {

@@ -8,13 +8,14 @@ struct ExtendedCaches: Sendable {
     /// Tokens seen before the new ones.
     private let seen: Int
 
-    init(_ kept: [Selection], seen: Int, new: Int) {
+    init(_ kept: [Selection], seen: Int, new: Int, _ alignment: Alignment) {
         self.kept = kept
         self.seen = seen
         let ofModel = kept.reduce(0) { $0 + $1.total + $1.heads * new }
         lengths = kept.map { kept in
             CacheLength(
-                seen: seen + new, new: new, heads: (0..<kept.heads).map { kept.count($0) + new }, ofModel: ofModel)
+                seen: seen + new, new: new, heads: (0..<kept.heads).map { kept.count($0) + new }, ofModel: ofModel,
+                alignment)
         }
     }
 

@@ -84,6 +84,7 @@ public final class Plan {
     }
 
     var sharing: Sharing { Sharing(rawValue: settings.int(parameters.share)) ?? .none }
+    var alignment: Alignment { Alignment(rawValue: settings.int(parameters.align)) ?? .begin }
 
     public func needs(layer: Int) throws(KVSieveError) -> Needs {
         try checkLayer(layer)
@@ -235,7 +236,7 @@ public final class Plan {
         guard tokens >= 1, tokens <= most else {
             throw KVSieveError(.shape, "tokens is \(tokens); expected 1 ... \(most)")
         }
-        phase = .prefill(ExtendedCaches(kept, seen: seen, new: tokens))
+        phase = .prefill(ExtendedCaches(kept, seen: seen, new: tokens, alignment))
         current.clear()
         rangePool.clear()
     }

@@ -7,15 +7,17 @@ public struct PlanParameters: Sendable {
     let share: Parameter
     let even: Parameter
     let block: Parameter
+    let align: Parameter
     /// What a sentence calls the parameter with an id, whatever method has it.
     let name: @Sendable (Int32) -> String
 
     public init(
         threads: Parameter, decoding: Parameter, share: Parameter, even: Parameter, block: Parameter,
-        name: @escaping @Sendable (Int32) -> String
+        align: Parameter, name: @escaping @Sendable (Int32) -> String
     ) {
         (self.threads, self.decoding) = (threads, decoding)
         (self.share, self.even, self.block) = (share, even, block)
+        self.align = align
         self.name = name
     }
 }

@@ -14,7 +14,7 @@ extension Plan {
     }
 
     public func gather(layer: Int, source: TensorView, target: TensorView) throws(KVSieveError) {
-        try Gather.rows(of: source, by: gathered(layer), to: target)
+        try Gather.rows(of: source, by: gathered(layer), to: target, alignment)
     }
 
     /// gather() that turns keys: the rows of a head are then at positions 0, 1, 2, ...
@@ -23,7 +23,7 @@ extension Plan {
         // The plan's threads and their buffers do one call's work at a time.
         support_lock(lock)
         defer { support_unlock(lock) }
-        try RotatedGather.rows(of: source, by: selection, to: target, rope, currentWorkspace())
+        try RotatedGather.rows(of: source, by: selection, to: target, rope, currentWorkspace(), alignment)
     }
 
     /// What a gather copies.

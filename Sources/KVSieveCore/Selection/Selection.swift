@@ -1,6 +1,6 @@
-// What one layer keeps: head h keeps the cache's rows[offsets[h] ..< offsets[h + 1]], ascending, and these are of the tokens
-// at positions[offsets[h] ..< offsets[h + 1]]. Of a prompt the two are the same. A copy is the same selection: it shares the
-// memory.
+// What one layer keeps: head h keeps rows[offsets[h] ..< offsets[h + 1]] of the layer's tensors, ascending, and these are of the
+// tokens at positions[offsets[h] ..< offsets[h + 1]]. Of a prompt the two are the same. A copy is the same selection: it shares
+// the memory.
 
 public struct Selection: @unchecked Sendable {
     public let frame: Frame
@@ -65,8 +65,10 @@ public struct Selection: @unchecked Sendable {
         if let origins {
             positions += 2 * half
             for head in 0..<heads {
+                let first = Int32(truncatingIfNeeded: frame.length.first(head))
                 for index in Int(offsets[head])..<Int(offsets[head + 1]) {
                     positions[index] = origins.position(head, Int(rows[index]))
+                    rows[index] &+= first
                 }
             }
         }

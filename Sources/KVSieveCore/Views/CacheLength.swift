@@ -15,6 +15,7 @@ public struct CacheLength: Sendable, Equatable {
     private let later: Int
     /// What every head keeps of it whatever the scores.
     let protected: ProtectedRows
+    private let alignment: Alignment
 
     /// A prompt of `tokens` tokens, for `caches` heads of all layers.
     public init(prompt tokens: Int, caches: Int = 1) {
@@ -22,15 +23,15 @@ public struct CacheLength: Sendable, Equatable {
     }
 
     /// - Parameter heads: rows of each of the layer's heads.
-    init(seen: Int, new: Int, heads: [Int], ofModel: Int) {
+    init(seen: Int, new: Int, heads: [Int], ofModel: Int, _ alignment: Alignment = .begin) {
         self.init(
             seen: seen, new: new, longest: heads.max() ?? 0, ofModel: ofModel,
-            heads: heads.allSatisfy { $0 == heads.first } ? [] : heads)
+            heads: heads.allSatisfy { $0 == heads.first } ? [] : heads, alignment: alignment)
     }
 
     private init(
         seen: Int, new: Int, longest: Int, ofModel: Int, heads: [Int] = [], later: Int = 0,
-        protected: ProtectedRows = ProtectedRows()
+        alignment: Alignment = .begin, protected: ProtectedRows = ProtectedRows()
     ) {
         self.seen = seen
         self.new = new
@@ -39,6 +40,7 @@ public struct CacheLength: Sendable, Equatable {
         self.heads = heads
         self.later = later
         self.protected = protected
+        self.alignment = alignment
     }
 
     /// Nothing was dropped yet.
@@ -48,6 +50,9 @@ public struct CacheLength: Sendable, Equatable {
     var isEven: Bool { heads.isEmpty }
 
     public func rows(_ head: Int) -> Int { heads.indices.contains(head) ? heads[head] - later : longest }
+
+    /// The row of the layer's tensors that is a head's first.
+    func first(_ head: Int) -> Int { alignment.first(rows(head), of: longest) }
 
     /// The fewest last rows, `recent` or more, before which `multiple` tokens are seen, or so many times that.
     public func recent(_ recent: Int, multiple: Int) -> Int {
@@ -69,13 +74,14 @@ public struct CacheLength: Sendable, Equatable {
     /// The same with these protected tokens.
     func with(_ protected: ProtectedRows) -> CacheLength {
         CacheLength(
-            seen: seen, new: new, longest: longest, ofModel: ofModel, heads: heads, later: later, protected: protected)
+            seen: seen, new: new, longest: longest, ofModel: ofModel, heads: heads, later: later, alignment: alignment,
+            protected: protected)
     }
 
     /// As it was `tokens` new tokens earlier.
     func before(_ tokens: Int) -> CacheLength {
         CacheLength(
             seen: seen - tokens, new: new - tokens, longest: longest - tokens, ofModel: ofModel, heads: heads,
-            later: later + tokens, protected: protected)
+            later: later + tokens, alignment: alignment, protected: protected)
     }
 }

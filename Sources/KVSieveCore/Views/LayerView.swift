@@ -55,6 +55,12 @@ public struct LayerView: Sendable {
         if let size { try Self.check(size.name, size.heads, size.tokens, shape, length, layer) }
     }
 
+    /// Keys or values with a head's own rows alone, as far as that head goes.
+    func rows(_ tensor: TensorView, of head: Int) -> TensorView {
+        let first = length.first(head)
+        return first == 0 ? tensor : tensor.tokens(first..<tensor.tokens)
+    }
+
     /// A layer as it was `tokens` new tokens earlier, with queries of the last before them.
     init(_ layer: LayerView, before tokens: Int, queries: TensorView, keys: TensorView) {
         shape = layer.shape

@@ -22,7 +22,7 @@ class Kept:
     positions: np.ndarray[Any, np.dtype[np.int32]]
     """(total,): absolute positions, ascending within a head."""
     rows: np.ndarray[Any, np.dtype[np.int32]]
-    """(total,): the row of each in the observed cache; the same as positions until Plan.extend."""
+    """(total,): the row of each in the observed cache, which align=1 pads in front; the same as positions until Plan.extend."""
     tokens: int
     """Logical length: tokens seen, T. The next token's position, however few rows are kept."""
 

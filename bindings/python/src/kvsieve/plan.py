@@ -176,7 +176,8 @@ class Plan(Handle):
         `source` is, else of numpy.
 
         out (1, total, D)       head after head, no gaps
-        out (H, n, D)           n at least kept(layer).longest: one row of `out` a head; rows past a head's count are not written
+        out (H, n, D)           n at least kept(layer).longest: a head's rows begin at row 0, with align=1 they end at row
+                                kept(layer).longest - 1; other rows of `out` are not written
         out the same as source  in place, by the rule for (H, n, D)
         `out` has the dtype of `source` and can be written. Both may be Paged or Quantised; without `out`, the rows of
         a Quantised source are returned as uint8. Integers, bool and float64 are moved as well.
@@ -207,7 +208,8 @@ class Plan(Handle):
         Then observe every layer again, and finish: the caches are at the budget again. This can be repeated. With m =
         `tokens` and n = kept(layer).longest + m, kept() called before extend, arrays are
         queries  (Hq, R, D)    of the last R new tokens; R at least min(W, m), m for "all_queries"
-        keys     (H, n, D)     for each head its kept rows, then its m new ones; rows after those are not read
+        keys     (H, n, D)     for each head its kept rows, then its m new ones; rows after those are not read. With align=1
+                               every head's rows end at row n - 1, and rows in front of them are not read
         values   (H, n, any)   likewise, and so are the sources of gather
         Positions are absolute: the first new one is kept(layer).tokens. Kept.rows has the rows in these arrays.
         A plan with decoding=1 takes new tokens by step instead.
