@@ -26,12 +26,19 @@ public enum Shared {
     public static let block = Parameter(
         109, "block", 1, 1...4096, .whole,
         "tokens of a block: blocks, counted from position 0, are kept or dropped whole")
+    public static let mass = Parameter(
+        110, "mass", 0, 0...1, .real,
+        "share of the attention looked at that a head's rows must hold: fewer are kept if they do; 0: off")
+    public static let report = Parameter(
+        112, "report", 0, 0...1, .whole, "1: remember which share of the attention is kept, for kvsieve_plan_report")
+    /// Of the methods that read queries.
+    public static let attention = [mass, report]
     /// Of the methods whose heads may keep the same rows.
     public static let shape = [share, even, block]
 
     /// Those that every plan looks at.
     public static let plan = PlanParameters(
-        threads: threads, decoding: decoding, share: share, even: even, block: block,
+        threads: threads, decoding: decoding, share: share, even: even, block: block, mass: mass, report: report,
         name: { Registry.nameOfParameter($0) })
 }
 

@@ -59,7 +59,7 @@ extension Plan {
     }
 
     /// The lock is held by the caller.
-    private func selection(_ layer: Int) throws(KVSieveError) -> Selection {
+    func selection(_ layer: Int) throws(KVSieveError) -> Selection {
         guard layer < current.layers.count else {
             throw KVSieveError(
                 .state, "layer \(layer) was not observed yet; \(current.layers.count) layers were")
