@@ -130,9 +130,12 @@ class Round(NamedTuple):
 
         Those that have scores are whole blocks, which go by their means: as many as fit.
         """
-        chosen = self.gaps.best(self.blocks(scores), count // self.block, size)
-        rows = (chosen[:, None] * self.block + np.arange(self.block)).ravel() + first
-        return [*range(first), *rows.tolist(), *range(first + len(scores), n)]
+        blocks, end = self.blocks(scores), first + len(scores)
+        chosen = self.gaps.best(blocks, count // self.block, size)
+        best = (chosen[:, None] * self.block + np.arange(self.block)).ravel() + first
+        rows = [*range(first), *best.tolist(), *range(end, n)]
+        self.gaps.told(rows, blocks, self.block, first, end)
+        return rows
 
 
 Choose = Callable[[Round], Kept]

@@ -44,10 +44,7 @@ def choose(r: Round) -> Kept:
     counts = schedule(base, layers, r.seen, recent, r.p["beta"])
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
-        if r.longest(layer) <= recent + counts[layer]:
-            kept.append(r.everything(layer))
-        else:
-            kept.append([r.keep(r.pooled(head), counts[layer], head.n) for head in heads])
+        kept.append([r.keep(r.pooled(head), counts[layer], head.n) for head in heads])
     return kept
 
 

@@ -42,6 +42,9 @@ class Gaps:
                         self.note(kept, other, size)
         return best(scores, count)
 
+    def told(self, rows: list[int], scores: F64, unit: int, first: int, end: int) -> None:
+        """Of units of so many of the rows first ... end - 1 that have these scores, those in `rows` were chosen (mass.py)."""
+
     def note(self, a: float, b: float, size: float) -> None:
         most = max(abs(a), abs(b), size)
         self.smallest = min(self.smallest, abs(a - b) / most if most > NOTHING else 0.0)

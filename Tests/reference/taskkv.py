@@ -93,11 +93,11 @@ def choose(r: Round) -> Kept:
         chosen = full_heads(distances(vectors), full, r.gaps)  # E5: anew
         kept.append([])
         for h, (head, mean) in enumerate(zip(caches, means)):
-            if h in chosen or head.n <= first + last + middle:
+            if head.n <= first + last:
                 kept[-1].append(list(range(head.n)))
             else:
                 scores = pool(mean[first : head.n - last], int(r.p["pool_kernel"]))  # T7
-                kept[-1].append(r.keep(scores, middle, head.n, first))
+                kept[-1].append(r.keep(scores, len(scores) if h in chosen else middle, head.n, first))
     return kept
 
 

@@ -104,7 +104,9 @@ def choose(r: Round) -> Kept:
             scores = window_scores(np.concatenate(attention), size, int(r.p["task"]))
             windows = (charged_windows if charge else published_windows)(scores, review, own, size, r.gaps)
             rows = [row for w in windows for row in range(w * size, min((w + 1) * size, review))]  # W12
-            kept.append([[*rows, *range(review, n)] for _ in heads])
+            own_rows = [*rows, *range(review, n)]
+            r.gaps.told(own_rows, scores, size, 0, review)
+            kept.append([own_rows] * len(heads))
     return kept
 
 
