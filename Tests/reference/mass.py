@@ -63,7 +63,7 @@ def needed(ranked: Ranked, scores: F64, own: F64, mass: float, gaps: Gaps) -> li
     enough = [count for count in range(fewest, chosen + 1) if held[count] >= mass]
     count = enough[0] if enough else chosen
     for near in held[max(0, count - 1) : count + 1]:
-        gaps.note(near, mass, mass)
+        gaps.note(near, mass, size=2)  # a share in float32 may be off by 2e-5
     best = gaps.best(scores, count)
     rows = [row for i in best for row in units[i]]
     return [*range(ranked.first), *rows, *range(ranked.end, len(own))]
@@ -89,7 +89,9 @@ def choose(method: str, chooser: Choose, r: Round) -> Kept:
             ranked = [listening.heard[id(each)] for each in (by_budget[layer] if one_choice else [rows])]
             scores = np.mean([each.scores for each in ranked], axis=0)
             mean = np.mean(own, axis=0) if one_choice else own[h]
-            kept[-1].append(needed(ranked[0], scores, mean, r.p["mass"], r.gaps if h == 0 or not one_choice else Gaps()))
+            kept[-1].append(
+                needed(ranked[0], scores, mean, r.p["mass"], r.gaps if h == 0 or not one_choice else Gaps())
+            )
     return kept
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ._abi import kvsieve_report
+from ._abi import kvsieve_report, sized
+from ._library import library
+from ._model import Model
+from ._numbers import whole
+from .errors import check
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +39,17 @@ class Report:
     """The least of them; NaN if there is none."""
 
 
-def copied_report(report: kvsieve_report) -> Report:
-    """A copy of what the plan still owns."""
+def report_of(handle: Any, model: Model, layer: int | None) -> Report:
+    """Of a layer, or of all if it is None."""
+    if layer is None:
+        return _of_all([report_of(handle, model, each) for each in range(model.layers)], model.kv_heads)
+    report: kvsieve_report = sized(kvsieve_report)
+    check(library().kvsieve_plan_report(handle, whole("layer", layer), ctypes.byref(report)))
     mass = np.ctypeslib.as_array(report.mass, (report.heads,)).copy() if report.mass else None
-    counts = report.kept, report.dropped, report.intact
-    return Report(*counts, mass, report.mass_mean, report.mass_least)
+    return Report(report.kept, report.dropped, report.intact, mass, report.mass_mean, report.mass_least)
 
 
-def of_all(reports: Sequence[Report], heads: int) -> Report:
+def _of_all(reports: Sequence[Report], heads: int) -> Report:
     """The layers' reports as one."""
     kept, dropped = sum(each.kept for each in reports), sum(each.dropped for each in reports)
     intact = min(each.intact for each in reports)

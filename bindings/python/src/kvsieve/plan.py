@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ._abi import KINDS, NEEDS, kvsieve_kept, kvsieve_ranges, kvsieve_report, kvsieve_slots, sized
+from ._abi import KINDS, NEEDS, kvsieve_kept, kvsieve_ranges, kvsieve_slots, sized
 from ._handle import Handle
 from ._kept import Kept, Slots, copied, copied_ranges, copied_slots
 from ._library import library
 from ._methods import MethodInfo, find_method, natural, parameter_value
 from ._model import Model
 from ._numbers import whole
-from ._report import Report, copied_report, of_all
+from ._report import Report, report_of
 from ._rope import Rope
 from ._tensor import rows_like, tensor
 from .errors import check
@@ -168,16 +168,11 @@ class Plan(Handle):
             return copied_ranges(ranges)
 
     def report(self, layer: int | None = None) -> Report:
-        """How many rows of `layer`, or of all layers, were dropped, and with report=1 which share of the attention is kept.
-
-        After observe(layer) it may still change. After finish it is final. If the plan decodes: of the slots now.
+        """What was lost of `layer`, or of all layers: rows, and with report=1 attention. After observe(layer) it may still change;
+        after finish it is final. If the plan decodes: of the slots now.
         """
-        if layer is None:
-            return of_all([self.report(each) for each in range(self.model.layers)], self.model.kv_heads)
-        report: kvsieve_report = sized(kvsieve_report)
         with self._use() as handle:
-            check(library().kvsieve_plan_report(handle, whole("layer", layer), ctypes.byref(report)))
-            return copied_report(report)
+            return report_of(handle, self.model, layer)
 
     def gather(self, layer: int, source: Any, out: Any = None, *, rope: Rope | None = None) -> Any:
         """The kept rows of `source` (H, T, any), after finish. Returns `out`, or a new array (total, D) without it, of torch if
