@@ -157,6 +157,12 @@ PARTS: dict[str, Part] = {
     "prompts": Part(
         "what is kept of drawn prompts with the references", "python Tests/Prompts/check.py", needs=LIBRARY
     ),
+    "mass": Part(
+        "which share of the attention is kept, as reported and as asked for, with attention in double",
+        "python Tests/Mass/check.py",
+        needs=LIBRARY,
+        check=True,
+    ),
     "shapes": Part(
         "what is kept where heads or layers share a choice with a plain model of the rules",
         "python Tests/Shapes/check.py",

@@ -299,7 +299,18 @@ enum {
  *                  The budget stays in tokens and is not exceeded. The budget must hold what is protected in
  *                  whole blocks, wherever in a block the sequence ends.
  *                  Not for a plan that decodes; windowkv's size must be a multiple of it (both
- *                  KVSIEVE_ERR_PARAMETER by the first observe). */
+ *                  KVSIEVE_ERR_PARAMETER by the first observe).
+ *  KVSIEVE_MASS    m, 0 < m <= 1: a head keeps the fewest of its best units (tokens, blocks, windows) with
+ *                  which its rows hold at least the share m of the attention looked at, as
+ *                  kvsieve_report.mass counts it; and no more than its budget gives it. Nobody gets what a
+ *                  head does not need. Protected tokens are kept whatever m is.
+ *                  Heads that make one choice (share 1; tova; windowkv, for the layers of a group) keep as
+ *                  many: the mean of their shares is at least m.
+ *                  It promises a share of what the last queries looked at, and no more: not what later
+ *                  queries will look at, and no quality of answers.
+ *                  Not with share 2, even 1 or decoding 1, where heads or layers keep as many rows
+ *                  (KVSIEVE_ERR_PARAMETER by the first observe). Methods that read no queries do not have it.
+ */
 enum {
     KVSIEVE_BUDGET             = 100, /**< C, tokens that a head keeps; the mean over heads or layers where
                                            a method divides it
@@ -334,6 +345,14 @@ enum {
                                            dropped whole [1 | whole 1..4096]
                                            ahakv, windowkv, dynamickv, h2o, snapkv, pyramidkv,
                                            streamingllm, tova, keydiff, random */
+    KVSIEVE_MASS               = 110, /**< share of the attention looked at that a head's rows must hold:
+                                           fewer are kept if they do; 0: off [0 | any 0..1]
+                                           ahakv, taskkv, windowkv, dynamickv, h2o, snapkv, pyramidkv,
+                                           adakv, tova */
+    KVSIEVE_REPORT             = 112, /**< 1: remember which share of the attention is kept, for
+                                           kvsieve_plan_report [0 | whole 0..1]
+                                           ahakv, taskkv, windowkv, dynamickv, h2o, snapkv, pyramidkv,
+                                           adakv, tova */
 
     KVSIEVE_AHAKV_GAIN_FLOOR   = 200, /**< least gain of the scoring softmax; 1: never flatter than the
                                            model's [0 | any 0..1] */
@@ -447,7 +466,8 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_get(const kvsieve_plan *
  *  Errors  KVSIEVE_ERR_NULL       plan or needs is NULL
  *          KVSIEVE_ERR_SHAPE      layer is out of range
  *          KVSIEVE_ERR_PARAMETER  parameters contradict each other: KVSIEVE_WINDOWKV_SHARED is above
- *                                 KVSIEVE_WINDOWKV_PYRAMID, or its size is no multiple of KVSIEVE_BLOCK */
+ *                                 KVSIEVE_WINDOWKV_PYRAMID, its size is no multiple of KVSIEVE_BLOCK, or
+ *                                 KVSIEVE_MASS is set beside a parameter that it is not for */
 KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_needs(const kvsieve_plan *plan, int32_t layer,
                                                               int32_t *needs);
 
@@ -708,6 +728,48 @@ typedef struct kvsieve_ranges {
 KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_ranges(const kvsieve_plan *plan, int32_t layer,
                                                                int32_t head, int32_t dropped,
                                                                kvsieve_ranges *ranges);
+
+/** What one layer has lost. */
+typedef struct kvsieve_report {
+    uint32_t     struct_size;  /**< in: sizeof(kvsieve_report); out: how much of it was written */
+    int32_t      heads;        /**< H */
+    int64_t      kept;         /**< rows of all heads that are kept */
+    int64_t      dropped;      /**< heads * tokens seen, less those */
+    double       mass_mean;    /**< the mean over the heads; NaN if mass is NULL */
+    double       mass_least;   /**< the least of a head; NaN if mass is NULL */
+    const float *mass;         /**< heads of them, owned by the plan: the share of the attention that the
+                                    head's kept rows hold, 0 ... 1; or NULL */
+    int64_t      intact;       /**< 0 ... intact - 1 are the first positions that every head still has */
+} kvsieve_report;
+
+/** Tells how much of one layer was dropped, and which share of the attention is kept.
+ *  mass[h] is the sum of the attention that the kept rows of head h were paid, divided by the sum over all
+ *  rows that the head had when the layer was observed; 1 if that is 0. The attention is the model's softmax
+ *  in the rows that the method looks at (the last W, or all; after kvsieve_plan_extend(), new ones), summed
+ *  over them and averaged over the query heads of the group, before any pooling, gain or prior; attention
+ *  that was given counts as given. A cache that is kept whole has 1 without being looked at.
+ *  mass is NULL if KVSIEVE_REPORT is 0; if the layer reads no queries (a method that reads none, a layer of
+ *  windowkv that takes over another's choice); and once the layer has taken steps: then its slots are
+ *  counted.
+ *  If a prefix of the sequence is used again, an engine can go back to the least `intact` of all layers.
+ *  After observe() of the layer the selection may still shrink; after finish() it is final.
+ *  Shapes  plan    from kvsieve_plan_create()
+ *          layer   one that was observed
+ *          report  struct_size set by the caller; filled on success only
+ *  Cost    Counts: a pass over the leading positions. mass: nothing if the choice is final, else a pass over
+ *          the rows. With KVSIEVE_REPORT 1 or KVSIEVE_MASS an observe of ahakv computes attention twice, once
+ *          without its gain.
+ *  Memory  With KVSIEVE_REPORT 1 the plan has H * n floats of each layer whose choice is not final (of one
+ *          layer; for dynamickv and share 2 of all), and H of each other layer. If the plan decodes, as in
+ *          kvsieve_plan_ranges(). The plan owns mass; it is valid until the next observe, finish, extend,
+ *          reset or destroy
+ *  Errors  KVSIEVE_ERR_NULL       plan or report is NULL
+ *          KVSIEVE_ERR_SHAPE      layer is out of range
+ *          KVSIEVE_ERR_STATE      the layer was not observed yet
+ *          KVSIEVE_ERR_PARAMETER  struct_size is below the first published one
+ *          KVSIEVE_ERR_MEMORY     out of memory */
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_report(const kvsieve_plan *plan, int32_t layer,
+                                                               kvsieve_report *report);
 
 /** Copies the kept rows of a layer's tensor to a target, byte by byte, whatever they hold.
  *  Call it after finish(). If an engine must release a layer's rows before that, it moves them itself, by

@@ -60,8 +60,8 @@ extension Composer {
         guard let first = text.firstRange(of: begin), let last = text.firstRange(of: end),
             first.upperBound <= last.lowerBound, text.ranges(of: begin).count == 1, text.ranges(of: end).count == 1
         else { throw HeaderError("the README needs one '\(begin)' and, below it, one '\(end)'") }
-        for line in lines where line.count > 200 {
-            throw HeaderError("a row of the README is over 200 columns: \(line)")
+        for line in lines where line.count > 240 {
+            throw HeaderError("a row of the README is over 240 columns: \(line)")
         }
         return text[..<first.upperBound] + "\n" + lines.joined(separator: "\n") + "\n" + text[last.lowerBound...]
     }

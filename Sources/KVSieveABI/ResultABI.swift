@@ -18,6 +18,21 @@ public func kvsieve_plan_kept(
     }
 }
 
+@_cdecl("kvsieve_plan_report")
+public func kvsieve_plan_report(
+    _ plan: UnsafePointer<kvsieve_plan>?, _ layer: Int32, _ report: UnsafeMutablePointer<kvsieve_report>?
+) -> kvsieve_status {
+    boundary(plan) { (plan) throws(KVSieveError) in
+        try fill(report, "report", smallest: MemoryLayout<kvsieve_report>.size) { (size) throws(KVSieveError) in
+            let found = try plan.report(layer: Int(layer))
+            return kvsieve_report(
+                struct_size: size, heads: Int32(truncatingIfNeeded: plan.shape.heads), kept: Int64(found.kept),
+                dropped: Int64(found.dropped), mass_mean: found.meanMass, mass_least: found.leastMass,
+                mass: found.mass, intact: Int64(found.intact))
+        }
+    }
+}
+
 @_cdecl("kvsieve_plan_gather")
 public func kvsieve_plan_gather(
     _ plan: UnsafePointer<kvsieve_plan>?, _ layer: Int32, _ source: UnsafePointer<kvsieve_tensor>?,

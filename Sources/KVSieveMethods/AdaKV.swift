@@ -17,7 +17,7 @@ struct AdaKV: Method {
         parameters: [
             Shared.budget, Shared.ratio, Shared.window, Shared.poolKernel, Shared.pool.initially(1), Shared.threads,
             floor, Shared.align,
-        ])
+        ] + Shared.attention)
 
     private let budget: Budget
     private let window: Int

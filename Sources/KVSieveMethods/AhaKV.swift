@@ -25,7 +25,7 @@ struct AhaKV: Method {
         parameters: [
             Shared.budget, Shared.ratio, Shared.window, Shared.poolKernel, Shared.pool, Shared.threads, Shared.decoding,
             gainFloor, sinks, scoreKernel,
-        ] + Shared.shape)
+        ] + Shared.shape + Shared.attention)
 
     private let budget: Budget
     /// r, the recent tokens that are never evicted.

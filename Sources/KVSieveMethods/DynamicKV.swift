@@ -27,7 +27,7 @@ struct DynamicKV: Method {
             Shared.budget, Shared.ratio, Shared.window.initially(8), Shared.poolKernel, Shared.pool, Shared.threads,
             cap,
             every, normal,
-        ] + Shared.shape)
+        ] + Shared.shape + Shared.attention)
 
     private let budget: Budget
     private let window: Int

@@ -15,7 +15,8 @@ struct H2O: Method {
         id: 5, name: "h2o", summary: "heavy hitters by the attention of all queries",
         choose: "the queries of all tokens are at hand and what was looked at once matters for ever",
         paper: "arXiv 2306.14048",
-        parameters: [Shared.budget, Shared.ratio, Shared.threads, Shared.decoding, recentRatio] + Shared.shape)
+        parameters: [Shared.budget, Shared.ratio, Shared.threads, Shared.decoding, recentRatio] + Shared.shape
+            + Shared.attention)
 
     private let budget: Budget
     private let recentRatio: DecimalShare

@@ -17,7 +17,7 @@ struct PyramidKV: Method {
         parameters: [
             Shared.budget, Shared.ratio, Shared.window.initially(8), Shared.poolKernel, Shared.pool, Shared.threads,
             beta,
-        ] + Shared.shape)
+        ] + Shared.shape + Shared.attention)
 
     private let budget: Budget
     private let window: Int

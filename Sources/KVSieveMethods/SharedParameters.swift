@@ -29,12 +29,20 @@ public enum Shared {
     public static let align = Parameter(
         111, "align", 0, 0...1, .whole,
         "where heads that keep fewer rows are in one tensor: 0 all begin together; 1 all end together")
+    public static let mass = Parameter(
+        110, "mass", 0, 0...1, .real,
+        "share of the attention looked at that a head's rows must hold: fewer are kept if they do; 0: off")
+    public static let report = Parameter(
+        112, "report", 0, 0...1, .whole, "1: remember which share of the attention is kept, for kvsieve_plan_report")
+    /// Of the methods that read queries.
+    public static let attention = [mass, report]
     /// Of the methods whose heads may keep the same rows.
     public static let shape = [share, even, block, align]
 
     /// Those that every plan looks at.
     public static let plan = PlanParameters(
-        threads: threads, decoding: decoding, share: share, even: even, block: block, align: align,
+        threads: threads, decoding: decoding, share: share, even: even, block: block, align: align, mass: mass,
+        report: report,
         name: { Registry.nameOfParameter($0) })
 }
 

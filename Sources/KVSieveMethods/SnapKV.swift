@@ -11,7 +11,7 @@ struct SnapKV: Method {
         paper: "arXiv 2404.14469",
         parameters: [
             Shared.budget, Shared.ratio, Shared.window, Shared.poolKernel, Shared.pool, Shared.threads,
-        ] + Shared.shape)
+        ] + Shared.shape + Shared.attention)
 
     private let budget: Budget
     private let window: Int

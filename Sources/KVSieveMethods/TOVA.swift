@@ -11,7 +11,7 @@ struct TOVA: Method {
         id: 10, name: "tova", summary: "attention of the newest query, one choice for all heads of a layer",
         choose: "your engine evicts at every step and keeps one set of rows for a layer",
         paper: "arXiv 2401.06104",
-        parameters: [Shared.budget, Shared.ratio, Shared.threads, Shared.decoding] + Shared.shape)
+        parameters: [Shared.budget, Shared.ratio, Shared.threads, Shared.decoding] + Shared.shape + Shared.attention)
 
     private let budget: Budget
 

@@ -28,7 +28,7 @@ struct TaskKV: Method {
         parameters: [
             Shared.budget.initially(0), Shared.ratio.initially(0.5), Shared.window, Shared.poolKernel, Shared.threads,
             beta, top, sinks, recent, semantic, Shared.align,
-        ])
+        ] + Shared.attention)
 
     private let budget: Budget
     private let window: Int

@@ -29,7 +29,7 @@ struct WindowKV: Method {
         parameters: [
             Shared.budget, Shared.ratio, Shared.window.initially(16), Shared.threads, task, size, shared, pyramid,
             charge,
-        ] + Shared.shape)
+        ] + Shared.shape + Shared.attention)
 
     private let budget: Budget
     private let window: Int

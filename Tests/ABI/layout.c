@@ -37,6 +37,7 @@ static void same(const char *what, long found, long expected) {
 #define kvsieve_kept_zero { 0, 0, 0, 0, NULL, NULL, 0, NULL }
 #define kvsieve_rope_zero { 0, 0, 0, 0, NULL, 0, 0 }
 #define kvsieve_ranges_zero { 0, 0, NULL }
+#define kvsieve_report_zero { 0, 0, 0, 0, 0, 0, NULL, 0 }
 #define kvsieve_slots_zero { 0, 0, 0, 0, NULL }
 #define kvsieve_method_info_zero { 0, 0, NULL, NULL, NULL, 0, 0, NULL }
 #define kvsieve_parameter_info_zero { 0, 0, NULL, NULL, 0, 0, 0, 0, 0 }

@@ -55,8 +55,8 @@ static kvsieve_tensor first_rows(kvsieve_tensor t, int64_t tokens) {
 }
 
 /* `variant` 1: of every choice between two (a kind of pooling, a task), the other one. 2: the ratio if the budget is the
- * method's default, and the budget if the ratio is. 3: one choice for all layers, of blocks, if there can be. 4: two ranges of
- * protected tokens. */
+ * method's default, and the budget if the ratio is. 3: one choice for all layers, of blocks, if there can be, and the share of the
+ * attention is reported. 4: two ranges of protected tokens, the share is reported, and heads keep no more than a share needs. */
 static kvsieve_plan *plan_of(const kvsieve_method_info *info, int threads, int variant, int decodes) {
     kvsieve_model model = { MANY_LAYERS, 2 * MANY_HEADS, MANY_HEADS, DIM, 0, { 0 } };
     kvsieve_plan *plan = plan_for(info->id, model, 64);
@@ -74,6 +74,8 @@ static kvsieve_plan *plan_of(const kvsieve_method_info *info, int threads, int v
         EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_SHARE, 2));
         EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_BLOCK, 4));
     }
+    if (variant >= 3 && method_has(info->id, KVSIEVE_REPORT)) EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_REPORT, 1));
+    if (variant == 4) EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_MASS, 0.5));
     EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_THREADS, threads));
     if (info->decodes) EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_DECODING, decodes));
     return plan;
@@ -97,6 +99,15 @@ static unsigned long observed(kvsieve_plan *plan, int32_t layer, const prompt *p
 static kvsieve_method_info method;
 static int32_t dtype;
 static const prompt *rows;
+
+/* A report calls malloc not once. */
+static int reports(const kvsieve_plan *plan, int32_t layer) {
+    kvsieve_report report = { 0 };
+    const unsigned long before = allocations();
+    report.struct_size = sizeof report;
+    if (!EXPECT_OK(kvsieve_plan_report(plan, layer, &report))) return 1;
+    return !EXPECT(allocations() == before, "%s: %lu calls of malloc in a report", method.name, allocations() - before);
+}
 
 /* The first layer that does not keep all is the first whose tokens are scored. MANY_LAYERS if there is none. */
 static int32_t first_scored(const kvsieve_plan *plan, int64_t tokens) {
@@ -122,6 +133,7 @@ static int sequences(int threads, int64_t tokens, int variant, int decodes) {
         for (int32_t layer = 0; layer < MANY_LAYERS; ++layer) inside[layer] = observed(plan, layer, rows, tokens);
         wrong += !EXPECT_OK(kvsieve_plan_finish(plan));
         if (round == 0) scored = first_scored(plan, tokens);
+        for (int32_t layer = 0; layer < MANY_LAYERS && !decodes; ++layer) wrong += reports(plan, layer);
         for (int32_t layer = 0; layer < MANY_LAYERS; ++layer) {
             if (round == 0 && (layer == 0 || decodes)) /* what a layer that decodes remembers is its own */
                 wrong += !EXPECT(inside[layer] > 0, "nothing is counted");
@@ -144,7 +156,8 @@ static int every_way(void) {
         for (size_t i = 0; i < sizeof lengths / sizeof *lengths; ++i)
             for (int variant = 0; variant < 5; ++variant)
                 for (int decodes = 0; decodes <= method.decodes; ++decodes)
-                    if (variant != 3 || (!decodes && method_has(method.id, KVSIEVE_SHARE)))
+                    if (variant < 3 || (!decodes && variant == 3 && method_has(method.id, KVSIEVE_SHARE))
+                        || (variant == 4 && (!decodes || threads == 2)))
                         wrong += sequences(threads, lengths[i], variant, decodes);
     return wrong > 0;
 }

@@ -88,7 +88,7 @@ if wanted layout; then
     done
 fi
 programs="versions contract contract_lengths tiny paged dtypes misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
-    misuse_decoding misuse_decoding_order misuse_extending misuse_memory misuse_memory_calls misuse_inputs attention chunks rope ranges shapes bounds protect align align_rounds threads forks"
+    misuse_decoding misuse_decoding_order misuse_extending misuse_memory misuse_memory_calls misuse_inputs attention chunks rope ranges report mass shapes bounds protect align align_rounds threads forks"
 for name in $programs; do
     # Both compilers must accept it; the one that is run is gcc's.
     # shellcheck disable=SC2086
@@ -121,7 +121,7 @@ if wanted embed; then
         count embed env PYTHONPATH="$root/bindings/python/src" KVSIEVE_LIBRARY="$work/lib/libkvsieve.so.0" "$work/embed" "$VENV_PYTHON"
 fi
 for name in contract contract_lengths tiny paged dtypes misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
-    misuse_decoding misuse_decoding_order misuse_extending misuse_inputs attention chunks rope ranges shapes bounds protect align align_rounds threads; do
+    misuse_decoding misuse_decoding_order misuse_extending misuse_inputs attention chunks rope ranges report mass shapes bounds protect align align_rounds threads; do
     if wanted $name; then under_valgrind $name; fi
 done
 count install bash "$here/install.sh" "$library" "$root"

@@ -30,6 +30,7 @@ from typing import Any
 import kvsieve
 from Golden.case import Case
 from Golden.seeded import make_cache
+from reference import SAME_FOR_ALL
 from reference.by_name import reference
 from reference.caches import Kept
 from reference.sequence import Sequence
@@ -138,7 +139,7 @@ def library_differs(methods: list[str]) -> list[str]:
         if info.name not in methods:
             wrong.append(f"{info.name} has no golden: expected Tests/Golden/cases/{info.name}.py")
             continue
-        theirs = {parameter.name: parameter.initial for parameter in info.parameters if parameter.name not in NO_CHOICE}
+        theirs = {each.name: each.initial for each in info.parameters if each.name not in SAME_FOR_ALL}
         if theirs != reference(info.name).DEFAULTS:
             wrong.append(f"{info.name} has the parameters {theirs}, its reference {reference(info.name).DEFAULTS}")
     return wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from pathlib import Path
 from typing import Protocol, cast
@@ -46,6 +47,13 @@ class Shared(Protocol):
         ...
 
 
+class Looking(Protocol):
+    """What a reference has that reads other queries than the last `window`."""
+
+    LOOKS_AT: int
+    """How many of the last queries."""
+
+
 class DecodingReference(Reference, Protocol):
     """And what that of a method that decodes has."""
 
@@ -59,12 +67,21 @@ def reference(method: str) -> Reference:
 
 
 def chooser(method: str, p: Parameters) -> Choose:
-    """The method's choice, with the set's shape that the parameters ask for."""
-    from reference import sharing
+    """The method's choice, with the set's shape and the mass that the parameters ask for."""
+    from reference import mass, sharing
 
+    choose: Choose = reference(method).choose
     if p.get("share") or p.get("even"):
-        return lambda r: sharing.choose(method, r)
-    return reference(method).choose
+        choose = functools.partial(sharing.choose, method)
+    return functools.partial(mass.choose, method, choose) if p.get("mass") else choose
+
+
+def looks_at(method: str, p: Parameters) -> int:
+    """Of how many of the last queries it reads the attention; 0 if it reads none."""
+    found = reference(method)
+    if hasattr(found, "LOOKS_AT"):
+        return cast(Looking, found).LOOKS_AT
+    return int(p.get("window", 0))
 
 
 def rows_at_most(

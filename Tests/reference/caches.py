@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.ranking import F64, I64, Gaps
+from reference.ranking import CERTAIN, F64, I64, Gaps
 from reference.shares import Parameters, by_ratio, holding
 
 Kept = list[list[list[int]]]
@@ -154,12 +154,15 @@ class Round(NamedTuple):
 
         Those that have scores are whole blocks, which go by their means: as many as fit, the protected ones among them.
         """
-        apart = self.apart(head, first, head.n - first - len(scores))
+        blocks, end = self.blocks(scores), first + len(scores)
+        apart = self.apart(head, first, head.n - end)
         others = np.flatnonzero(~apart)
-        best = self.gaps.best(self.blocks(scores)[others], count // self.block - int(apart.sum()), size)
+        best = self.gaps.best(blocks[others], count // self.block - int(apart.sum()), size)
         chosen = np.union1d(np.flatnonzero(apart), others[best])
-        rows = (chosen[:, None] * self.block + np.arange(self.block)).ravel() + first
-        return [*range(first), *rows.tolist(), *range(first + len(scores), head.n)]
+        mine = (chosen[:, None] * self.block + np.arange(self.block)).ravel() + first
+        rows = [*range(first), *mine.tolist(), *range(end, head.n)]
+        self.gaps.told(rows, np.where(apart, CERTAIN, blocks), self.block, first, end)
+        return rows
 
 
 Choose = Callable[[Round], Kept]

@@ -50,11 +50,7 @@ def by_paper(won: list[int], base: int, layers: int, first: int) -> list[int]:
 
 def choose(r: Round) -> Kept:
     budget, layers, heads = r.budget(protected(r.p)), len(r.layers), len(r.layers[0])
-    lengths = [caches[0].n for caches in r.layers]
-    assert all(head.n == n for n, caches in zip(lengths, r.layers) for head in caches), (
-        "a layer's heads have one length"
-    )
-    if sum(lengths) <= budget * layers:  # D2, E4
+    if r.rows_of_all() <= budget * r.caches():  # D2, E4
         return [r.everything(layer) for layer in range(layers)]
     recent, every = r.recent(r.window), int(r.p["every"])
     certain = int(r.apart(r.layers[0][0], 0, recent).sum())
@@ -66,14 +62,15 @@ def choose(r: Round) -> Kept:
     held: list[int] = []
     for layer, caches in enumerate(r.layers):
         scores.append([r.pooled(head) for head in caches])
-        first.append(min(share(r.p["cap"], base), (lengths[layer] - recent) // r.block - certain))
+        first.append(min(share(r.p["cap"], base), (r.longest(layer) - recent) // r.block - certain))
         held.append(first[layer])
         seen = layer + 1
         if seen % every == 0 or seen == layers:  # D7: also after the last layer
             everyone = np.concatenate(
                 [r.blocks(row)[~r.apart(head, 0, recent)] for pair in zip(scores, r.layers) for row, head in zip(*pair)]
             )  # D13
-            owner = np.repeat(np.arange(seen), [heads * ((n - recent) // r.block - certain) for n in lengths[:seen]])
+            counts = [sum(len(row) // r.block - certain for row in of_layer) for of_layer in scores]
+            owner = np.repeat(np.arange(seen), counts)
             winners = r.gaps.best(everyone, base * heads * seen)
             won = np.bincount(owner[winners], minlength=seen).tolist()
             most = max(first)  # E4: the largest of those seen scales them

@@ -14,6 +14,8 @@ from reference.shares import OverBudget, Parameters, budget_of, share
 
 DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, recent_ratio=0.5, share=0, even=0, block=1)
 
+LOOKS_AT = sys.maxsize
+
 
 def recent_of(p: Parameters, budget: int, held: int = 0) -> int:
     """R (H1), beside `held` protected tokens."""

@@ -45,10 +45,7 @@ def choose(r: Round) -> Kept:
     counts = schedule(base, layers, r.seen, recent + held, r.p["beta"])
     kept: Kept = []
     for layer, heads in enumerate(r.layers):
-        if r.longest(layer) <= recent + held + counts[layer]:
-            kept.append(r.everything(layer))
-        else:
-            kept.append([r.keep(head, r.pooled(head), counts[layer] + held) for head in heads])
+        kept.append([r.keep(head, r.pooled(head), counts[layer] + held) for head in heads])
     return kept
 
 

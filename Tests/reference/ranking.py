@@ -18,6 +18,10 @@ def best(scores: NDArray[Any], count: int) -> I64:
     return np.sort(np.argsort(-scores, kind="stable")[: max(count, 0)])
 
 
+CERTAIN = 1e30
+"""Stands for the score of a unit that is kept whatever its score."""
+
+
 class Gaps:
     """The smallest relative gap between the last kept and the first dropped score, over all rankings that decided something.
 
@@ -41,6 +45,9 @@ class Gaps:
                     if np.isfinite(other):
                         self.note(kept, other, size)
         return best(scores, count)
+
+    def told(self, rows: list[int], scores: F64, unit: int, first: int, end: int) -> None:
+        """Of units of so many of the rows first ... end - 1 that have these scores, those in `rows` were chosen (mass.py)."""
 
     def note(self, a: float, b: float, size: float) -> None:
         most = max(abs(a), abs(b), size)

@@ -38,6 +38,9 @@ class Means(Gaps):
         self.calls += 1
         return self.gaps.best(mean, count, size)
 
+    def told(self, rows: list[int], scores: F64, unit: int, first: int, end: int) -> None:
+        self.gaps.told(rows, scores, unit, first, end)
+
 
 class Together(Round):
     """Heads whose pooled attention is the mean over their layer: where the layers compete, by these numbers."""

@@ -97,11 +97,11 @@ def choose(r: Round) -> Kept:
         chosen = full_heads(distances(vectors), full, r.gaps)  # E5: anew
         kept.append([])
         for h, (head, mean) in enumerate(zip(caches, means)):
-            if h in chosen or head.n <= certain + middle:
+            if head.n <= first + last:
                 kept[-1].append(list(range(head.n)))
             else:
                 scores = pool(mean[first : head.n - last], int(r.p["pool_kernel"]))  # T7
-                kept[-1].append(r.keep(head, scores, middle + held, first))
+                kept[-1].append(r.keep(head, scores, len(scores) if h in chosen else middle + held, first))
     return kept
 
 

@@ -12,6 +12,8 @@ from reference.shares import Parameters, budget_of
 
 DEFAULTS: Parameters = dict(budget=1024, ratio=0, decoding=0, share=0, even=0, block=1)
 
+LOOKS_AT = 1
+
 
 def protected(p: Parameters) -> int:
     """The newest token."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from reference import drawing
 from reference.caches import Kept, Round
-from reference.ranking import F64, Gaps
+from reference.ranking import CERTAIN, F64, Gaps
 from reference.shares import Parameters, by_ratio, exact, holding
 
 DEFAULTS: Parameters = dict(
@@ -130,7 +130,9 @@ def choose(r: Round) -> Kept:
             best = choice(scores[others], review - rows, own - (spare if charge else 0), size, r.gaps)
             chosen = np.union1d(np.flatnonzero(apart), others[best]).tolist()
             mine = [row for w in chosen for row in range(w * size, min((w + 1) * size, review))]  # W12
-            kept.append([[*mine, *range(review, n)] for _ in heads])
+            own_rows = [*mine, *range(review, n)]
+            r.gaps.told(own_rows, np.where(apart, CERTAIN, scores), size, 0, review)
+            kept.append([own_rows] * len(heads))
     return kept
 
 

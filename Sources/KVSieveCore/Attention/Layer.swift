@@ -9,18 +9,21 @@ public struct Layer: @unchecked Sendable {
     let scores: TableMemory
     /// Positions of the rows of its cache; nil for a prompt.
     let origins: RowOrigins?
+    /// Where its attention is remembered, (H, n), as the model's softmax has it but for a factor a head; nil if nobody asks for it.
+    let remembered: TableMemory?
     /// Will the sequence be decoded? Then the numbers with which decoding begins are kept beside the scores.
     let decodes: Bool
 
     init(
         _ view: LayerView, _ frame: Frame, _ work: Workspace, scores: TableMemory, origins: RowOrigins? = nil,
-        decodes: Bool = false
+        remembered: TableMemory? = nil, decodes: Bool = false
     ) {
         self.view = view
         self.frame = frame
         self.work = work
         self.scores = scores
         self.origins = origins
+        self.remembered = remembered
         self.decodes = decodes
     }
 

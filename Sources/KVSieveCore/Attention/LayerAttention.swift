@@ -2,8 +2,22 @@
 
 extension Layer {
     /// (H, n): each column's sum of the softmax over the rows that the method reads, mean over the query heads of a group.
+    public func attention() throws(KVSieveError) -> HeadTable {
+        let sums = try columnSums { _ in 1 }
+        guard let remembered, let source = scores.start else { return sums }
+        remembered.start?.update(from: source, count: shape.heads * length.longest)
+        return sums
+    }
+
+    /// attention() with sharper or flatter rows.
     /// - Parameter gain: of a row whose query has seen so many tokens, its own included: its logits are multiplied with it.
-    public func attention(gain: (_ seen: Int) -> Double = { _ in 1 }) throws(KVSieveError) -> HeadTable {
+    public func attention(gain: (_ seen: Int) -> Double) throws(KVSieveError) -> HeadTable {
+        // What is remembered has no gain, and is computed first: decoding begins with the rows of the last softmax.
+        if let remembered { try sum(into: remembered) { _ in 1 } }
+        return try columnSums(gain)
+    }
+
+    private func columnSums(_ gain: (_ seen: Int) -> Double) throws(KVSieveError) -> HeadTable {
         let table = try table(scores)
         try sum(into: scores, gain)
         let sums = table.divided(by: summedHeads)
@@ -28,6 +42,7 @@ extension Layer {
         let group = shape.group
         var columns = HeadTable.Columns.rows(length)
         try forEachGroup { (head, sums) throws(KVSieveError) in
+            remember(sums, of: head)
             let made = try each(sums)
             if head == 0 {
                 columns = made.columns
@@ -42,6 +57,16 @@ extension Layer {
         // Rows begin where the memory begins, whatever was cut off.
         if case .candidates(let frame) = columns { columns = .units(frame) }
         return HeadTable(scores, work, columns, rows: shape.queryHeads, rowsOfHead: group)
+    }
+
+    /// A key/value head's attention is that of its query heads.
+    private func remember(_ sums: HeadTable, of head: Int) {
+        guard let out = remembered?.row(head) else { return }
+        out.update(repeating: 0, count: length.rows(head))
+        for row in 0..<sums.rows {
+            guard let numbers = sums.start(row) else { continue }
+            for j in 0..<length.rows(head) { out[j] += numbers[j] }
+        }
     }
 
     private func forEachGroup(

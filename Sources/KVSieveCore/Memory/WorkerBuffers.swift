@@ -43,6 +43,9 @@ final class WorkerBuffers: Sendable {
     let standing: Buffer<Int32>
     /// Columns with the largest numbers.
     let bestColumns: Buffer<Int32>
+    /// Their numbers, and how much of the attention they have.
+    let bestScores: Buffer<Float>
+    let bestShares: Buffer<Double>
     /// What BLAS packs in, where it is used.
     let matrices = BLASScratch()
     let histogram: Buffer<Int>
@@ -60,6 +63,8 @@ final class WorkerBuffers: Sendable {
         stepRows = Buffer(account)
         standing = Buffer(account)
         bestColumns = Buffer(account)
+        bestScores = Buffer(account)
+        bestShares = Buffer(account)
         histogram = Buffer(account)
     }
 }

@@ -18,9 +18,9 @@ public final class Plan {
     public let row: MethodRow
     public let shape: ModelShape
     private let type: any Method.Type
-    private let parameters: PlanParameters
+    let parameters: PlanParameters
     private let account: MemoryAccount
-    private var settings: Settings
+    private(set) var settings: Settings
     private var work: Workspace?
     /// Made from the settings by the first observe of a sequence.
     private var method: (any Method)?
@@ -34,6 +34,7 @@ public final class Plan {
     private let decodingPool: DecodingPool
     let rangePool: RangePool
     var protected: ProtectedTokens
+    let masses: MassRecord
     let chunks: QueryChunks
     let lock: OpaquePointer
 
@@ -55,6 +56,7 @@ public final class Plan {
         decodingPool = DecodingPool(shape, account)
         rangePool = RangePool(shape, account)
         protected = ProtectedTokens(account)
+        masses = MassRecord(shape, account)
         chunks = QueryChunks(shape, account)
     }
 
@@ -69,18 +71,13 @@ public final class Plan {
                 "\(parameters.name(parameter)) was set after the first observe or queries; set parameters before them, or reset"
             )
         }
-        try settings.set(parameter, value, of: row.name, nameOfParameter)
+        try settings.set(parameter, value, of: row.name, parameters.missing)
         method = nil
         rule = nil
     }
 
     public func get(_ parameter: Int32) throws(KVSieveError) -> Double {
-        try settings.get(parameter, of: row.name, nameOfParameter)
-    }
-
-    private func nameOfParameter(_ id: Int32) -> String {
-        let isOfTheSet = [parameters.share.id, parameters.even.id, parameters.block.id].contains(id)
-        return parameters.name(id) + (isOfTheSet ? ", as its heads keep different numbers of rows by design" : "")
+        try settings.get(parameter, of: row.name, parameters.missing)
     }
 
     var sharing: Sharing { Sharing(rawValue: settings.int(parameters.share)) ?? .none }
@@ -112,9 +109,9 @@ public final class Plan {
         work.beginLayer()
         let choosesItself = frame.units > 0 && reads != nil
         let scores = choosesItself ? scorePool.next() : nil
-        let observed = Layer(
+        let observed = try Layer(
             view, frame, work, scores: scores?.memory ?? work.unscored, origins: caches?.origins(layer),
-            decodes: rule != nil)
+            remembered: massMemory(frame, reads), decodes: rule != nil)
         try next.copy(current)
         defer { next.clear() }
         let ranking = try rank(observed, method, scores)
@@ -123,14 +120,16 @@ public final class Plan {
         if frame.units > 0 {
             let ranked = RankedLayers(layers: next.scores, work: work, frame: frame, heads: shape.heads)
             try method.budgets(ranked, into: next.budgets)
+            try shrinkToMass(next, observed, leader: method.scope.leader(of: layer))
             next.forgetSelections(since: current)
         }
         // If a layer's scores are freed now, its choice is made now. Other choices are made when they are asked for, or at the end.
         let remembered = method.scope.firstRemembered(after: layer)
-        for index in 0..<min(remembered, layer + 1) where sharing != .layers {
+        let final = sharing == .layers ? 0 : min(remembered, layer + 1)
+        for index in 0..<final {
             try next.select(index, from: caches?.origins(index), work)
         }
-        if layer == 0 { try prepare(method, caches, work) }
+        if layer == 0 { try prepare(method, caches, work, observed.remembered) }
         if let rule {
             let begun = try decodingPool.next(rule)
             let selection = try next.select(layer, from: caches?.origins(layer), work)
@@ -144,6 +143,7 @@ public final class Plan {
         rangePool.clear()
         chunks.forget(layer)
         scorePool.take(ranking)
+        remember(observed, reads, final: final)
         forget(before: remembered)
     }
 
@@ -179,7 +179,9 @@ public final class Plan {
     }
 
     /// Room for later layers, as if all were like the first: then observe does not allocate again.
-    private func prepare(_ method: any Method, _ caches: ExtendedCaches?, _ work: Workspace) throws(KVSieveError) {
+    private func prepare(
+        _ method: any Method, _ caches: ExtendedCaches?, _ work: Workspace, _ sums: TableMemory?
+    ) throws(KVSieveError) {
         try current.budgets.reserve()
         if next.sum.table != nil { try current.sum.prepare(like: next.sum) }
         let scope = method.scope
@@ -197,6 +199,7 @@ public final class Plan {
         }
         if scope == .model { try LayerQuota.prepare(scores, layers: remembered, work) }
         try scorePool.prepare(remembered, like: scores)
+        if let sums { try masses.prepare(sharing == .layers ? shape.layers : remembered, like: sums) }
     }
 
     public func finish() throws(KVSieveError) {
@@ -215,6 +218,7 @@ public final class Plan {
             throw error
         }
         forget(before: shape.layers)
+        settleMasses(before: shape.layers)
         rangePool.clear()
         phase =
             decodingPool.layers.isEmpty
@@ -239,6 +243,7 @@ public final class Plan {
         phase = .prefill(ExtendedCaches(kept, seen: seen, new: tokens, alignment))
         current.clear()
         rangePool.clear()
+        masses.clear()
     }
 
     /// Ready for the next sequence; parameters and memory are kept.
@@ -246,6 +251,7 @@ public final class Plan {
         forget(before: shape.layers)
         current.clear()
         rangePool.clear()
+        masses.clear()
         chunks.clear()
         protected.clear()
         decodingPool.release()
@@ -263,20 +269,9 @@ public final class Plan {
 
     // MARK: - What the calls share
 
-    func checkLayer(_ layer: Int) throws(KVSieveError) {
-        guard (0..<shape.layers).contains(layer) else {
-            throw KVSieveError(.shape, "layer is \(layer); expected 0 ... \(shape.layers - 1)")
-        }
-    }
-
-    func checkHead(_ head: Int) throws(KVSieveError) {
-        guard (0..<shape.heads).contains(head) else {
-            throw KVSieveError(.shape, "head is \(head); expected 0 ... \(shape.heads - 1)")
-        }
-    }
-
     func currentMethod() throws(KVSieveError) -> any Method {
         if let method { return method }
+        try checkMass()
         return try type.init(settings, shape)
     }
 

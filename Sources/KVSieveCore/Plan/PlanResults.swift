@@ -59,7 +59,7 @@ extension Plan {
     }
 
     /// The lock is held by the caller.
-    private func selection(_ layer: Int) throws(KVSieveError) -> Selection {
+    func selection(_ layer: Int) throws(KVSieveError) -> Selection {
         guard layer < current.layers.count else {
             throw KVSieveError(
                 .state, "layer \(layer) was not observed yet; \(current.layers.count) layers were")
@@ -71,5 +71,19 @@ extension Plan {
             waits = sharing == .layers
         }
         return try current.select(layer, from: origins, waits: waits, currentWorkspace())
+    }
+
+    // MARK: - Bounds
+
+    func checkLayer(_ layer: Int) throws(KVSieveError) {
+        guard (0..<shape.layers).contains(layer) else {
+            throw KVSieveError(.shape, "layer is \(layer); expected 0 ... \(shape.layers - 1)")
+        }
+    }
+
+    func checkHead(_ head: Int) throws(KVSieveError) {
+        guard (0..<shape.heads).contains(head) else {
+            throw KVSieveError(.shape, "head is \(head); expected 0 ... \(shape.heads - 1)")
+        }
     }
 }

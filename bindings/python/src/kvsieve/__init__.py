@@ -8,6 +8,7 @@ from ._kept import Kept, Slots
 from ._library import build_info, version
 from ._methods import MethodInfo, ParameterInfo, methods
 from ._model import Model
+from ._report import Report
 from ._rope import Rope
 from ._rows import Paged, Quantised
 from .errors import KVSieveError
@@ -23,6 +24,7 @@ __all__ = [
     "ParameterInfo",
     "Plan",
     "Quantised",
+    "Report",
     "Rope",
     "Slots",
     "build_info",

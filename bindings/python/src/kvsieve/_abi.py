@@ -95,6 +95,21 @@ class kvsieve_ranges(ctypes.Structure):
     ]
 
 
+class kvsieve_report(ctypes.Structure):
+    """What one layer has lost; mass belongs to the plan."""
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("heads", ctypes.c_int32),
+        ("kept", ctypes.c_int64),
+        ("dropped", ctypes.c_int64),
+        ("mass_mean", ctypes.c_double),
+        ("mass_least", ctypes.c_double),
+        ("mass", ctypes.POINTER(ctypes.c_float)),
+        ("intact", ctypes.c_int64),
+    ]
+
+
 class kvsieve_rope(ctypes.Structure):
     """How keys were rotated; frequencies belong to the caller."""
 
@@ -158,6 +173,7 @@ STRUCTURES: list[Any] = [
     kvsieve_model,
     kvsieve_kept,
     kvsieve_ranges,
+    kvsieve_report,
     kvsieve_rope,
     kvsieve_slots,
     kvsieve_method_info,

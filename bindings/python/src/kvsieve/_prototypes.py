@@ -23,6 +23,7 @@ PROTOTYPES = {
     "kvsieve_plan_protect": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int64_t", "first"), ("int64_t", "count")]),
     "kvsieve_plan_queries": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int32_t", "layer"), ("const kvsieve_tensor *", "queries")]),
     "kvsieve_plan_ranges": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "layer"), ("int32_t", "head"), ("int32_t", "dropped"), ("kvsieve_ranges *", "ranges")]),
+    "kvsieve_plan_report": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "layer"), ("kvsieve_report *", "report")]),
     "kvsieve_plan_reset": ("kvsieve_status", [("kvsieve_plan *", "plan")]),
     "kvsieve_plan_set": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int32_t", "parameter"), ("double", "value")]),
     "kvsieve_plan_slots": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "layer"), ("int32_t", "head"), ("kvsieve_slots *", "slots")]),

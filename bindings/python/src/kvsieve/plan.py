@@ -14,6 +14,7 @@ from ._library import library
 from ._methods import MethodInfo, find_method, natural, parameter_value
 from ._model import Model
 from ._numbers import whole
+from ._report import Report, report_of
 from ._rope import Rope
 from ._tensor import rows_like, tensor
 from .errors import check
@@ -170,6 +171,13 @@ class Plan(Handle):
         with self._use() as handle:
             check(library().kvsieve_plan_ranges(handle, *numbers, ctypes.byref(ranges)))
             return copied_ranges(ranges)
+
+    def report(self, layer: int | None = None) -> Report:
+        """What was lost of `layer`, or of all layers: rows, and with report=1 attention. After observe(layer) it may still change;
+        after finish it is final. If the plan decodes: of the slots now.
+        """
+        with self._use() as handle:
+            return report_of(handle, self.model, layer)
 
     def gather(self, layer: int, source: Any, out: Any = None, *, rope: Rope | None = None) -> Any:
         """The kept rows of `source` (H, T, any), after finish. Returns `out`, or a new array (total, D) without it, of torch if
