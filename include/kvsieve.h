@@ -300,6 +300,14 @@ enum {
  *                  whole blocks, wherever in a block the sequence ends.
  *                  Not for a plan that decodes; windowkv's size must be a multiple of it (both
  *                  KVSIEVE_ERR_PARAMETER by the first observe).
+ *  KVSIEVE_ALIGN   Where a head's rows are in one tensor (H, n, D), if the head keeps fewer than the longest.
+ *                  0: heads begin together, at row 0, and padding follows a head's rows.
+ *                  1: heads end together, and padding is in front: for engines that append one row behind
+ *                  the last for all heads. In a padded target of kvsieve_plan_gather() the heads end at row
+ *                  longest - 1; in what is observed after kvsieve_plan_extend() they end at row n - 1.
+ *                  Rows of padding are neither read nor written, whatever they hold. The choice is the same.
+ *                  If all heads of a layer keep as many rows, as in a plan that decodes, 0 and 1 are the
+ *                  same.
  *  KVSIEVE_MASS    m, 0 < m <= 1: a head keeps the fewest of its best units (tokens, blocks, windows) with
  *                  which its rows hold at least the share m of the attention looked at, as
  *                  kvsieve_report.mass counts it; and no more than its budget gives it. Nobody gets what a
@@ -349,6 +357,9 @@ enum {
                                            fewer are kept if they do; 0: off [0 | any 0..1]
                                            ahakv, taskkv, windowkv, dynamickv, h2o, snapkv, pyramidkv,
                                            adakv, tova */
+    KVSIEVE_ALIGN              = 111, /**< where heads that keep fewer rows are in one tensor: 0 all begin
+                                           together; 1 all end together [0 | whole 0..1]
+                                           every method */
     KVSIEVE_REPORT             = 112, /**< 1: remember which share of the attention is kept, for
                                            kvsieve_plan_report [0 | whole 0..1]
                                            ahakv, taskkv, windowkv, dynamickv, h2o, snapkv, pyramidkv,
@@ -589,9 +600,10 @@ enum {
  *          layer      as in kvsieve_plan_observe()
  *          kind       KVSIEVE_LOGITS, ...
  *          attention  as its kind says; n is its dim, at most 2^24: T, or after kvsieve_plan_extend() the
- *                     rows of the longest head, where a shorter head's own n is its length; R as for queries
- *                     in kvsieve_plan_observe(). With KVSIEVE_NEEDS_LENGTH only its dim is read; if the
- *                     layer needs nothing, it may be NULL
+ *                     rows of the longest head, where a shorter head's own n is its length, and with
+ *                     KVSIEVE_ALIGN 1 its columns are the last; R as for queries in
+ *                     kvsieve_plan_observe(). With KVSIEVE_NEEDS_LENGTH only its dim is read; if the layer
+ *                     needs nothing, it may be NULL
  *          values     as in kvsieve_plan_observe()
  *  Cost    Logits: their exponentials. Probabilities and sums: one reading; for ahakv also logarithms.
  *  Memory  as in kvsieve_plan_observe(), without logits; a row of n floats a thread
@@ -620,7 +632,8 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_finish(kvsieve_plan *pla
  *  were set. A sequence may be extended as often as wanted.
  *  Pass one (H, n, D) tensor to observe(): n is the layer's longest head, kvsieve_kept.longest + `tokens`
  *  (read it before this call: a layer has no kept rows again until it was observed). The rows
- *  of a head are those it kept, ascending, then its new ones. Rows past a shorter head's length are ignored.
+ *  of a head are those it kept, ascending, then its new ones. Rows past a shorter head's length are ignored;
+ *  with KVSIEVE_ALIGN 1 a shorter head ends at row n - 1 too, and rows in front of it are ignored.
  *  The scored cache is the sequence: pooling, windows of tokens, sinks and recent tokens count its rows.
  *  KVSIEVE_RATIO and ahakv's gain count all tokens seen. Tokens that were dropped stay dropped.
  *  If the share of the tokens seen cannot hold the sinks, recent and protected tokens that are kept for
@@ -679,8 +692,9 @@ typedef struct kvsieve_kept {
     const int64_t *offsets;      /**< heads + 1 of them, owned by the plan */
     const int32_t *positions;    /**< total of them, owned by the plan */
     int64_t        tokens;       /**< logical length: tokens seen, T */
-    const int32_t *rows;         /**< total of them, owned by the plan: each one's row in the observed cache;
-                                      equal to positions, unless after kvsieve_plan_extend() */
+    const int32_t *rows;         /**< total of them, owned by the plan: each one's row in the observed cache,
+                                      padding in front counted (KVSIEVE_ALIGN); equal to positions, unless
+                                      after kvsieve_plan_extend() */
 } kvsieve_kept;
 
 /** Tells what one layer keeps.
@@ -775,9 +789,10 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_report(const kvsieve_pla
  *  Call it after finish(). If an engine must release a layer's rows before that, it moves them itself, by
  *  kvsieve_kept.positions.
  *  A packed target has one head: the rows of head after head, without gaps. A padded target has H heads; rows
- *  past a head's count are not written. The target may begin at the source's data with the source's
- *  strides (and table): in place. If the plan decodes, gather before the layer's first step: later its slots
- *  hold others.
+ *  past a head's count are not written. With KVSIEVE_ALIGN 1 a head's rows end at row longest - 1 of a padded
+ *  target, and rows in front of them or from longest on are not written; a table has blocks for padding too.
+ *  The target may begin at the source's data with the source's strides (and table): in place. If the plan
+ *  decodes, gather before the layer's first step: later its slots hold others.
  *  Shapes  plan    finished
  *          layer   0 ... layers - 1
  *          source  (H, T, D): keys or values of the layer, or any other tensor with a row a token; after
@@ -813,14 +828,16 @@ typedef struct kvsieve_rope {
     int32_t      first;        /**< the first of them, 0 ... D - dims */
     const float *frequencies;  /**< dims / 2 finite numbers, read during the call only */
     int32_t      by_row;       /**< 0: a row of source is rotated by its absolute position; 1: by its row in
-                                    the cache, as an earlier kvsieve_plan_gather_rotated() left it */
+                                    the cache, as an earlier kvsieve_plan_gather_rotated() left it: the first
+                                    row of each head is at 0, whatever KVSIEVE_ALIGN */
     int32_t      reserved;     /**< 0 */
 } kvsieve_rope;
 
 /** Copies the kept rows of a layer's keys to a target, and rotates them to positions 0, 1, 2, ...
- *  Row j of those that a head keeps is turned by (j - its position) * frequency. Angle, sine, cosine and
- *  products are computed in double, and each number is rounded once, from the source. If a row is at
- *  position j already, it is copied byte by byte. A number beyond the dtype's range becomes infinity.
+ *  Row j of those that a head keeps is turned by (j - its position) * frequency, whatever KVSIEVE_ALIGN: j
+ *  counts the head's own rows. Angle, sine, cosine and products are computed in double, and each number is
+ *  rounded once, from the source. If a row is at position j already, it is copied byte by byte. A number
+ *  beyond the dtype's range becomes infinity.
  *  The position of a head's next token is then the number of rows that the head keeps, not the number of
  *  tokens seen: rotate the next queries and keys of that head by it. If heads keep different numbers of rows,
  *  their next positions differ. Values have no rotation: use kvsieve_plan_gather() for them.
@@ -944,7 +961,8 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_step_logits(kvsieve_plan
 KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_trim(kvsieve_plan *plan, int64_t tokens);
 
 /** Tells which token is in each slot of a head, so that an engine can check itself.
- *  Any finished plan has slots. If the plan does not decode, they are the rows after kvsieve_plan_gather().
+ *  Any finished plan has slots. If the plan does not decode, they are the rows after kvsieve_plan_gather(),
+ *  from the head's first row on.
  *  Shapes  plan   finished
  *          layer  0 ... layers - 1
  *          head   key/value head, 0 ... H - 1
