@@ -1,7 +1,7 @@
 """What a plan reports of its attention, and what the parameter `mass` keeps, with attention in double (reference/mass.py).
 
 Methods that read queries x kinds of numbers that they take x 6 seeds, half of them with `mass`: a prompt, then rounds of new
-tokens (Extending/rounds.py says what is excused); heads that share a choice, and blocks. Of methods that read none, the counts.
+tokens (Extending/rounds.py says what is excused); heads that share a choice, blocks, protected tokens, both alignments. Of methods that read none, the counts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from engine.rows import DTYPES, LAYOUTS, Rows
 from Extending.check import model_of
 from Extending.rounds import Manner, Rounds
 from Mass.by_hand import CASES
-from reference import mass
+from reference import drawing, mass
 from reference.by_name import looks_at, reference
 from reference.caches import Kept, Round
 
@@ -95,9 +95,14 @@ def task(case: trials.Case) -> trials.Outcome:
         p["size"] = max(1, p["size"] // p["block"]) * p["block"]
     given = None if kind in DTYPES else Given(kind, np.float32)
     dtype = DTYPES.get(kind, np.float32)
-    manner = Manner(dtype, LAYOUTS[seed % 3], bool(seed % 2) and not given, True, seed % 3 > 0, 1 + seed % 3, given)
+    manner = Manner(
+        dtype, LAYOUTS[seed % 3], bool(seed % 2) and not given, True, seed % 3 > 0, 1 + seed % 3, given, seed // 2 % 2
+    )
     lengths = [size + int(rng.integers(0, size)), int(rng.integers(1, 9)), int(rng.integers(9, 60))]
-    rounds = Reported(method, model, p, lengths, manner, rng).hear()
+    protect = [drawing.ranges(rng, sum(lengths[:i]), n) if seed in (1, 2, 3) else [] for i, n in enumerate(lengths)]
+    if p["budget"]:
+        p["budget"] += sum(count + p.get("block", 1) for ranges in protect for _, count in ranges)
+    rounds = Reported(method, model, p, lengths, manner, rng, protect).hear()
     wrong = rounds.run()
     rounds.count["sequences with a share to hold"] += "mass" in p
     return rounds.count, wrong

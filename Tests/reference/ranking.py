@@ -18,8 +18,8 @@ def best(scores: NDArray[Any], count: int) -> I64:
     return np.sort(np.argsort(-scores, kind="stable")[: max(count, 0)])
 
 
-CERTAIN = 1e30
-"""Stands for the score of a unit that is kept whatever its score."""
+CERTAIN = 2.0**100
+"""Stands for the score of a unit that is kept whatever its score. A power of two: the mean of some is the same."""
 
 
 class Gaps:
