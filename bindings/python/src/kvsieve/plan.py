@@ -8,19 +8,18 @@ from typing import Any
 import numpy as np
 
 from ._abi import KINDS, NEEDS, kvsieve_kept, kvsieve_ranges, kvsieve_slots, sized
-from ._handle import Handle
 from ._kept import Kept, Slots, copied, copied_ranges, copied_slots
 from ._library import library
-from ._methods import MethodInfo, find_method, natural, parameter_value
 from ._model import Model
 from ._numbers import whole
 from ._report import Report, report_of
 from ._rope import Rope
+from ._settings import Settings
 from ._tensor import rows_like, tensor
 from .errors import check
 
 
-class Plan(Handle):
+class Plan(Settings):
     """One sequence through one method: observe every layer, finish, then kept and gather.
 
         with kvsieve.Plan("dynamickv", model, budget=1024, window=8) as plan:
@@ -44,35 +43,15 @@ class Plan(Handle):
     """
 
     def __init__(self, method: str | int, model: Model, **parameters: Any) -> None:
-        self.method: MethodInfo = find_method(method)
         self.model = model
         self._by_length: bool | None = None
-        super().__init__(self.method.id, model)
+        super().__init__(method, model)
         try:
             for name, value in parameters.items():
                 self[name] = value
         except BaseException:
             self.close()
             raise
-
-    def __setitem__(self, parameter: str | int, value: Any) -> None:
-        """Sets a parameter, by name or id, before the first observe.
-
-        `value` is a number, or a word if the parameter is a choice ("localization", "aggregation"; "mean", "max").
-        ValueError if the method has no such parameter; KVSieveError if the value is out of bounds or it is too late.
-        """
-        info = self.method.parameter(parameter)
-        number = parameter_value(info, value)
-        with self._use() as handle:
-            check(library().kvsieve_plan_set(handle, info.id, number))
-
-    def __getitem__(self, parameter: str | int) -> float:
-        """Reads a parameter, set or default; an int where the parameter takes whole numbers only."""
-        info = self.method.parameter(parameter)
-        value = ctypes.c_double()
-        with self._use() as handle:
-            check(library().kvsieve_plan_get(handle, info.id, ctypes.byref(value)))
-        return natural(value.value, info.integral)
 
     def needs(self, layer: int) -> frozenset[str]:
         """Which of "queries", "keys", "values" observe reads in `layer`; empty for a layer that takes over an earlier choice.
