@@ -22,6 +22,8 @@ final class ScorePool {
     /// A layer releases its scores. A follower shares its leader's: they are free after the last release.
     func give(_ scores: LayerScores, unlessIn others: [LayerScores?]) {
         if !others.contains(where: { $0 === scores }) && !free.contains(where: { $0 === scores }) {
+            // Its frame would hold the memory of the sequence's protected tokens.
+            scores.forget()
             free.append(scores)
         }
     }
