@@ -64,6 +64,8 @@ private struct Refusal {
         }
         if let shared = drawn["shared"] { drawn["pyramid"] = shared + 1 }
         if drawn["decoding"] == 1 { (drawn["share"], drawn["block"]) = (0, 1) }
+        let isEven = drawn["decoding"] == 1 || drawn["even"] == 1 || drawn["share"] == 2
+        if isEven, drawn["mass"] != nil { drawn["mass"] = 0 }
         if let size = drawn["size"], let block = drawn["block"] { drawn["size"] = size * block }
         return drawn
     }

@@ -26,11 +26,11 @@ extension GoldenCase {
         return sequence
     }
 
-    /// Every parameter of a choice is named, so that a default can change without a golden changing its meaning.
+    /// Every parameter of the method is named, so that a default can change without a golden changing its meaning. The others are
+    /// no part of a method.
     func namesEveryParameter(of method: AnyMethod) -> Bool {
-        method.row.parameters.allSatisfy {
-            ["threads", "align"].contains("\($0.name)") || parameters["\($0.name)"] != nil
-        }
+        let others = ["threads", "align", "mass", "report"]
+        return method.row.parameters.allSatisfy { others.contains("\($0.name)") || parameters["\($0.name)"] != nil }
     }
 }
 

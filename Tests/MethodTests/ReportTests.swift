@@ -127,4 +127,40 @@ import Testing
             }
         }
     }
+
+    /// Each allocation of a sequence is refused once; the same call then works, and all is as if none had been refused.
+    @Test(arguments: AnyMethod.all.filter { $0.parameter("mass") != nil }) func eachRefusedAllocationChangesNothing(
+        _ method: AnyMethod
+    ) throws {
+        let sequence = try Sequence(
+            ModelShape(layers: 4, queryHeads: 6, heads: 3, headDim: 16), tokens: 200, seed: 96)
+        let parameters = method.tight(tokens: 200, ["report": 1, "mass": 0.4])
+        let account = MemoryAccount()
+        let poor = try method.plan(sequence.shape, parameters, account: account)
+        let rich = try method.plan(sequence.shape, parameters)
+        var refused = 0
+        func insist(_ call: () throws -> Void) throws {
+            var room = 0
+            while true {
+                account.limit = account.held + room
+                defer { account.limit = .max }
+                do { return try call() } catch let error as KVSieveError where error.kind == .memory {
+                    refused += 1
+                    room += max(64, account.wanted)
+                }
+            }
+        }
+        for layer in 0..<4 {
+            try insist { try sequence.observe(poor, layer: layer) }
+            try sequence.observe(rich, layer: layer)
+        }
+        try insist { try poor.finish() }
+        try rich.finish()
+        #expect(refused > 5, "\(refused) allocations were refused")
+        for layer in 0..<4 {
+            #expect(try positions(poor, layer: layer) == positions(rich, layer: layer), "layer \(layer), seed 96")
+            let (one, two) = try (poor.report(layer: layer).mass, rich.report(layer: layer).mass)
+            #expect((0..<3).allSatisfy { one?[$0] == two?[$0] }, "layer \(layer), seed 96")
+        }
+    }
 }

@@ -152,9 +152,7 @@ class Plan(Settings):
             return copied_ranges(ranges)
 
     def report(self, layer: int | None = None) -> Report:
-        """What was lost of `layer`, or of all layers: rows, and with report=1 attention. After observe(layer) it may still change;
-        after finish it is final. If the plan decodes: of the slots now.
-        """
+        """What was lost of `layer`, or of all layers, as kept() or slots() have it: rows, and with report=1 attention."""
         with self._use() as handle:
             return report_of(handle, self.model, layer)
 
