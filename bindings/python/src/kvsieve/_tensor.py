@@ -1,7 +1,7 @@
 """An array becomes a kvsieve_tensor: a view of the caller's memory, never a copy.
 
-Taken are, in this order: Paged and Quantised, which hold arrays; __array_interface__ (numpy, read-only arrays too),
-__dlpack__ (torch, jax; bfloat16), the buffer protocol (memoryview, array.array). Strides are handed over as they are; only
+Taken are, in this order: Paged and Quantised, which hold arrays; numpy's and torch's own; __array_interface__ (read-only
+arrays too), __dlpack__ (jax; bfloat16), the buffer protocol (memoryview, array.array). Strides are handed over as they are; only
 that a row is contiguous is checked here, because a kvsieve_tensor cannot say otherwise, and that a table has as many entries
 as its tokens need. All other checks are the library's.
 """
@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _dlpack
+from . import _dlpack, _torch
 from ._abi import BYTES, DTYPES, QUANTISED, kvsieve_tensor
 from ._memory import Memory
 from ._numbers import whole
 from ._rows import Paged, Quantised
 
+MOST_DIM, MOST_STRIDE = 2**31 - 1, 2**63 - 1
 MOVED = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float64")
 """Dtypes whose rows are gathered as bytes."""
 
@@ -63,15 +64,12 @@ def tensor(argument: str, array: Any, *, writable: bool = False, moved: bool = F
     if writable and memory.readonly:
         raise ValueError(f"{argument} is read-only: expected memory that can be written")
     heads, tokens = memory.shape[-3:-1]
-    struct = kvsieve_tensor(
-        data=memory.address,
-        heads=whole(f"{argument}: heads", heads, 64),
-        tokens=whole(f"{argument}: tokens", tokens, 64),
-        head_stride=whole(f"{argument}: stride of heads", memory.strides[-3], 64),
-        token_stride=whole(f"{argument}: stride of tokens", memory.strides[-2], 64),
-        dim=whole(f"{argument}: dim", dim, 32),
-        dtype=code,
-    )
+    if dim > MOST_DIM or abs(memory.strides[-3]) | abs(memory.strides[-2]) > MOST_STRIDE:
+        whole(f"{argument}: dim", dim, 32)
+        whole(f"{argument}: stride of heads", memory.strides[-3], 64)
+        whole(f"{argument}: stride of tokens", memory.strides[-2], 64)
+    # The fields in their order: by name it takes half as long again.
+    struct = kvsieve_tensor(memory.address, heads, tokens, memory.strides[-3], memory.strides[-2], dim, code)
     data = array if paged is None else paged.data
     blocks = None if paged is None else _page(argument, paged, struct, memory)
     return Tensor(struct, memory, blocks, isinstance(data, Quantised))
@@ -160,6 +158,10 @@ def numpy_dtype(name: str) -> Any:
 
 
 def _exported(argument: str, array: Any) -> Memory:
+    if isinstance(array, np.ndarray):
+        return _of_numpy(np.asarray(array))
+    if (memory := _torch.memory(array)) is not None:
+        return memory
     if getattr(array, "requires_grad", False):
         array = array.detach()  # the same memory; torch exports no other
     if hasattr(array, "__array_interface__"):

@@ -234,7 +234,7 @@ class Plan(Settings):
                 m = first.struct.tokens if first else 1
             result = np.empty((self.model.kv_heads, max(m, 1)), np.int32)
             pointers = [None if view is None else view.pointer for view in views.values()]
-            check(call(handle, number, *pointers, result.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))))
+            check(call(handle, number, *pointers, (ctypes.c_int32 * result.size).from_buffer(result.data)))
         return result
 
     def trim(self, tokens: int) -> None:
