@@ -67,13 +67,16 @@ int round_rejected(int32_t method, int round) {
 
 decoder *decoder_new(int32_t method, int by_logits) { return decoder_on(1, method, by_logits); }
 
-decoder *decoder_on(int threads, int32_t method, int by_logits) {
+decoder *decoder_on(int threads, int32_t method, int by_logits) { return decoder_protecting(threads, method, by_logits, 0); }
+
+decoder *decoder_protecting(int threads, int32_t method, int by_logits, int64_t tokens) {
     decoder *d = take(sizeof *d);
     sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
     d->method = method;
     d->by_logits = by_logits;
     d->plan = decoding_plan(method);
     must(kvsieve_plan_set(d->plan, KVSIEVE_THREADS, threads), "threads");
+    if (tokens > 0) must(kvsieve_plan_protect(d->plan, 5, tokens), "protect");
     d->queries = tensor_new(QUERY_HEADS, MOST, DIM, KVSIEVE_F32);
     d->logits = tensor_new(QUERY_HEADS, MOST, SLOTS + MOST, KVSIEVE_F32);
     for (int32_t layer = 0; layer < LAYERS; ++layer) must(observe(d->plan, layer, s), "observe");

@@ -40,6 +40,8 @@ typedef struct step_call {
 kvsieve_plan *decoding_plan(int32_t method);
 decoder *decoder_new(int32_t method, int by_logits);
 decoder *decoder_on(int threads, int32_t method, int by_logits);
+/* The same with so many tokens protected, from position 5 on. */
+decoder *decoder_protecting(int threads, int32_t method, int by_logits, int64_t tokens);
 void decoder_free(decoder *d);
 /* The right call of the next layer to step (of layer 0, if all have stepped), but with so many tokens. Its rows are written after
  * those in use. `evict` has room for MOST tokens. */

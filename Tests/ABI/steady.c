@@ -31,7 +31,7 @@ static void steps_call_malloc_not_once(void) {
     unsigned long counted = 0;
     for (int threads = 1; threads <= 3; ++threads)
         EVERY_WAY (method, by_logits) {
-            decoder *d = decoder_on(threads, method, by_logits);
+            decoder *d = decoder_protecting(threads, method, by_logits, threads == 2 ? 3 : 0);
             const int most = most_tokens(method), several = most < 3 ? most : 3;
             unsigned long inside = 0;
             counted += round_of(d, several, several - 1);
