@@ -20,8 +20,8 @@ kvsieve_model small_model(void);
 /* Head-major tensors of seeded numbers; f16 and bf16 have the values of the float ones, rounded. */
 sequence *sequence_new(int32_t tokens, int32_t dtype, uint64_t seed);
 void sequence_free(sequence *s);
-/* Of all bytes of all tensors. */
-uint64_t sequence_hash(const sequence *s);
+/* snapshot_holds() tells whether a tensor was written since. */
+void sequence_remember(const sequence *s);
 uint64_t bytes_hash(const void *bytes, size_t count, uint64_t hash);
 
 /* A tensor (heads, tokens, DIM) of zeros that the caller frees by free(t.data). */

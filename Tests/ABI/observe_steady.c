@@ -75,7 +75,7 @@ static kvsieve_plan *plan_of(const kvsieve_method_info *info, int threads, int v
         EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_BLOCK, 4));
     }
     if (variant >= 3 && method_has(info->id, KVSIEVE_REPORT)) EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_REPORT, 1));
-    if (variant == 4) EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_MASS, 0.5));
+    if (variant == 4 && !decodes && method_has(info->id, KVSIEVE_MASS)) EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_MASS, 0.5));
     EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_THREADS, threads));
     if (info->decodes) EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_DECODING, decodes));
     return plan;
