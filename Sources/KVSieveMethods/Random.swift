@@ -12,7 +12,7 @@ struct Random: Method {
     static let recent = Parameter(1301, "recent", 32, 0...4096, .whole, "last tokens kept by force")
     static let row = MethodRow(
         id: 12, name: "random", summary: "a random choice", choose: "you need to know what another method is worth",
-        paper: "a baseline", parameters: [Shared.budget, Shared.ratio, Shared.threads, seed, recent] + Shared.shape)
+        paper: "A baseline", parameters: [Shared.budget, Shared.ratio, Shared.threads, seed, recent] + Shared.shape)
 
     private let budget: Budget
     private let seed: Int

@@ -37,8 +37,6 @@ from reference.sequence import Sequence
 
 FOLDER = Path(__file__).resolve().parent
 LEAST_MARGIN = 2e-5
-NO_CHOICE = ("threads", "align")
-"""Parameters that change nothing of what is chosen: no reference has them."""
 
 
 def encoded(positions: list[int]) -> list[int]:
