@@ -30,7 +30,8 @@
  * Pass queries and keys as an engine caches them: after rotary embedding, and
  * after query/key normalisation if the model has it. Kept keys keep their
  * rotation. The position of the next token is the number of tokens seen
- * (kvsieve_kept.tokens), not the number of rows kept. If positions must not grow,
+ * (kvsieve_kept.tokens; while decoding kvsieve_slots.tokens), not the number of
+ * rows kept. If positions must not grow,
  * use kvsieve_plan_gather_rotated().
  *
  * -- Contract -----------------------------------------------------------------
@@ -195,9 +196,10 @@ enum {
  *  without a table. The strides nest: each is at least what the smaller ones span.
  *  The blocks of a target are all different. If source and target have the same data and block_stride, no
  *  block is in both tables, unless in place: then they have the same strides, and the shorter table is the
- *  beginning of the longer one. */
+ *  beginning of the longer one.
+ *  A cache whose rows are in any order has blocks of one token: its table lists the rows. */
 typedef struct kvsieve_tensor {
-    void   *data;          /**< first row; aligned as its dtype needs */
+    void   *data;          /**< first row, in memory that the CPU reads; aligned as its dtype needs */
     int64_t heads;         /**< 1 or more */
     int64_t tokens;        /**< 1 ... 2^24 */
     int64_t head_stride;   /**< bytes from a head to the next */
@@ -258,7 +260,7 @@ enum {
     /** Keys that point away from the mean key. arXiv 2504.15364.
      *  Choose it when your engine cannot hand over queries. */
     KVSIEVE_KEYDIFF = 11,
-    /** A random choice. a baseline.
+    /** A random choice. A baseline.
      *  Choose it when you need to know what another method is worth. */
     KVSIEVE_RANDOM = 12
 };
@@ -484,7 +486,8 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_needs(const kvsieve_plan
 
 /** Tells how many rows a head of a layer keeps at most, before a prompt is observed: to allocate by.
  *  After finish() no head of the layer has more. If the plan decodes, the slots are counted: the new rows of
- *  a step come on top.
+ *  a step come on top. It speaks of a prompt of this length: another length, or a later round, may keep more
+ *  (by whole blocks, some less than KVSIEVE_BLOCK). For all rounds allocate by the budget where it is exact.
  *  Shapes  plan    from kvsieve_plan_create(), with its parameters set and its tokens protected
  *          layer   0 ... layers - 1
  *          tokens  T of the prompt, 1 ... 2^24
@@ -506,7 +509,11 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_bound(const kvsieve_plan
  *  a sink or recent, too, counts once. If the budget cannot hold them, observe says which can: a budget in
  *  tokens must hold them beside the sinks and recent tokens, as in later rounds other tokens are recent.
  *  A block of KVSIEVE_BLOCK, or a window of windowkv, that has a protected token is protected whole.
- *  What a method computes is as without them: pooling reads their attention.
+ *  What a method computes is as without them: pooling reads their attention. h2o's recent tokens stay a share
+ *  of the whole budget: protected tokens take the place of its heavy ones first.
+ *  If new tokens of a round do not fit the budget beside what is protected already, the next observe is
+ *  refused, and only kvsieve_plan_reset() helps: choose a budget for all that will be protected. A plan that
+ *  decodes takes no new ones after its prompt.
  *  Shapes  plan   from kvsieve_plan_create(); no layer was observed since then, reset or extend
  *          first  position of the first one: 0 or more; after extend, not below the first new token
  *          count  1 or more; of a prompt, first + count is 2^24 at most, and at most T when it is observed;
@@ -596,6 +603,9 @@ enum {
  *  A logit that is read must be finite: give -1e4, not -infinity, to a column that the model masks.
  *  ahakv looks at each row by itself: it takes no column sums. windowkv looks at each query head by itself:
  *  it takes no sums of H heads. keydiff reads keys: it takes no attention.
+ *  The rows that a method reads are min(W, T); all T with KVSIEVE_NEEDS_ALL_QUERIES; tova's is the last one.
+ *  Attention comes whole, all heads, rows and columns in one call (rows may be in blocks): from pieces of
+ *  columns give probabilities, exp(logit - log-sum-exp), or add up sums.
  *  Shapes  plan       as in kvsieve_plan_observe()
  *          layer      as in kvsieve_plan_observe()
  *          kind       KVSIEVE_LOGITS, ...
@@ -691,7 +701,8 @@ typedef struct kvsieve_kept {
     int64_t        longest;      /**< the most rows that one head keeps */
     const int64_t *offsets;      /**< heads + 1 of them, owned by the plan */
     const int32_t *positions;    /**< total of them, owned by the plan */
-    int64_t        tokens;       /**< logical length: tokens seen, T */
+    int64_t        tokens;       /**< logical length: tokens seen, T. If the plan decodes, all of this stays
+                                      what the prompt kept: kvsieve_plan_slots() has what it holds now */
     const int32_t *rows;         /**< total of them, owned by the plan: each one's row in the observed cache,
                                       padding in front counted (KVSIEVE_ALIGN); equal to positions, unless
                                       after kvsieve_plan_extend() */
