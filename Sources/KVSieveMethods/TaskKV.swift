@@ -57,8 +57,10 @@ struct TaskKV: Method {
     func frame(_ length: CacheLength, layer: Int) throws(KVSieveError) -> Frame {
         let tokens = length.seen
         let frame = Frame(length, sinks: sinks, recent: recent)
-        if tokens <= max(sinks + recent + frame.protectedRows, window) { return .whole(length) }
+        let isShort = tokens <= max(sinks + recent + frame.protectedRows, window)
         let protected = budget.protectedRows(frame, sinks: sinks)
+        // A budget in tokens must hold what the caller protects in later rounds, too.
+        if isShort && (budget.goesByRatio || protected == 0) { return .whole(length) }
         let least = max(1, sinks + recent + protected)
         // E8: of a sequence that grew into this, what is kept for certain is kept alone.
         let outgrew = budget.goesByRatio && !length.isPrompt
@@ -67,7 +69,7 @@ struct TaskKV: Method {
             throw budget.refusal(
                 length, least: least, "the \(sinks) first and \(recent) last tokens\(what) of each of \(heads) heads")
         }
-        return frame
+        return isShort ? .whole(length) : frame
     }
 
     func score(_ layer: Layer) throws(KVSieveError) -> HeadTable? {

@@ -70,10 +70,11 @@ struct WindowKV: Method {
     /// B of a layer's group, for windows that compete; never below 0. The protected ones are paid by every layer with as many
     /// tokens, of which a layer with fewer has the rest.
     private func groupBudget(_ layer: Int, _ frame: Frame) -> Int {
-        let all = max(0, frame.budget - (charges ? window : 0))
-        let spare = charges ? max(0, multiple - 1) : 0
+        // Every layer keeps the same recent rows: they are paid before the rest is divided.
+        let all = max(0, frame.budget - (charges ? frame.recent : 0))
+        let most = charges ? frame.budget - window - (multiple - 1) : all
         let protected = max(
-            frame.protectedRows, min(all - spare, frame.length.protectedRows(unit: size, aligned: isAligned)))
+            frame.protectedRows, min(most, frame.length.protectedRows(unit: size, aligned: isAligned)))
         let tokens = max(0, all - protected)
         let own =
             isEven
@@ -130,7 +131,7 @@ struct WindowKV: Method {
     }
 
     private func isWhole(_ frame: Frame, layer: Int) -> Bool {
-        let others = frame.length.longest - window - frame.protectedRows
+        let others = frame.length.longest - (charges ? frame.recent : window) - frame.protectedRows
         return others <= 0 || others <= groupBudget(layer, frame)
     }
 
@@ -142,7 +143,7 @@ struct WindowKV: Method {
     /// Windows that a layer keeps, and the tokens of the short last one if it fits beside them: where it is among the best, one
     /// window more is kept.
     private func windows(_ frame: Frame, layer: Int) -> (full: Int, short: Int) {
-        let budget = groupBudget(layer, frame) - (charges ? frame.recent - window : 0)
+        let budget = groupBudget(layer, frame)
         guard charges else {
             let over = frame.competingRows - budget
             return (frame.competing - (over + size - 1) / size, 0)

@@ -29,4 +29,10 @@ def snapkv_in_blocks_by_hand() -> None:
     same(play("snapkv", 6, weights, weights, budget=5, block=2, mass=0.74)[0], [[[0, 1, 4, 5]]])
 
 
-CASES = (snapkv_by_hand, snapkv_together_by_hand, snapkv_in_blocks_by_hand)
+def snapkv_reached_exactly() -> None:
+    """Ten equal tokens: 8 of them hold 0.8."""
+    equal = [[[1.0] * 11]]
+    same(play("snapkv", 10, equal, equal, budget=9, mass=0.8)[0], [[[0, 1, 2, 3, 4, 5, 6, 9]]])
+
+
+CASES = (snapkv_reached_exactly, snapkv_by_hand, snapkv_together_by_hand, snapkv_in_blocks_by_hand)

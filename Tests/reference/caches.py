@@ -86,7 +86,10 @@ class Round(NamedTuple):
 
     def recent(self, recent: int, multiple: int | None = None) -> int:
         """So many last tokens, and those before them in the same block."""
-        return recent + max(0, self.seen - recent) % (multiple or self.block)
+        multiple = multiple or self.block
+        if multiple > 1:
+            recent = max(recent, 1)
+        return recent + max(0, self.seen - recent) % multiple
 
     def sinks(self, sinks: int) -> int:
         """Whole blocks of first tokens."""

@@ -61,7 +61,9 @@ def needed(ranked: Ranked, scores: F64, own: F64, mass: float, gaps: Gaps) -> li
     held = protected + np.cumsum([0.0, *(own[list(units[i])].sum() for i in falling)])
     certain = int((scores == CERTAIN).sum())
     fewest = certain if certain or ranked.first > 0 or ranked.end < len(own) else 1
-    enough = [count for count in range(fewest, chosen + 1) if held[count] >= mass]
+    enough = [
+        count for count in range(fewest, chosen + 1) if np.float32(held[count]) >= np.float32(mass)
+    ]  # as reported
     count = enough[0] if enough else chosen
     for near in held[max(0, count - 1) : count + 1]:
         gaps.note(near, mass, size=2)  # a share in float32 may be off by 2e-5

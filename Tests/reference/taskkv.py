@@ -78,13 +78,16 @@ def choose(r: Round) -> Kept:
     held = int(r.apart(r.layers[0][0], first, last).sum())
     certain = first + last + held
     least = max(1, certain)
-    if r.seen <= max(certain, r.window):  # E3: a cut cache of so few rows is not short
+    short = r.seen <= max(certain, r.window)  # E3: a cut cache of so few rows is not short
+    by_share = r.p["budget"] == 0
+    if short and (by_share or not r.blocks_protected(first)):
         return [r.everything(layer) for layer in range(len(r.layers))]
     slots = slots_of(r.p, heads, r.seen)
-    by_share = r.p["budget"] == 0
     later = least if by_share else max(1, first + last + r.blocks_protected(first))
     if slots < heads * later and not (r.extended and by_share):
         raise OverBudget("T4")
+    if short:
+        return [r.everything(layer) for layer in range(len(r.layers))]
     kept: Kept = []
     for layer, caches in enumerate(r.layers):
         rows = min(r.window, caches[0].queries.shape[1])

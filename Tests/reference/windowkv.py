@@ -115,10 +115,11 @@ def choose(r: Round) -> Kept:
         budget = holding(r.p, r.seen, certain + (rows if by_ratio(r.p) else later), r.extended)
         # All layers pay as much for what is protected, and have back what it is not.
         paid = max(rows, min(budget - certain, later))
-        own = budget - paid - (r.window if charge else 0)
+        recent = r.window + (spare if charge else 0)
+        own = budget - paid - (recent if charge else 0)
         own = (charged if charge else published)(max(0, own), len(r.layers), shared, r.p["pyramid"])[layer // shared]
         own += paid - rows
-        if n - r.window - rows <= own:
+        if n - recent - rows <= own:
             kept.append(r.everything(layer))
         elif layer != leader:
             kept.append(kept[leader])
@@ -127,7 +128,7 @@ def choose(r: Round) -> Kept:
             scores = window_scores(np.concatenate(attention), size, int(r.p["task"]))
             choice = charged_windows if charge else published_windows
             others = np.flatnonzero(~apart)
-            best = choice(scores[others], review - rows, own - (spare if charge else 0), size, r.gaps)
+            best = choice(scores[others], review - rows, own, size, r.gaps)
             chosen = np.union1d(np.flatnonzero(apart), others[best]).tolist()
             mine = [row for w in chosen for row in range(w * size, min((w + 1) * size, review))]  # W12
             own_rows = [*mine, *range(review, n)]

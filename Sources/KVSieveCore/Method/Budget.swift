@@ -43,6 +43,8 @@ public struct Budget: Sendable {
         what: () -> String
     ) throws(KVSieveError) -> Frame {
         let multiple = multiple ?? block
+        // The newest block is kept: it has the newest token.
+        let recent = multiple > 1 ? max(recent, 1) : recent
         let sinks = (sinks + multiple - 1) / multiple * multiple
         let frame = Frame(
             length, sinks: sinks, recent: length.recent(recent, multiple: multiple), unit: max(unit, block),

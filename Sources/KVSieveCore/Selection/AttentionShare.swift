@@ -69,7 +69,8 @@ struct AttentionNeed: ParallelWork, @unchecked Sendable {
         var (low, high) = (fewest, most)
         while low < high {
             let middle = (low + high) / 2
-            if best.share(of: middle, beside: held) >= least { high = middle } else { low = middle + 1 }
+            // As floats, which a report has: sums in another order end just below a share that is reached.
+            if Float(best.share(of: middle, beside: held)) >= Float(least) { high = middle } else { low = middle + 1 }
         }
         for head in all { units[head] = low }
     }
