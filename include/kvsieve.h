@@ -62,6 +62,7 @@
  * Heads     A head never ends empty: each keeps at least one token.
  * Short     If a prompt is no longer than what the method may keep, or than the
  *           window (T <= W), it is kept whole and in order. Nothing is scored.
+ *           (windowkv looks at what each layer may keep.)
  *           The same holds if it is no longer than the sinks, recent and
  *           protected tokens that are kept for certain: by ratio, and of taskkv
  *           also by budget.
@@ -275,9 +276,11 @@ enum {
  *                  If a method divides the budget, C is the mean: over the heads of a layer (taskkv, adakv)
  *                  or over the layers (dynamickv, windowkv, pyramidkv).
  *                  windowkv with charge 0 keeps its window beside C, as published; with charge 1 it keeps at
- *                  most C, and less than a window (of size tokens) fewer.
+ *                  most C, and less than a window (of size tokens) fewer, unless some layers have fewer
+ *                  tokens than their part, which no other layer gets.
  *                  By their published rounding windowkv with charge 0 and pyramidkv may exceed the mean, and
- *                  adakv by at most half a token a head.
+ *                  adakv by at most half a token a head. windowkv with charge 0 divides C by groups of
+ *                  layers: if the last group is short, the mean over layers is more.
  *                  dynamickv as published may keep less: 10 to 11.8 % of a prompt if asked for 12 %.
  *  KVSIEVE_RATIO   A share of the tokens seen, in place of the budget: C = max(1, floor(ratio * tokens)).
  *                  If the ratio of a method is 0 by default, a ratio above 0 replaces the budget.

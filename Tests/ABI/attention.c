@@ -3,6 +3,7 @@
 #include "blocks.h"
 #include "fixture.h"
 #include "harness.h"
+#include "refusal.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -55,11 +55,4 @@ uint64_t reference_hash(int32_t method, const sequence *s);
 /* When a misuse is made: before the first layer, after that many layers were observed, or after finish. */
 enum { BEFORE = 0, AFTER_ALL = LAYERS, FINISHED = LAYERS + 1 };
 
-/* Brings a fresh plan to `stage`, calls `misuse`, and expects `status`, a sentence with `words`, untouched tensors, and
- * afterwards the same result as that of an undisturbed plan. */
-typedef kvsieve_status (*misuse)(kvsieve_plan *plan, sequence *s, const void *context);
-void expect_refused(int32_t method, int stage, misuse call, const void *context, kvsieve_status status, const char *words);
-/* A misuse: asks what the layer that `context` points to (an int32_t) keeps, which must write nothing. */
-kvsieve_status refused_kept(kvsieve_plan *plan, sequence *s, const void *context);
-
 #endif

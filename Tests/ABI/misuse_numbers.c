@@ -2,6 +2,7 @@
  * read them. kvsieve_plan_needs() says what is read. When the element is mended, the plan continues. */
 #include "fixture.h"
 #include "harness.h"
+#include "refusal.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* Calls at the wrong time, structs of another age, and targets where a gather must not write. */
 #include "fixture.h"
 #include "harness.h"
+#include "refusal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

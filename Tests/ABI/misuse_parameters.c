@@ -1,6 +1,7 @@
 /* Parameters out of their bounds, of another method, at the wrong time; models and budgets that cannot be. */
 #include "fixture.h"
 #include "harness.h"
+#include "refusal.h"
 
 #include <math.h>
 #include <stdio.h>

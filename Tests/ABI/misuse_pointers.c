@@ -1,6 +1,7 @@
 /* Every pointer of every function NULL, unknown methods and indices: a status, a sentence, and nothing happened. */
 #include "fixture.h"
 #include "harness.h"
+#include "refusal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,6 +2,7 @@
  * and gather, in the first layer and in a later one. What must disagree with the model or an earlier layer, too. */
 #include "fixture.h"
 #include "harness.h"
+#include "refusal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* kvsieve_plan_protect: tokens that every head keeps. The header is quoted. */
 #include "fixture.h"
 #include "harness.h"
+#include "refusal.h"
 #include "registry.h"
 
 #include <stdlib.h>
@@ -160,25 +161,24 @@ static void the_budget_must_hold_them(void) {
     sequence_free(s);
 }
 
+/* One token is protected, of units of so many tokens. */
+static void expect_protected(int32_t method, int32_t parameter, int unit, int64_t token, const int32_t *kept) {
+    sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
+    kvsieve_plan *plan = plan_new(method);
+    EXPECT_OK(kvsieve_plan_set(plan, parameter, unit));
+    EXPECT_OK(kvsieve_plan_protect(plan, token, 1));
+    observe_range(plan, 0, LAYERS, s);
+    EXPECT_OK(kvsieve_plan_finish(plan));
+    expect_in_every_head(plan, kept, unit);
+    kvsieve_plan_destroy(plan);
+    sequence_free(s);
+}
+
 /* "A block of KVSIEVE_BLOCK, or a window of windowkv, that has a protected token is protected whole." */
 static void a_block_is_protected_whole(void) {
     static const int32_t block[] = { 40, 41, 42, 43 }, window[] = { 45, 46, 47, 48, 49 };
-    sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 1);
-    kvsieve_plan *plan = plan_new(KVSIEVE_SNAPKV);
-    EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_BLOCK, 4));
-    EXPECT_OK(kvsieve_plan_protect(plan, 42, 1));
-    observe_range(plan, 0, LAYERS, s);
-    EXPECT_OK(kvsieve_plan_finish(plan));
-    expect_in_every_head(plan, block, 4);
-    kvsieve_plan_destroy(plan);
-    plan = plan_new(KVSIEVE_WINDOWKV);
-    EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_WINDOWKV_SIZE, 5));
-    EXPECT_OK(kvsieve_plan_protect(plan, 47, 1));
-    observe_range(plan, 0, LAYERS, s);
-    EXPECT_OK(kvsieve_plan_finish(plan));
-    expect_in_every_head(plan, window, 5);
-    kvsieve_plan_destroy(plan);
-    sequence_free(s);
+    expect_protected(KVSIEVE_SNAPKV, KVSIEVE_BLOCK, 4, 42, block);
+    expect_protected(KVSIEVE_WINDOWKV, KVSIEVE_WINDOWKV_SIZE, 5, 47, window);
 }
 
 struct range {

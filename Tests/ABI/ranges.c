@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "decoder.h"
 #include "harness.h"
+#include "refusal.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -153,31 +154,20 @@ static kvsieve_status refused_ranges(kvsieve_plan *plan, sequence *s, const void
 
 static void what_ranges_refuses(void) {
     const int32_t size = sizeof(kvsieve_ranges);
-    const struct {
-        struct request request;
-        int stage;
-        kvsieve_status status;
-        const char *words;
-    } faults[] = {
-        { { 0, 0, 0, -1 }, FINISHED, KVSIEVE_ERR_NULL, "ranges is NULL" },
-        { { 0, 0, 0, 0 }, FINISHED, KVSIEVE_ERR_PARAMETER, "ranges.struct_size|0" },
-        { { 0, 0, 0, size - 1 }, FINISHED, KVSIEVE_ERR_PARAMETER, "ranges.struct_size" },
-        { { 0, 0, 2, size }, FINISHED, KVSIEVE_ERR_PARAMETER, "dropped is 2" },
-        { { 0, 0, -1, size }, FINISHED, KVSIEVE_ERR_PARAMETER, "dropped is -1" },
-        { { -1, 0, 0, size }, FINISHED, KVSIEVE_ERR_SHAPE, "layer|-1" },
-        { { LAYERS, 0, 0, size }, FINISHED, KVSIEVE_ERR_SHAPE, "layer|4" },
-        { { 0, -1, 0, size }, FINISHED, KVSIEVE_ERR_SHAPE, "head|-1" },
-        { { 0, HEADS, 1, size }, FINISHED, KVSIEVE_ERR_SHAPE, "head|2" },
-        { { 0, 0, 0, size }, BEFORE, KVSIEVE_ERR_STATE, "layer 0|observed" },
-        { { 2, 0, 1, size }, 2, KVSIEVE_ERR_STATE, "layer 2|observed" },
+    const struct refusal refusals[] = {
+        { &(struct request){ 0, 0, 0, -1 }, FINISHED, KVSIEVE_ERR_NULL, "ranges is NULL" },
+        { &(struct request){ 0, 0, 0, 0 }, FINISHED, KVSIEVE_ERR_PARAMETER, "ranges.struct_size|0" },
+        { &(struct request){ 0, 0, 0, size - 1 }, FINISHED, KVSIEVE_ERR_PARAMETER, "ranges.struct_size" },
+        { &(struct request){ 0, 0, 2, size }, FINISHED, KVSIEVE_ERR_PARAMETER, "dropped is 2" },
+        { &(struct request){ 0, 0, -1, size }, FINISHED, KVSIEVE_ERR_PARAMETER, "dropped is -1" },
+        { &(struct request){ -1, 0, 0, size }, FINISHED, KVSIEVE_ERR_SHAPE, "layer|-1" },
+        { &(struct request){ LAYERS, 0, 0, size }, FINISHED, KVSIEVE_ERR_SHAPE, "layer|4" },
+        { &(struct request){ 0, -1, 0, size }, FINISHED, KVSIEVE_ERR_SHAPE, "head|-1" },
+        { &(struct request){ 0, HEADS, 1, size }, FINISHED, KVSIEVE_ERR_SHAPE, "head|2" },
+        { &(struct request){ 0, 0, 0, size }, BEFORE, KVSIEVE_ERR_STATE, "layer 0|observed" },
+        { &(struct request){ 2, 0, 1, size }, 2, KVSIEVE_ERR_STATE, "layer 2|observed" },
     };
-    EVERY_METHOD (method)
-        for (size_t i = 0; i < sizeof faults / sizeof *faults; ++i) {
-            if (left_out(method + (int)i)) continue;
-            harness_case("%s: ranges, %s", method_name(method), faults[i].words);
-            expect_refused(method, faults[i].stage, refused_ranges, &faults[i].request, faults[i].status, faults[i].words);
-        }
-    harness_case("");
+    expect_each_refused("ranges", refused_ranges, refusals, sizeof refusals / sizeof *refusals);
     EXPECT_STATUS(kvsieve_plan_ranges(NULL, 0, 0, 0, NULL), KVSIEVE_ERR_NULL);
 }
 

@@ -1,6 +1,7 @@
 /* kvsieve_plan_report: its sentences in the header, and what it refuses. What the numbers are is in Tests/Mass. */
 #include "decoder.h"
 #include "harness.h"
+#include "refusal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -233,27 +234,16 @@ static kvsieve_status refused_report(kvsieve_plan *plan, sequence *s, const void
 
 static void what_report_refuses(void) {
     const int32_t size = sizeof(kvsieve_report);
-    const struct {
-        struct request request;
-        int stage;
-        kvsieve_status status;
-        const char *words;
-    } faults[] = {
-        { { 0, -1 }, FINISHED, KVSIEVE_ERR_NULL, "report is NULL" },
-        { { 0, 0 }, FINISHED, KVSIEVE_ERR_PARAMETER, "report.struct_size|0" },
-        { { 0, size - 1 }, FINISHED, KVSIEVE_ERR_PARAMETER, "report.struct_size" },
-        { { -1, size }, FINISHED, KVSIEVE_ERR_SHAPE, "layer|-1" },
-        { { LAYERS, size }, FINISHED, KVSIEVE_ERR_SHAPE, "layer|4" },
-        { { 0, size }, BEFORE, KVSIEVE_ERR_STATE, "layer 0|observed" },
-        { { 2, size }, 2, KVSIEVE_ERR_STATE, "layer 2|observed" },
+    const struct refusal refusals[] = {
+        { &(struct request){ 0, -1 }, FINISHED, KVSIEVE_ERR_NULL, "report is NULL" },
+        { &(struct request){ 0, 0 }, FINISHED, KVSIEVE_ERR_PARAMETER, "report.struct_size|0" },
+        { &(struct request){ 0, size - 1 }, FINISHED, KVSIEVE_ERR_PARAMETER, "report.struct_size" },
+        { &(struct request){ -1, size }, FINISHED, KVSIEVE_ERR_SHAPE, "layer|-1" },
+        { &(struct request){ LAYERS, size }, FINISHED, KVSIEVE_ERR_SHAPE, "layer|4" },
+        { &(struct request){ 0, size }, BEFORE, KVSIEVE_ERR_STATE, "layer 0|observed" },
+        { &(struct request){ 2, size }, 2, KVSIEVE_ERR_STATE, "layer 2|observed" },
     };
-    EVERY_METHOD (method)
-        for (size_t i = 0; i < sizeof faults / sizeof *faults; ++i) {
-            if (left_out(method + (int)i)) continue;
-            harness_case("%s: report, %s", method_name(method), faults[i].words);
-            expect_refused(method, faults[i].stage, refused_report, &faults[i].request, faults[i].status, faults[i].words);
-        }
-    harness_case("");
+    expect_each_refused("report", refused_report, refusals, sizeof refusals / sizeof *refusals);
     EXPECT_STATUS(kvsieve_plan_report(NULL, 0, NULL), KVSIEVE_ERR_NULL);
 }
 

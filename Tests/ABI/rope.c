@@ -4,6 +4,7 @@
 #include "blocks.h"
 #include "fixture.h"
 #include "harness.h"
+#include "refusal.h"
 
 #include <math.h>
 #include <pthread.h>

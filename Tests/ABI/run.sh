@@ -21,7 +21,7 @@ mkdir "$work/lib"
 ln -s "$library" "$work/lib/libkvsieve.so.0"
 ln -s libkvsieve.so.0 "$work/lib/libkvsieve.so"
 # What test programs share.
-shared="harness.c registry.c fixture.c snapshot.c room.c"
+shared="harness.c registry.c fixture.c refusal.c snapshot.c room.c"
 link="-L$work/lib -lkvsieve -Wl,-rpath,$work/lib -lm -lpthread -ldl"
 sed -nE 's/^size +(\S+) (\S+) (\S+)$/SIZE(\1, \2, \3)/p
     s/^field +([^.]+)\.(\S+) (\S+) (\S+)$/FIELD(\1, \2, \3, \4)/p

@@ -55,6 +55,24 @@ extension DecisionsWindowKV {
         #expect(try counts([0: 9, 1: 9, 2: 9, 3: 9, 4: 8, 5: 8, 6: 8, 7: 8, 16: 7, 17: 7]) == [10, 8, 4, 4])
     }
 
+    /// Blocks of 16, W 7, 35 tokens: 7 and the 12 before them in the same block are recent. Of C 23 four are left a layer, eight
+    /// in all: the first layer's seven are no window. As for C 50, blocks of 32, W 16, 111 tokens: 16 + 31 recent, 3 left.
+    @Test(arguments: [(2, 16, 7, 23, 35), (4, 32, 16, 50, 111)])
+    func W4_recentRowsArePaidBeforeTheRestIsDivided(
+        _ numbers: (layers: Int, block: Int, window: Int, budget: Int, tokens: Int)
+    ) throws {
+        let size = Double(numbers.block)
+        let kept = try charged(
+            Array(repeating: [weights(numbers.tokens, [1: 9])], count: numbers.layers),
+            [
+                "size": size, "block": size, "pyramid": 14, "window": Double(numbers.window),
+                "budget": Double(numbers.budget),
+            ]
+        ).kept()
+        let newest = (numbers.tokens - numbers.window) / numbers.block * numbers.block
+        #expect(kept.joined().allSatisfy { $0 == Array(newest..<numbers.tokens) }, "\(kept)")
+    }
+
     /// 30 layers, windows of 8, W 16: the mean of what layers keep is no more than C, and less by no more than a window.
     @Test(arguments: [33, 65], [200, 203]) func W4_theMeanIsTheBudget(_ budget: Int, _ tokens: Int) throws {
         let shape = try ModelShape(layers: 30, queryHeads: 2, heads: 1, headDim: 4)

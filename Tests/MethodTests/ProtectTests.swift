@@ -30,6 +30,19 @@ import Testing
         #expect(error?.message.contains("and 3 protected tokens") == true, "\(error?.message ?? "none")")
     }
 
+    /// 30 tokens, the last of them recent, too: a later round would have 31. By a ratio the short prompt is kept whole.
+    @Test func taskKV_aShortPromptsBudgetMustHoldWhatIsProtected() throws {
+        let test = try HandmadeCache(
+            "taskkv", [[weights(30)]], window: 8, ["budget": 5, "ratio": 0, "sinks": 0, "recent": 1, "pool_kernel": 1])
+        func kept(_ changes: [String: Double]) throws -> [Int] {
+            try test.sequence.kept(test.method, test.parameters.merging(changes) { $1 }, protect: [0..<30])[0][0]
+        }
+        let error = thrown { _ = try kept([:]) }
+        #expect(error?.message.contains("the smallest budget is 31") == true, "\(error?.message ?? "none")")
+        #expect(try kept(["budget": 31]) == Array(0..<30))
+        #expect(try kept(["budget": 0, "ratio": 0.5]) == Array(0..<30))
+    }
+
     /// By a ratio what is protected and recent counts once: 4, 5 and 37 ... 39 of 40 tokens are an eighth.
     @Test func aShareHoldsATokenOnce() throws {
         let test = try HandmadeCache("snapkv", [[weights(40, [9: 5])]], window: 3, ["ratio": 0.125, "pool_kernel": 1])

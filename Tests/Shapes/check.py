@@ -82,6 +82,8 @@ def task(case: trials.Case) -> trials.Outcome:
             rows = sum(min((b + 1) * block, rounds.engine.tokens) - b * block for b in whole)
             if rows != len(book):
                 wrong = f"{p}: a block was cut"
+            if block > 1 and (rounds.engine.tokens - 1) // block not in whole:
+                wrong = f"{p}: the newest block was dropped"
         if even and len({len(book) for layer in books for book in layer}) > 1:
             wrong = f"{p}: layers keep different numbers of tokens"
     return rounds.count, wrong

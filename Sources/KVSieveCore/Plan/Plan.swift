@@ -238,7 +238,8 @@ public final class Plan {
         let longest = kept.reduce(0) { max($0, $1.longest) }
         let most = min(ModelShape.mostTokens - longest, Int(Int32.max) - seen)
         guard tokens >= 1, tokens <= most else {
-            throw KVSieveError(.shape, "tokens is \(tokens); expected 1 ... \(most)")
+            let expected = most > 0 ? "expected 1 ... \(most)" : "the sequence can have no more; reset begins the next"
+            throw KVSieveError(.shape, "tokens is \(tokens); \(expected)")
         }
         phase = .prefill(ExtendedCaches(kept, seen: seen, new: tokens, alignment))
         current.clear()
