@@ -44,10 +44,10 @@ def words(command: str) -> list[str]:
 
 # The test program itself: `swift test` would lock the folder, so that two could not run at once.
 SWIFT_TESTS = "kvsievePackageTests.xctest --testing-library swift-testing"
-AGAIN = f".build-tests/release/{SWIFT_TESTS} --skip KernelTests"
-# A third of the processor's time of all Swift tests. What a plan holds is the same with AVX-512 as with its bfloat16, byte for
-# byte; under AddressSanitizer the other MemoryTests go to the same lengths.
+# A third of the processor's time of all Swift tests. What a method holds does not depend on the instructions, and what the
+# products hold not on the method: the other MemoryTests run again, at the same lengths.
 NOT_EVERY_METHOD_S_MEMORY = "--skip 'theWorkspaceIsBounded\\('"
+AGAIN = f".build-tests/release/{SWIFT_TESTS} --skip KernelTests {NOT_EVERY_METHOD_S_MEMORY}"
 GENERATED = ".build/release/KVSieveABI.build/include/KVSieveABI-Swift.h Sources/CKVSieve/include/kvsieve.h.in ."
 EXAMPLES = "make --no-print-directory -C bindings/c clean check"
 ABI = "bash Tests/ABI/run.sh .build/release/libkvsieve.so ."
@@ -68,6 +68,12 @@ STEPS: dict[str, Step] = {
         "the Swift tests under AddressSanitizer",
         "swift build --product kvsievePackageTests -c release -Xswiftc -enable-testing --scratch-path .build-asan"
         " --sanitize=address",
+        shares=".build-asan",
+    ),
+    "address-library": Step(
+        "the library under AddressSanitizer",
+        "swift build --product kvsieve -c release --scratch-path .build-asan --sanitize=address",
+        shares=".build-asan",
     ),
 }
 
@@ -99,7 +105,7 @@ PARTS: dict[str, Part] = {
         check=True,
     ),
     "abi-valgrind": Part(
-        "the programs of abi under valgrind: no wrong read or write, nothing lost",
+        "each function with each method under valgrind: no wrong read, write or branch, nothing lost",
         f"env KVSIEVE_ABI=valgrind {ABI}",
         needs=LIBRARY,
         limit=3600,  # on two cores that other parts share
@@ -108,6 +114,11 @@ PARTS: dict[str, Part] = {
         "all Swift tests again, under AddressSanitizer",
         f".build-asan/release/{SWIFT_TESTS} --skip ObjectTests {NOT_EVERY_METHOD_S_MEMORY}",
         needs=("address",),
+    ),
+    "abi-address": Part(
+        "the programs of abi with AddressSanitizer: no wrong read or write, nothing lost",
+        "env KVSIEVE_ABI=address bash Tests/ABI/run.sh .build-asan/release/libkvsieve.so .",
+        needs=("address", "address-library"),
     ),
     "decoding": Part("who leaves at each token with the references", "python Tests/Decoding/check.py", needs=LIBRARY),
     "abi": Part(
@@ -133,7 +144,7 @@ PARTS: dict[str, Part] = {
     ),
     "swift-v4": Part(
         "rooms and methods again with AVX-512 without bfloat16",
-        f"{AGAIN} {NOT_EVERY_METHOD_S_MEMORY}",
+        AGAIN,
         needs=("tests", "library"),
         instructions="v4",
         repeats="swift",

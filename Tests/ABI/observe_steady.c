@@ -120,7 +120,7 @@ static int32_t first_scored(const kvsieve_plan *plan, int64_t tokens) {
 static int sequences(int threads, int64_t tokens, int variant, int decodes) {
     kvsieve_plan *plan = plan_of(&method, threads, variant, decodes);
     int wrong = 0;
-    for (int round = 0; round < SEQUENCES; ++round) {
+    for (int round = 0; round < (variant == 0 ? SEQUENCES : 2); ++round) {
         unsigned long inside[MANY_LAYERS];
         int32_t scored = 0;
         const unsigned long before = allocations();

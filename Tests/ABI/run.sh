@@ -3,8 +3,8 @@
 #
 # Every test program prints "N passed, N failed"; so does this script, with the sum, as its last line. With names only
 # those programs are run. If a program fails, its output is above its line; VENV_PYTHON names a Python that
-# has numpy (default ROOT/.venv/bin/python). KVSIEVE_ABI=plain leaves out what runs under valgrind, KVSIEVE_ABI=valgrind
-# everything else.
+# has numpy (default ROOT/.venv/bin/python). KVSIEVE_ABI is plain (all, and the default), valgrind, or address (with
+# AddressSanitizer; LIBRARY must be built so too).
 set -u
 library=$(realpath "$1") root=$(realpath "$2")
 shift 2
@@ -15,13 +15,18 @@ trap 'rm -rf "$work"' EXIT
 export VENV_PYTHON=${VENV_PYTHON:-$root/.venv/bin/python}
 passed=0 failed=0
 c_flags="-std=c99 -g -O2 -Wall -Wextra -Wpedantic -Werror -I$include -I$work"
+# Programs that read the caller's memory. valgrind, which is fifty times slower, runs those that call each function with each
+# method between them, to see what was never written.
+seen="contract contract_lengths tiny paged dtypes misuse_pointers misuse_decoding_order misuse_inputs attention chunks rope ranges
+    report mass shapes bounds protect align align_rounds"
+checked="$seen misuse_parameters misuse_tensors misuse_numbers misuse_order misuse_decoding misuse_extending threads"
 
 # What linker and loader look for, beside each other.
 mkdir "$work/lib"
 ln -s "$library" "$work/lib/libkvsieve.so.0"
 ln -s libkvsieve.so.0 "$work/lib/libkvsieve.so"
 # What test programs share.
-shared="harness.c registry.c fixture.c refusal.c snapshot.c room.c"
+shared="harness.c registry.c fixture.c refusal.c snapshot.c room.c decoder.c blocks.c"
 link="-L$work/lib -lkvsieve -Wl,-rpath,$work/lib -lm -lpthread -ldl"
 sed -nE 's/^size +(\S+) (\S+) (\S+)$/SIZE(\1, \2, \3)/p
     s/^field +([^.]+)\.(\S+) (\S+) (\S+)$/FIELD(\1, \2, \3, \4)/p
@@ -34,7 +39,6 @@ count() { # name, command
     local name=$1 output status last start=$SECONDS
     shift
     wanted "${name%% *}" || return 0
-    case ${KVSIEVE_ABI:-}/$name in plain/*valgrind*) return 0 ;; valgrind/*valgrind*) ;; valgrind/*) return 0 ;; esac
     : >"$work/log"
     output=$(timeout 1800 "$@" 2>&1 </dev/null)
     status=$?
@@ -63,69 +67,86 @@ build() { # compiler, name, further sources and flags
     return 1
 }
 
-# valgrind reads the library when it is stripped (DWARF 5 of Swift is beyond it), as release builds are.
-# Possibly lost: Swift keeps its metadata behind tagged pointers.
-valgrind=(valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect
-    --errors-for-leak-kinds=definite,indirect --child-silent-after-fork=yes --log-file="$work/log")
-under_valgrind() { # name
-    if command -v valgrind >/dev/null; then
-        count "$1 (valgrind)" env KVSIEVE_TEST_SLOW=1 "${valgrind[@]}" "$work/$1"
-    else
-        echo "valgrind is not installed"
-        failed=$((failed + 1))
-    fi
+# NAME, with what programs share compiled once for all of them.
+program() { # compiler, name, further sources
+    local compiler=$1 name=$2
+    shift 2
+    # shellcheck disable=SC2086
+    if [ ! -e "$work/shared.o" ] && ! (cd "$here" && $compiler $c_flags -r -nostdlib $shared -o "$work/shared.o"); then return 1; fi
+    # shellcheck disable=SC2086
+    build "$compiler" "$name" "$@" "$work/shared.o" -o "$work/$name" $link
 }
 
-count generator bash "$here/generator.sh" "$root"
-count header_modes bash "$here/header_modes.sh" "$include"
-for compiler in gcc clang; do
-    if build $compiler layout -o "$work/layout"; then count layout "$work/layout"; fi
-done
-if wanted layout; then
-    for compiler in g++ clang++; do
-        $compiler -std=c++17 -Wall -Wextra -Wpedantic -Werror -I"$include" -I"$work" "$here/layout.cpp" -o "$work/layout_cpp"
-        count "layout (C++, $compiler)" "$work/layout_cpp"
+plain() {
+    count generator bash "$here/generator.sh" "$root"
+    count header_modes bash "$here/header_modes.sh" "$include"
+    for compiler in gcc clang; do
+        if build $compiler layout -o "$work/layout"; then count layout "$work/layout"; fi
     done
-fi
-programs="versions contract contract_lengths tiny paged dtypes misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
-    misuse_decoding misuse_decoding_order misuse_extending misuse_memory misuse_memory_calls misuse_inputs attention chunks rope ranges report mass shapes bounds protect align align_rounds threads forks"
-for name in $programs; do
-    # Both compilers must accept it; the one that is run is gcc's.
-    # shellcheck disable=SC2086
-    build clang $name $shared decoder.c blocks.c -o "$work/$name" $link && build gcc $name $shared decoder.c blocks.c -o "$work/$name" $link &&
-        count $name "$work/$name"
-done
-if wanted versions && wanted symbols || [ "$only" = "  " ]; then
-    "$work/versions" --constants >"$work/constants"
-    count symbols bash "$here/symbols.sh" "$library" "$include" "$work/constants"
-fi
-# The narrowest instruction set takes other paths (its products are the BLAS's).
-for name in contract paged misuse_numbers misuse_decoding misuse_decoding_order misuse_extending misuse_memory attention threads; do
-    if wanted $name; then count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"; fi
-done
-# shellcheck disable=SC2086
-if build gcc guest forward.c $shared -o "$work/guest" -Wl,--export-dynamic-symbol=cblas_sgemm -lm -lpthread -ldl; then
-    count guest "$work/guest" "$library"
-fi
-for name in steady observe_steady; do
-    # shellcheck disable=SC2086
-    if build gcc $name allocations.c $shared decoder.c blocks.c -o "$work/$name" $link; then
-        count $name "$work/$name"
-        count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"
+    if wanted layout; then
+        for compiler in g++ clang++; do
+            $compiler -std=c++17 -Wall -Wextra -Wpedantic -Werror -I"$include" -I"$work" "$here/layout.cpp" -o "$work/layout_cpp"
+            count "layout (C++, $compiler)" "$work/layout_cpp"
+        done
     fi
-done
-if wanted embed; then
-    # shellcheck disable=SC2046,SC2086
-    c_flags="${c_flags/c99/gnu11} $(/usr/bin/python3-config --includes)" c_flags=${c_flags/-Wpedantic/}
-    build gcc embed $shared -o "$work/embed" $link $(/usr/bin/python3-config --embed --ldflags) &&
-        count embed env PYTHONPATH="$root/bindings/python/src" KVSIEVE_LIBRARY="$work/lib/libkvsieve.so.0" "$work/embed" "$VENV_PYTHON"
-fi
-for name in contract contract_lengths tiny paged dtypes misuse_pointers misuse_parameters misuse_tensors misuse_numbers misuse_order \
-    misuse_decoding misuse_decoding_order misuse_extending misuse_inputs attention chunks rope ranges report mass shapes bounds protect align align_rounds threads; do
-    if wanted $name; then under_valgrind $name; fi
-done
-count install bash "$here/install.sh" "$library" "$root"
-count extract python3 "$here/extract.py" "$work/lib" "$root"
+    # Both compilers must accept a program; the one that is run is gcc's.
+    for name in versions $checked misuse_memory misuse_memory_calls forks; do
+        build clang $name -fsyntax-only && program gcc $name && count $name "$work/$name"
+    done
+    if wanted versions && wanted symbols || [ "$only" = "  " ]; then
+        "$work/versions" --constants >"$work/constants"
+        count symbols bash "$here/symbols.sh" "$library" "$include" "$work/constants"
+    fi
+    # The narrowest instruction set takes other paths (its products are the BLAS's).
+    for name in contract paged misuse_numbers misuse_decoding misuse_decoding_order misuse_extending misuse_memory attention threads; do
+        count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"
+    done
+    # shellcheck disable=SC2086
+    if build gcc guest forward.c ${shared% decoder.c blocks.c} -o "$work/guest" -Wl,--export-dynamic-symbol=cblas_sgemm -lm -lpthread -ldl; then
+        count guest "$work/guest" "$library"
+    fi
+    for name in steady observe_steady; do
+        if program gcc $name allocations.c; then
+            count $name "$work/$name"
+            count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"
+        fi
+    done
+    if wanted embed; then
+        # shellcheck disable=SC2046,SC2086
+        c_flags="${c_flags/c99/gnu11} $(/usr/bin/python3-config --includes)" c_flags=${c_flags/-Wpedantic/}
+        program gcc embed $(/usr/bin/python3-config --embed --ldflags) &&
+            count embed env PYTHONPATH="$root/bindings/python/src" KVSIEVE_LIBRARY="$work/lib/libkvsieve.so.0" "$work/embed" "$VENV_PYTHON"
+    fi
+    count install bash "$here/install.sh" "$library" "$root"
+    count extract python3 "$here/extract.py" "$work/lib" "$root"
+}
 
+# It reads the library when it is stripped (DWARF 5 of Swift is beyond it), as release builds are.
+# Possibly lost: Swift keeps its metadata behind tagged pointers.
+under_valgrind() {
+    local tool=(valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect
+        --errors-for-leak-kinds=definite,indirect --child-silent-after-fork=yes --log-file="$work/log")
+    for name in $seen; do
+        program gcc $name && count "$name (valgrind)" env KVSIEVE_TEST_SLOW=1 "${tool[@]}" "$work/$name"
+    done
+}
+
+# Leaks are errors here too. The runtime is the one that Swift's own clang has.
+under_address() {
+    local clang runtime
+    clang=$(dirname "$(command -v swift)")/clang
+    runtime=$(dirname "$($clang -print-file-name="libclang_rt.asan-$(uname -m).so")")
+    c_flags="$c_flags -fsanitize=address -shared-libasan -Wl,-rpath,$runtime"
+    for name in $checked; do
+        program "$clang" $name && count "$name (address)" env KVSIEVE_TEST_SLOW=1 "$work/$name"
+    done
+}
+
+case ${KVSIEVE_ABI:-plain} in
+plain) plain ;;
+valgrind) under_valgrind ;;
+address) under_address ;;
+*) echo "KVSIEVE_ABI is $KVSIEVE_ABI; there are plain, valgrind, address" && failed=1 ;;
+esac
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

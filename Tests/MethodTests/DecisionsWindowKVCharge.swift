@@ -6,9 +6,11 @@ import Testing
 @testable import KVSieveMethods
 
 extension DecisionsWindowKV {
-    private func charged(_ weights: [[[Double]]], _ changes: [String: Double]) throws -> HandmadeCache {
+    private func charged(
+        _ weights: [[[Double]]], window: Int = 2, _ changes: [String: Double]
+    ) throws -> HandmadeCache {
         let plain: [String: Double] = ["size": 4, "shared": 1, "pyramid": 2, "charge": 1]
-        return try HandmadeCache("windowkv", weights, window: 2, plain.merging(changes) { $1 })
+        return try HandmadeCache("windowkv", weights, window: window, plain.merging(changes) { $1 })
     }
 
     /// C 8, W 2, windows of 4, one layer of 18 tokens: n = 16. Uncharged, ceil(8 / 4) = 2 of 4 windows are dropped, and W is
@@ -63,11 +65,8 @@ extension DecisionsWindowKV {
     ) throws {
         let size = Double(numbers.block)
         let kept = try charged(
-            Array(repeating: [weights(numbers.tokens, [1: 9])], count: numbers.layers),
-            [
-                "size": size, "block": size, "pyramid": 14, "window": Double(numbers.window),
-                "budget": Double(numbers.budget),
-            ]
+            Array(repeating: [weights(numbers.tokens, [1: 9])], count: numbers.layers), window: numbers.window,
+            ["size": size, "block": size, "pyramid": 14, "budget": Double(numbers.budget)]
         ).kept()
         let newest = (numbers.tokens - numbers.window) / numbers.block * numbers.block
         #expect(kept.joined().allSatisfy { $0 == Array(newest..<numbers.tokens) }, "\(kept)")
