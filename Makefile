@@ -7,7 +7,7 @@ LAB = .venv-lab
 PREFIX ?= /usr/local
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
-.PHONY: build help demo check test bench bench-peers lab lab-full header golden counts format install clean setup linters
+.PHONY: build help demo check test test-long bench bench-peers lab lab-full header golden counts format install clean setup linters
 
 build: setup
 	@swift build -c release --product kvsieve
@@ -15,7 +15,7 @@ build: setup
 	@echo "$(LIBRARY)"
 
 help:
-	@echo "make build | demo | check | test | bench | bench-peers | lab | install PREFIX=... | clean      (README.md)"
+	@echo "make build | demo | check | test | test-long | bench | bench-peers | lab | install PREFIX=... | clean      (README.md)"
 	@echo "make format | header | golden | counts | setup | linters                              (CONTRIBUTING.md)"
 
 demo: build
@@ -26,6 +26,9 @@ check: linters
 
 test: linters
 	@$(PYTHON) Tests/run.py
+
+test-long: linters
+	@$(PYTHON) Tests/run.py --long
 
 bench: setup
 	@swift build -c release --product kvsieve-bench

@@ -1,4 +1,4 @@
-"""The parts of `make test`, as a table: what each compares, its command, and what it needs. run.py reads it.
+"""The parts of `make test` and `make test-long`, as a table: what each compares, its command, and what it needs. run.py reads it.
 
 To add a part, add a row to PARTS. As many parts run at once as there are cores, in the order of the table; a part starts as
 soon as its steps are done. Some parts use more than one core: that costs no time, as no part measures time. The parts that say
@@ -30,6 +30,7 @@ class Part:
     command: str
     needs: tuple[str, ...] = ()  # steps
     check: bool = False  # is also in `make check`
+    long: bool = False  # is in `make test-long` alone; what it guards is in another part in a smaller form
     instructions: str = ""  # the value of KVSIEVE_ISA; "not on this processor" if the library cannot follow it
     repeats: str = ""  # this part has done the same if the processor's own instructions are these
     shares: str = ""  # two that share a word never run at once
@@ -110,24 +111,21 @@ PARTS: dict[str, Part] = {
         needs=LIBRARY,
         limit=3600,  # on two cores that other parts share
     ),
-    "sanitizer": Part(
-        "all Swift tests again, under AddressSanitizer",
-        f".build-asan/release/{SWIFT_TESTS} --skip ObjectTests {NOT_EVERY_METHOD_S_MEMORY}",
-        needs=("address",),
-    ),
     "abi-address": Part(
         "the programs of abi with AddressSanitizer: no wrong read or write, nothing lost",
         "env KVSIEVE_ABI=address bash Tests/ABI/run.sh .build-asan/release/libkvsieve.so .",
-        needs=("address", "address-library"),
+        needs=("address-library",),
+    ),
+    "shapes-address": Part(
+        "shapes again with AddressSanitizer: prompts of several tiles, blocks, rounds, decoding",
+        "bash Tests/under_address.sh .build-asan/release/libkvsieve.so Tests/Shapes/check.py",
+        needs=("address-library",),
     ),
     "decoding": Part("who leaves at each token with the references", "python Tests/Decoding/check.py", needs=LIBRARY),
     "abi": Part(
         "what C and C++ see, with the header's sentences",
         f"env KVSIEVE_ABI=plain {ABI}",
         needs=("library", "generator"),
-    ),
-    "long-run": Part(
-        "the same for 100,000 tokens, and the memory", "python Tests/Decoding/check.py --long", needs=LIBRARY
     ),
     "instructions": Part(
         "instructions of three sequences under callgrind with counts.json, within 3 %",
@@ -140,13 +138,6 @@ PARTS: dict[str, Part] = {
         AGAIN,
         needs=("tests", "library"),
         instructions="v3",
-        repeats="swift",
-    ),
-    "swift-v4": Part(
-        "rooms and methods again with AVX-512 without bfloat16",
-        AGAIN,
-        needs=("tests", "library"),
-        instructions="v4",
         repeats="swift",
     ),
     "swift-base": Part(
@@ -213,5 +204,32 @@ PARTS: dict[str, Part] = {
     "wheel": Part(
         "that the Python package builds",
         "python -m pip wheel --quiet --disable-pip-version-check --no-deps -w .build/wheel bindings/python",
+    ),
+    "sanitizer": Part(
+        "all Swift tests again, under AddressSanitizer",
+        f".build-asan/release/{SWIFT_TESTS} --skip ObjectTests {NOT_EVERY_METHOD_S_MEMORY}",
+        needs=("address",),
+        long=True,
+    ),
+    "valgrind-all": Part(
+        "all programs of abi-address under valgrind",
+        f"env KVSIEVE_ABI=valgrind-all {ABI}",
+        LIBRARY,
+        long=True,
+        limit=3600,
+    ),
+    "long-run": Part(
+        "decoding for 100,000 tokens, and the memory",
+        "python Tests/Decoding/check.py --long",
+        needs=LIBRARY,
+        long=True,
+    ),
+    "swift-v4": Part(
+        "rooms and methods again with AVX-512 without bfloat16; swift has all kernels",
+        AGAIN,
+        needs=("tests", "library"),
+        instructions="v4",
+        repeats="swift",
+        long=True,
     ),
 }

@@ -1,9 +1,11 @@
 """Runs the parts of parts.py and adds up what passed. The last line is `N passed, N failed`.
 
-    run.py              all of them: `make test`
+    run.py              those of `make test`
     run.py --check      those of `make check`
+    run.py --long       all of them: `make test-long`
     run.py PART ...     these
-    run.py --list       what there is: name, "check" if it is in make check, what is compared, what it needs
+    run.py --list       what there is: name; "check" if it is in make check, "long" if in make test-long alone; what is
+                        compared; what it needs
 
 As many parts run at once as there are cores. A part's whole output is in .build/test-logs/PART.log; the terminal shows a
 line when it starts, a line when it ended and, if it failed, why. A part that the processor cannot run is not counted.
@@ -77,10 +79,19 @@ def listing() -> str:
     for name, part in PARTS.items():
         needs = [*part.needs, *([INSTRUCTION_SETS[part.instructions][0]] if part.instructions else [])]
         lines.append(
-            f"{name:12} {'check' if part.check else '':5} {part.what}"
+            f"{name:14} {'check' if part.check else 'long' if part.long else '':5} {part.what}"
             + (f" [needs {', '.join(needs)}]" if needs else "")
         )
-    return "\n".join([f"{'part':12} {'in':5} compares", *lines])
+    return "\n".join([f"{'part':14} {'in':5} compares", *lines])
+
+
+def chosen(arguments: list[str]) -> list[str]:
+    """The parts that the command line asks for."""
+    if arguments == ["--check"]:
+        return [name for name in PARTS if PARTS[name].check]
+    if arguments == ["--long"]:
+        return list(PARTS)
+    return arguments or [name for name in PARTS if not PARTS[name].long]
 
 
 @dataclass
@@ -122,10 +133,10 @@ class Totals:
         for name, reading in self.readings.items():
             wall, cpu = self.seconds[name]
             print(
-                f"{name:12} {reading.passed:5} passed {reading.failed:5} failed {wall:5.0f} s {cpu:5.0f} s of processor"
+                f"{name:14} {reading.passed:5} passed {reading.failed:5} failed {wall:5.0f} s {cpu:5.0f} s of processor"
             )
         for name, why in self.not_run.items():
-            print(f"{name:12} {why}")
+            print(f"{name:14} {why}")
         failures = {name: reading.names for name, reading in self.readings.items() if reading.failed}
         if failures:
             print("\n== failed")
@@ -172,7 +183,7 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--list"]:
         print(listing())
         return 0
-    names = [name for name in PARTS if PARTS[name].check] if arguments == ["--check"] else arguments or list(PARTS)
+    names = chosen(arguments)
     if sentence := unknown(names):
         print(sentence, file=sys.stderr)
         return 2

@@ -31,7 +31,7 @@ final class StageWork {
     private let tileSums: Memory
     private let weights: Memory
     private let columns: Memory
-    private let scores: Memory
+    private let unpooled: Memory
     private let products: Products
 
     init(_ shape: ModelShape, tokens: Int) throws {
@@ -50,7 +50,7 @@ final class StageWork {
         tileSums = try Memory(tiles * rows, seed: 35)
         weights = try Memory(tiles * rows, seed: 36)
         columns = try Memory(tokens, seed: 37)
-        scores = try Memory(tokens, seed: 38)
+        unpooled = try Memory(SUPPORT_POOL_BLOCK + 7, seed: 38)
         products = try Products()
     }
 
@@ -67,7 +67,7 @@ final class StageWork {
             }
             let summed = Instant.processor()
             for j in 0..<tokens { columns.floats[j] *= 0.25 }
-            kernels.pool_mean(columns.floats, Int64(tokens), 7, scores.floats)
+            kernels.pool_mean(columns.floats, Int64(tokens), 7, unpooled.floats)
             times.sums += summed - begin
             times.pool += Instant.processor() - summed
         }

@@ -3,8 +3,8 @@
 #
 # Every test program prints "N passed, N failed"; so does this script, with the sum, as its last line. With names only
 # those programs are run. If a program fails, its output is above its line; VENV_PYTHON names a Python that
-# has numpy (default ROOT/.venv/bin/python). KVSIEVE_ABI is plain (all, and the default), valgrind, or address (with
-# AddressSanitizer; LIBRARY must be built so too).
+# has numpy (default ROOT/.venv/bin/python). KVSIEVE_ABI is plain (all, and the default), valgrind, valgrind-all, or
+# address (with AddressSanitizer; LIBRARY must be built so too).
 set -u
 library=$(realpath "$1") root=$(realpath "$2")
 shift 2
@@ -123,10 +123,10 @@ plain() {
 
 # It reads the library when it is stripped (DWARF 5 of Swift is beyond it), as release builds are.
 # Possibly lost: Swift keeps its metadata behind tagged pointers.
-under_valgrind() {
+under_valgrind() { # names
     local tool=(valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect
         --errors-for-leak-kinds=definite,indirect --child-silent-after-fork=yes --log-file="$work/log")
-    for name in $seen; do
+    for name in "$@"; do
         program gcc $name && count "$name (valgrind)" env KVSIEVE_TEST_SLOW=1 "${tool[@]}" "$work/$name"
     done
 }
@@ -144,9 +144,10 @@ under_address() {
 
 case ${KVSIEVE_ABI:-plain} in
 plain) plain ;;
-valgrind) under_valgrind ;;
+valgrind) under_valgrind $seen ;;
+valgrind-all) under_valgrind $checked ;;
 address) under_address ;;
-*) echo "KVSIEVE_ABI is $KVSIEVE_ABI; there are plain, valgrind, address" && failed=1 ;;
+*) echo "KVSIEVE_ABI is $KVSIEVE_ABI; there are plain, valgrind, valgrind-all, address" && failed=1 ;;
 esac
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

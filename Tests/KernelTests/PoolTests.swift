@@ -9,10 +9,12 @@ import Testing
 private let kernels = Array(stride(from: 1, through: 63, by: 2))
 
 private func pool(_ table: Table, max: Bool, _ source: [Float], _ kernel: Int, offset: Int = 0) -> Guarded {
-    let target = Guarded(source.count, offset: offset)
+    let row = Guarded(source, offset: offset)
+    let scratch = Guarded(SUPPORT_POOL_BLOCK + kernel)
     let pool = max ? table.kernels.pool_max : table.kernels.pool_mean
-    AtEnd(source).read { pool($0, Int64(source.count), Int64(kernel), target.start) }
-    return target
+    pool(row.start, Int64(source.count), Int64(kernel), scratch.start)
+    #expect(scratch.intact)
+    return row
 }
 
 private func window(_ source: [Float], _ j: Int, _ kernel: Int) -> ArraySlice<Float> {
@@ -51,6 +53,22 @@ private func window(_ source: [Float], _ j: Int, _ kernel: Int) -> ArraySlice<Fl
                     target.values == source.indices.map { window(source, $0, kernel).max() },
                     "length \(length) kernel \(kernel) \(numbers) seed 22")
             }
+        }
+    }
+
+    /// Rows are pooled a block of 1,024 after another: what lies before one is taken as it was.
+    @Test(arguments: Table.all, [1024, 1025, 1054, 1056, 2079]) func blocksLeaveNoSeam(_ table: Table, _ length: Int) {
+        var random = SplitMix(25)
+        for kernel in [3, 7, 63] {
+            let source = random.floats(length)
+            let means = pool(table, max: false, source, kernel).values
+            let wrong = source.indices.filter { j in
+                let terms = window(source, j, kernel).map(Double.init)
+                return abs(Double(means[j]) - terms.reduce(0, +) / Double(kernel)) > 1e-5
+            }
+            #expect(wrong == [], "kernel \(kernel) seed 25")
+            let greatest = source.indices.map { window(source, $0, kernel).max() }
+            #expect(pool(table, max: true, source, kernel).values == greatest, "kernel \(kernel) seed 25")
         }
     }
 

@@ -30,6 +30,14 @@ def tests_the_table_names_what_exists() -> None:
     assert not set(PARTS) & set(STEPS)
 
 
+def tests_what_is_asked_for_is_chosen() -> None:
+    assert run.chosen(["--long"]) == list(PARTS)
+    assert set(run.chosen(["--check"])) < set(run.chosen([])) < set(PARTS)
+    assert {"swift", "abi", "abi-address", "abi-valgrind", "decoding"} <= set(run.chosen([]))
+    assert {"sanitizer", "long-run"} == {"sanitizer", "long-run"} - set(run.chosen([]))
+    assert run.chosen(["python", "long-run"]) == ["python", "long-run"]
+
+
 def tests_a_command_is_words() -> None:
     assert words("python a.py 'b c'") == [sys.executable, "a.py", "b c"]
     assert words("sh -c 'python d'") == ["sh", "-c", "python d"]

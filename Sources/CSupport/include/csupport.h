@@ -116,6 +116,9 @@ typedef int32_t (*support_pair_columns)(const float *queries, int64_t vectors, c
                                         float *out, int64_t out_stride, float *maxima);
 
 /** The loops over floats, compiled once for each instruction set. No pointer aliases another unless said. */
+/* Numbers that are pooled between two copies. */
+enum { SUPPORT_POOL_BLOCK = 1024 };
+
 typedef struct support_kernels {
     const char *name;
     int32_t lanes; /* floats of a vector: query rows are padded to a multiple of it */
@@ -147,8 +150,8 @@ typedef struct support_kernels {
     void (*run_row)(const float *newest, const double *sums, int64_t count, double *totals, float *rounded);
     void (*weighted_rows)(const float *rows, int64_t count, int64_t stride, const float *weights, int64_t width, float *out);
     void (*add_scaled)(const float *row, float weight, int64_t count, float *sum);
-    void (*pool_mean)(const float *source, int64_t count, int64_t kernel, float *target);
-    void (*pool_max)(const float *source, int64_t count, int64_t kernel, float *target);
+    void (*pool_mean)(float *row, int64_t count, int64_t kernel, float *scratch); /* SUPPORT_POOL_BLOCK + kernel floats */
+    void (*pool_max)(float *row, int64_t count, int64_t kernel, float *scratch);  /* as many */
     float (*squared_norm)(const float *row, int64_t count);
 } support_kernels;
 

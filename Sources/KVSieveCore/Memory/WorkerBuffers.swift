@@ -33,8 +33,8 @@ final class WorkerBuffers: Sendable {
     let logitTile: Buffer<Float>
     /// A row of attention that the engine gave, as floats and as exponentials.
     let attentionRow: Buffer<Float>
-    /// A row of a table while it is pooled.
-    let pooledRow: Buffer<Float>
+    /// Numbers of a row as they were before they are pooled.
+    let pooledNumbers: Buffer<Float>
     /// Query rows of a group as floats, while decoding and for its beginning.
     let packedQueries: Buffer<Float>
     /// Exponentials, newest row and totals of a step: see DecodingLayer.
@@ -58,7 +58,7 @@ final class WorkerBuffers: Sendable {
         angles = Buffer(account)
         logitTile = Buffer(account)
         attentionRow = Buffer(account)
-        pooledRow = Buffer(account)
+        pooledNumbers = Buffer(account)
         packedQueries = Buffer(account)
         stepRows = Buffer(account)
         standing = Buffer(account)

@@ -1,4 +1,5 @@
 // Verbs on a table, each one loop. They write into the table and return it.
+import CSupport
 
 public enum Pool: Sendable { case mean, max }
 
@@ -55,7 +56,7 @@ extension HeadTable {
     /// - Parameter kernel: odd; 1 changes nothing.
     public func pooled(_ pool: Pool, kernel: Int) throws(KVSieveError) -> HeadTable {
         if kernel == 1 { return self }
-        for worker in work.workers { try worker.pooledRow.reserve(longest) }
+        for worker in work.workers { try worker.pooledNumbers.reserve(PoolRows.scratch(kernel)) }
         try work.forEach(rows, PoolRows(table: self, pool: pool, kernel: Int64(kernel)))
         return self
     }
@@ -94,20 +95,21 @@ extension HeadTable {
     }
 }
 
-/// A row at a time, by way of a copy: the kernels do not pool in place.
+/// A row at a time.
 private struct PoolRows: ParallelWork {
     let table: HeadTable
     let pool: Pool
     let kernel: Int64
 
+    static func scratch(_ kernel: Int) -> Int { SUPPORT_POOL_BLOCK + kernel }
+
     func work(on row: Int, with worker: WorkerBuffers) throws(KVSieveError) {
-        let count = table.width(row)
-        let copy = try worker.pooledRow.reserve(table.longest)
+        let scratch = try worker.pooledNumbers.reserve(Self.scratch(Int(kernel)))
         guard let numbers = table.start(row) else { return }
-        copy.update(from: numbers, count: count)
+        let count = Int64(table.width(row))
         switch pool {
-        case .mean: kernels.pool_mean(copy, Int64(count), kernel, numbers)
-        case .max: kernels.pool_max(copy, Int64(count), kernel, numbers)
+        case .mean: kernels.pool_mean(numbers, count, kernel, scratch)
+        case .max: kernels.pool_max(numbers, count, kernel, scratch)
         }
     }
 }
