@@ -34,7 +34,7 @@ static void run_crew(void *(*function)(void *), struct job *jobs) {
 
 /* -- plans of their own ---------------------------------------------------------------------------------------------- */
 
-static int rounds_of_methods(void) { return slow() ? 2 : 5 * method_count(); }
+static int rounds_of_methods(void) { return slow() ? 2 : 3 * method_count(); }
 
 static void *whole_sequences(void *argument) {
     struct job *job = argument;
