@@ -31,6 +31,12 @@ let wideKernels: [Target] = [
 #else
 let wideKernels: [Target] = []
 #endif
+/// Of OpenBLAS one kernel, not those of twenty processors: Sources/COpenBLAS/one-kernel.sh. The bench has them all, to compare with.
+#if arch(x86_64)
+let oneKernel: [LinkerSetting] = [.unsafeFlags(["@\(root)/Sources/COpenBLAS/one-kernel.args"])]
+#else
+let oneKernel: [LinkerSetting] = []
+#endif
 let kernelDependencies: [Target.Dependency] =
     ["KVSieveKernels"] + wideKernels.map { .target(name: $0.name) }
 
@@ -75,7 +81,7 @@ let package = Package(
                     "-Xlinker", "--wrap=_ZN5swift7runtime11environment10initializeEPv",
                 ]),
                 .unsafeFlags(["-Xlinker", "-s"], .when(configuration: .release)),
-            ]),
+            ] + oneKernel),
         // Writes include/kvsieve.h from its template and the registry; compares it with the compiler's declarations.
         .target(name: "HeaderComposer"),
         .executableTarget(name: "kvsieve-header", dependencies: ["HeaderComposer", "KVSieveCore", "KVSieveMethods"]),
@@ -86,7 +92,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["KVSieveCore"], path: "Tests/TestSupport", swiftSettings: optimised),
         .testTarget(
             name: "KernelTests", dependencies: ["CSupport", "KVSieveCore", "TestSupport"] + kernelDependencies,
-            path: "Tests/KernelTests", swiftSettings: optimised),
+            path: "Tests/KernelTests", swiftSettings: optimised, linkerSettings: oneKernel),
         .testTarget(
             name: "CoreTests", dependencies: ["KVSieveCore", "KVSieveMethods", "TestSupport"], path: "Tests/CoreTests",
             swiftSettings: optimised),

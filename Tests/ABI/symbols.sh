@@ -40,6 +40,12 @@ same "no text relocations, no RPATH" "$work/textrel" /dev/null
 readelf -lW "$library" | grep GNU_STACK | grep -c RWE | sed 's/^0$//;/^$/d' >"$work/stack"
 same "the stack is not executable" "$work/stack" /dev/null
 
+# Of OpenBLAS only one processor's sgemm comes in (Sources/COpenBLAS/one-kernel.sh): with all it has 32 MB.
+if [ "$(uname -m)" = x86_64 ]; then
+    stat -Lc %s "$library" | awk '$1 > 8000000 { print "has", $1, "bytes" }' >"$work/size"
+    same "the library has at most 8 MB" "$work/size" /dev/null
+fi
+
 # The enums of methods and parameters in the header are what the library itself says.
 sed -n '/^\/\* == Methods/,/^\/\* == Plan/p' "$header" | sed -nE 's/^ +(KVSIEVE_[A-Z0-9_]+) += ([0-9]+).*/\1 \2/p' | sort -u >"$work/macros"
 sort -u "$constants" >"$work/asked"

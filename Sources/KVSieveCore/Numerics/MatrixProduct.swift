@@ -4,8 +4,8 @@ import CSupport
 
 // Equal rows of `a` must give equal rows of `out`, bit for bit: scores that are equal are told apart by position alone. OpenBLAS's
 // kernels sum rows beyond a multiple of their own (4 to 16 rows) in another order, so they get whole multiples only. Even then
-// the kernels for FMA (Haswell, Zen, SkylakeX) round rows of one tile differently. If the processor has FMA, OpenBLAS therefore
-// uses its kernels for Nehalem (CSupport/environment.c). BLAS makes the product only with the baseline kernels.
+// the kernels for FMA (Haswell, Zen, SkylakeX) round rows of one tile differently. OpenBLAS therefore uses its kernels for
+// Prescott (CSupport/environment.c). BLAS makes the product only with the baseline kernels.
 
 package enum MatrixProduct {
     /// A multiple of the rows that any kernel takes together.
