@@ -71,6 +71,7 @@ struct AnyMethod: Sendable, CustomTestStringConvertible {
 
     /// Does any layer look at a number of a tensor?
     var readsTensors: Bool { reads != .nothing }
+    var readsQueries: Bool { reads?.needs.contains(.queries) == true }
     var readsAllQueries: Bool { reads?.needs.contains(.allQueries) == true }
 
     /// Throws when the method lacks one of the parameters.

@@ -73,6 +73,13 @@ import Testing
         }
     }
 
+    /// By what a method is, not by what its file lists.
+    @Test(arguments: AnyMethod.all) func hasTheParametersThatAllHave(_ method: AnyMethod) {
+        for name in ["budget", "ratio", "threads", "align"] { #expect(method.parameter(name) != nil, "\(name)") }
+        for name in ["mass", "report"] { #expect((method.parameter(name) != nil) == method.readsQueries, "\(name)") }
+        #expect((method.parameter("decoding") != nil) == method.row.decodes)
+    }
+
     @Test(arguments: AnyMethod.all) func anotherMethodsParameterIsRefused(_ method: AnyMethod) throws {
         let row = method.row
         let plan = try method.plan(ModelShape(layers: 1, queryHeads: 1, heads: 1, headDim: 8))
