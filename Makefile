@@ -1,7 +1,7 @@
 # What a person does with this repository. The work is done by swift, cc and python; .ci/setup installs what they need.
 PYTHON = .venv/bin/python
 LIBRARY = $(CURDIR)/.build/release/libkvsieve.so
-LINTERS = ruff==0.17.5 mypy==2.4.1 clang-format==23.1.3
+LINTERS = ruff==0.17.5 mypy==2.4.1 clang-format==23.1.3 types-setuptools==84.2.0.20261104
 PEERS = .venv-peers
 LAB = .venv-lab
 PREFIX ?= /usr/local
