@@ -31,6 +31,21 @@ def test_defaults_are_the_library_s(method: kvsieve.MethodInfo) -> None:
         }
 
 
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("AhaKV", "ahakv"),
+        ("Task-KV", "taskkv"),
+        ("DynamicKV", "dynamickv"),
+        ("Ada-KV", "adakv"),
+        ("StreamingLLM", "streamingllm"),
+    ],
+)
+def test_a_method_is_known_as_its_paper_writes_it(written: str, name: str) -> None:
+    with kvsieve.Plan(written, MODEL) as plan:
+        assert plan.method.name == name
+
+
 def test_words_are_in_bounds() -> None:
     """The one mapping that Python has: every word is a value that the library knows."""
     bounds = {info.name: (info.lowest, info.highest) for method in kvsieve.methods() for info in method.parameters}

@@ -83,12 +83,13 @@ def method_at(index: int) -> MethodInfo:
 
 
 def find_method(method: str | int) -> MethodInfo:
-    """The method of that name or id. ValueError, naming those there are, if there is none such."""
+    """The method of that id or name, also as its paper writes it: "Task-KV". ValueError, naming those there are, if there is none."""
     if not isinstance(method, (str, int)) or isinstance(method, bool):
         raise TypeError(f"method is {method!r}: expected a name or an id")
     known = methods()
+    wanted = method.lower().replace("-", "") if isinstance(method, str) else method
     for info in known:
-        if method == info.name or method == info.id:
+        if wanted in (info.name, info.id):
             return info
     raise ValueError(f"method is {method!r}: expected one of {', '.join(info.name for info in known)}")
 

@@ -9,27 +9,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from .. import KVSieveError, Plan
-from .._methods import find_method
+from .._cache import FILE, read_cache, read_words
+from .._command import parameters
 from . import kept, rows, save
-from ._cache import SHAPES, read_cache, read_words
-
-CACHE = f"""FILE.npz holds a prompt's cache, as numpy.savez(FILE, q=..., k=..., v=...) writes it:
-  q  {SHAPES["q"]:20}  queries after rotary embedding, of the last W tokens or of all T
-  k  {SHAPES["k"]:20}  keys after rotary embedding
-  v  {SHAPES["v"]:20}  values
-  of float32 or float16; L layers, Hq query heads, H key/value heads, T tokens, D head size.
-  W is at least the method's window. If a method does not read q or v, the array may be missing.
-"""
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m kvsieve.plot",
         description="Draws which rows of a KV cache a method keeps.",
-        epilog=CACHE,
+        epilog=FILE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("file", metavar="FILE.npz", type=Path, help="the cache, see below")
@@ -53,37 +44,6 @@ def span(text: str, argument: str) -> tuple[int, int]:
     if not colon or not first.isdecimal() or not end.isdecimal():
         raise ValueError(f"{argument} is {text!r}: expected FIRST:END, for example 400:460")
     return int(first), int(end)
-
-
-def number_or_word(text: str) -> Any:
-    """A value as Plan takes it: an int, a float, or a word."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
-
-
-def parameters(names: Sequence[str], settings: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """By method what --set gives it. ValueError for a setting that no method takes."""
-    known = {name: find_method(name) for name in names}
-    given: dict[str, dict[str, Any]] = {name: {} for name in names}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals or not key or not value:
-            raise ValueError(f"--set is {setting!r}: expected NAME=VALUE, for example budget=256")
-        method, dot, parameter = key.rpartition(".")
-        if dot and method not in known:
-            raise ValueError(f"--set {setting}: {method!r} is not among the methods drawn, {', '.join(names)}")
-        for name in [method] if dot else names:
-            if any(info.name == parameter for info in known[name].parameters):
-                given[name][parameter] = number_or_word(value)
-            elif dot or len(names) == 1:
-                known[name].parameter(parameter)  # raises, and says which there are
-        if not any(parameter in taken for taken in given.values()):
-            raise ValueError(f"--set {setting}: none of {', '.join(names)} has a parameter {parameter!r}")
-    return given
 
 
 def draw(options: argparse.Namespace) -> None:

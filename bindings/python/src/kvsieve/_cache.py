@@ -15,10 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from .._model import Model
-from ..plan import Plan
+from ._model import Model
+from .plan import Plan
 
 SHAPES = {"q": "(L, Hq, W or T, D)", "k": "(L, H, T, D)", "v": "(L, H, T, D)"}
+
+FILE = f"""FILE.npz holds a prompt's cache, as numpy.savez(FILE, q=..., k=..., v=...) writes it:
+  q  {SHAPES["q"]:20}  queries after rotary embedding, of the last W tokens or of all T
+  k  {SHAPES["k"]:20}  keys after rotary embedding
+  v  {SHAPES["v"]:20}  values
+  of float32 or float16; L layers, Hq query heads, H key/value heads, T tokens, D head size.
+  W is at least the method's window. If a method does not read q or v, the array may be missing.
+"""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,107 @@
+"""python -m kvsieve: the library that is loaded and its methods; python -m kvsieve compare: methods on a cache in a file.
+
+Exit status 0; 2 with one sentence on stderr if an argument, a file or the library refuses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import KVSieveError, build_info, methods
+from ._cache import FILE, read_cache
+from ._command import parameters
+from ._compare import ROWS, Comparison, compare
+
+COLUMNS = f"""rows   kept rows of a head, the mean, and their share of the tokens
+mass   the share of the attention of the last {ROWS} queries that kept rows hold: the mean, and the least of any layer and head
+error  how far attention's output over kept rows is from that over all, as a share of it: the mean over the layers
+ms     observe, finish and gather of all layers, the median of three
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m kvsieve", description="Without a command: the library that is loaded and its methods."
+    )
+    commands = made.add_subparsers(dest="command", metavar="COMMAND")
+    chosen = commands.add_parser(
+        "compare", help="what methods keep of a cache of yours, and what that does to its attention",
+        description="Compares methods on a KV cache.", epilog=FILE + "\n" + COLUMNS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    chosen.add_argument("file", metavar="FILE.npz", type=Path, help="the cache, see below")
+    chosen.add_argument("--keep", metavar="SHARE", type=float, default=0.12, help="of the tokens; default 0.12")
+    chosen.add_argument("--method", metavar="NAME", action="append", help="several may be given; default all")
+    chosen.add_argument(
+        "--set", metavar="NAME=VALUE", nargs="+", action="extend", default=[], dest="settings",
+        help="parameters: pool_kernel=15 of all methods that have it, snapkv.window=16 of one method",
+    )  # fmt: skip
+    chosen.add_argument("--scale", type=float, default=0.0, help="of the logits; default 1/sqrt(D)")
+    chosen.add_argument("-o", "--output", metavar="PNG", type=Path, help="a picture of the table (needs matplotlib)")
+    return made
+
+
+def describe() -> None:
+    print(build_info())
+    for method in methods():
+        print(
+            f"  {method.name:13}{method.paper}{': decodes' if method.decodes else ''}\n{'':15}choose it when {method.choose}"
+        )
+
+
+def line(cells: Sequence[str]) -> str:
+    first, *others = cells
+    return f"{first:13}" + "".join(f"{cell:>9}" for cell in others)
+
+
+def printed(row: Comparison) -> str:
+    error = "-" if math.isnan(row.error) else f"{row.error:.3f}"
+    numbers = [
+        f"{row.rows:.1f}",
+        f"{100 * row.share:.1f} %",
+        f"{100 * row.mass:.1f} %",
+        f"{100 * row.mass_least:.1f} %",
+    ]
+    return line([row.method, *numbers, error, f"{1000 * row.seconds:.1f}"])
+
+
+def table(options: argparse.Namespace) -> None:
+    names = list(dict.fromkeys(options.method or [method.name for method in methods()]))
+    given = parameters(names, options.settings)
+    cache = read_cache(options.file)
+    print(line(["", "rows", "share", "mass", "least", "error", "ms"]))
+    made = []
+    for name in names:
+        try:
+            made.append(compare(cache, name, {"ratio": options.keep, **given[name]}, options.scale))
+            print(printed(made[-1]), flush=True)
+        except ValueError as error:
+            print(f"{name:13}refused: {error}")
+    if not made:
+        raise ValueError(f"no method could choose from {options.file}")
+    if options.output is not None:
+        from . import plot
+
+        plot.save(plot.compared(made), options.output)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    made = parser()
+    options = made.parse_args(arguments)
+    try:
+        if options.command is None:
+            describe()
+        else:
+            table(options)
+    except (OSError, TypeError, ValueError, ImportError, KVSieveError) as error:
+        print(f"{made.prog}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""python -m kvsieve, and python -m kvsieve compare: its numbers against plain loops in double, and its sentences."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import KV_HEADS, LAYERS, TOKENS, Cache
+from PIL import Image
+
+import kvsieve
+from kvsieve import __main__ as command
+from kvsieve._cache import read_cache
+from kvsieve._compare import ROWS, compare
+
+
+@pytest.fixture
+def file(tmp_path: Path, cache: Cache) -> Path:
+    path = tmp_path / "cache.npz"
+    np.savez(path, q=cache.queries, k=cache.keys, v=cache.values)
+    return path
+
+
+def by_loops(cache: Cache, plan: kvsieve.Plan) -> tuple[float, float, float]:
+    """Mean and least share of the attention of the last rows, and the output's error, a row of a query head at a time."""
+    masses, errors = [], []
+    for layer in range(LAYERS):
+        queries, keys, values = (np.asarray(a[layer], float) for a in (cache.queries, cache.keys, cache.values))
+        rows = min(ROWS, queries.shape[1])
+        difference = size = 0.0
+        for head in range(len(queries)):
+            own = head * KV_HEADS // len(queries)
+            kept = plan.kept(layer).head(own)
+            held = []
+            for row in range(rows):
+                seen = TOKENS - rows + row + 1
+                logits = keys[own, :seen] @ queries[head, queries.shape[1] - rows + row] / math.sqrt(keys.shape[2])
+                weights = np.exp(logits - logits.max())
+                weights /= weights.sum()
+                some = kept[kept < seen]
+                held.append(weights[some].sum())
+                whole = weights @ values[own, :seen]
+                part = weights[some] @ values[own, some] / weights[some].sum()
+                difference += ((part - whole) ** 2).sum()
+                size += (whole**2).sum()
+            masses.append(np.mean(held))
+        errors.append(math.sqrt(difference / size))
+    return float(np.mean(masses)), float(np.min(masses)), float(np.mean(errors))
+
+
+@pytest.mark.parametrize("method", ["snapkv", "dynamickv", "streamingllm", "keydiff"])
+def test_numbers_are_those_of_plain_loops(file: Path, cache: Cache, method: str) -> None:
+    info = next(info for info in kvsieve.methods() if info.name == method)
+    parameters = {"ratio": 0.3, **({"window": 8} if any(one.name == "window" for one in info.parameters) else {})}
+    found = compare(read_cache(file), method, parameters)
+    with read_cache(file).through(method, parameters, 0.0) as plan:
+        mass, least, error = by_loops(cache, plan)
+        rows = np.mean([plan.kept(layer).counts.mean() for layer in range(LAYERS)])
+    assert found.method == method and found.rows == rows and found.share == rows / TOKENS
+    assert (found.mass, found.mass_least, found.error) == pytest.approx((mass, least, error), rel=1e-4)
+    assert found.seconds > 0
+
+
+def test_without_a_command_it_says_what_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([]) == 0
+    output = capsys.readouterr().out
+    assert output.startswith(kvsieve.build_info())
+    for method in kvsieve.methods():
+        assert f"  {method.name} " in output and method.choose in output and method.paper in output
+
+
+def test_a_line_a_method(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["compare", str(file), "--keep", "0.9", "--set", "window=4"]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["rows", "share", "mass", "least", "error", "ms"]
+    assert [line.split()[0] for line in lines] == [method.name for method in kvsieve.methods()]
+
+
+def test_what_a_method_refuses_stands_in_its_line(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--keep", "0.3", "--method", "snapkv", "--method", "random", "--set", "snapkv.window=64"]
+    assert command.main(["compare", str(file), *arguments]) == 0
+    _, refused, line = capsys.readouterr().out.splitlines()
+    assert refused.startswith("snapkv       refused: ratio 0.3 of ") and line.startswith("random ")
+
+
+def test_nothing_to_compare_is_a_failure(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["compare", str(file), "--keep", "0.001", "--method", "snapkv"]) == 2
+    assert "no method could choose from" in capsys.readouterr().err
+
+
+def test_without_values_the_error_is_not_known(
+    tmp_path: Path, cache: Cache, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "qk.npz"
+    np.savez(path, q=cache.queries, k=cache.keys)
+    assert command.main(["compare", str(path), "--keep", "0.9", "--method", "snapkv", "--set", "window=4"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[-2] == "-"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--method", "snapvk"], "method is 'snapvk': expected one of "),
+        (["--set", "budget"], "--set is 'budget': expected NAME=VALUE"),
+        (["--method", "snapkv", "--set", "size=3"], "snapkv has no parameter 'size'"),
+    ],
+)
+def test_a_wrong_argument_is_a_sentence(
+    file: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    assert command.main(["compare", str(file), *arguments]) == 2
+    assert f"python -m kvsieve: {sentence}" in capsys.readouterr().err
+
+
+def test_no_queries_no_comparison(tmp_path: Path, cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "k.npz"
+    np.savez(path, k=cache.keys)
+    assert command.main(["compare", str(path), "--keep", "0.3", "--method", "keydiff"]) == 2
+    assert "the attention is not known: expected an array q" in capsys.readouterr().out
+
+
+def test_the_picture_is_written(file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "compared.png"
+    assert command.main(["compare", str(file), "--keep", "0.9", "--set", "window=4", "-o", str(path)]) == 0
+    with Image.open(path) as picture:
+        assert picture.width == 790
+    assert path.stat().st_size < 50_000
