@@ -89,6 +89,17 @@ plain() {
             count "layout (C++, $compiler)" "$work/layout_cpp"
         done
     fi
+    if wanted hpp; then
+        for how in "" "-DKVSIEVE_EXPECTED -fno-exceptions"; do
+            for compiler in g++ clang++; do
+                # shellcheck disable=SC2086
+                $compiler -std=c++17 -O1 -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror $how \
+                    -I"$include" "$here/hpp.cpp" -o "$work/hpp" $link
+                count "hpp ($compiler${how:+, expected})" "$work/hpp"
+                rm -f "$work/hpp"
+            done
+        done
+    fi
     # Both compilers must accept a program; the one that is run is gcc's.
     for name in versions $checked misuse_memory misuse_memory_calls forks; do
         build clang $name -fsyntax-only && program gcc $name && count $name "$work/$name"

@@ -24,6 +24,10 @@ awk '{ sub(/@.*/, "", $3); print $3 }' "$work/symbols" | sort -u >"$work/exports
 same "exported symbols are the functions of the header, no more and no less" "$work/exports" "$work/header"
 sed -E 's/^.*[ *](kvsieve_[a-z_]+)\(.*/\1/' "$here/functions.txt" | sort >"$work/listed"
 same "Tests/ABI/functions.txt lists the functions of the header" "$work/listed" "$work/header"
+# Two that a C++ program calls as they are.
+grep -oE 'kvsieve_[a-z_]+\(' "$2/kvsieve.hpp" | tr -d '(' | cat - <(echo kvsieve_build_info && echo kvsieve_version) | sort -u |
+    grep -vE '^kvsieve_(kept|ranges|report|slots|rope|model|tensor|status)$' >"$work/wrapped"
+same "kvsieve.hpp has every function" "$work/wrapped" "$work/header"
 awk '$2 != "T"' "$work/symbols" >"$work/others"
 same "nothing but functions is exported" "$work/others" /dev/null
 awk '$3 !~ /@@KVSIEVE_0$/' "$work/symbols" >"$work/unversioned"

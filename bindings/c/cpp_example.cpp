@@ -1,12 +1,12 @@
-// The prefill of prefill.c from C++17: the plan in a handle that frees itself, statuses as exceptions, tensors over
-// std::vector. A cache that shrinks before the later layers are observed is compared with the gathered copy at the end.
-#include <kvsieve.h>
+// The prefill of prefill.c with kvsieve.hpp: the plan frees itself, statuses are exceptions, tensors are views of std::vector.
+// A cache that shrinks before the later layers are observed is compared with the gathered copy at the end.
+// A cache that shrinks before the later layers are observed is compared with the gathered copy at the end.
+#include <kvsieve.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
-#include <memory>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -14,64 +14,11 @@
 
 namespace {
 
-void check(kvsieve_status status) {
-    if (status != KVSIEVE_OK) throw std::runtime_error(std::string(kvsieve_status_name(status)) + ": " + kvsieve_last_error());
-}
-
-// One sequence on its way through one method.
-class Plan {
-public:
-    Plan(std::int32_t method, const kvsieve_model &model) {
-        kvsieve_plan *plan = nullptr;
-        check(kvsieve_plan_create(method, &model, &plan));
-        handle.reset(plan);
-    }
-    void set(std::int32_t parameter, double value) { check(kvsieve_plan_set(handle.get(), parameter, value)); }
-    double get(std::int32_t parameter) const {
-        double value = 0;
-        check(kvsieve_plan_get(handle.get(), parameter, &value));
-        return value;
-    }
-    std::int32_t needs(std::int32_t layer) const {
-        std::int32_t needs = 0;
-        check(kvsieve_plan_needs(handle.get(), layer, &needs));
-        return needs;
-    }
-    void observe(std::int32_t layer, const kvsieve_tensor *q, const kvsieve_tensor *k, const kvsieve_tensor *v) {
-        check(kvsieve_plan_observe(handle.get(), layer, q, k, v));
-    }
-    void finish() { check(kvsieve_plan_finish(handle.get())); }
-    kvsieve_kept kept(std::int32_t layer) const {
-        kvsieve_kept kept{};
-        kept.struct_size = sizeof kept;
-        check(kvsieve_plan_kept(handle.get(), layer, &kept));
-        return kept;
-    }
-    void gather(std::int32_t layer, const kvsieve_tensor &source, const kvsieve_tensor &target) const {
-        check(kvsieve_plan_gather(handle.get(), layer, &source, &target));
-    }
-
-private:
-    struct Destroy {
-        void operator()(kvsieve_plan *plan) const { kvsieve_plan_destroy(plan); }
-    };
-    std::unique_ptr<kvsieve_plan, Destroy> handle;
-};
-
 constexpr std::int32_t layers = 8, queryHeads = 8, heads = 4, dim = 32;
 constexpr std::int64_t tokens = 640;
 
-// (heads, tokens, dim), head after head.
-kvsieve_tensor tensor(std::vector<float> &data, std::int64_t heads) {
-    kvsieve_tensor view{};
-    view.data = data.data();
-    view.heads = heads;
-    view.tokens = static_cast<std::int64_t>(data.size()) / heads / dim;
-    view.dim = dim;
-    view.dtype = KVSIEVE_F32;
-    view.token_stride = dim * static_cast<std::int64_t>(sizeof(float));
-    view.head_stride = view.tokens * view.token_stride;
-    return view;
+kvsieve::tensor tensor(std::vector<float> &data, std::int64_t heads) {
+    return kvsieve::tensor::by_head(data.data(), heads, static_cast<std::int64_t>(data.size()) / heads / dim, dim);
 }
 
 // Keys of one layer and, for every head, the positions of the rows that are still there.
@@ -85,10 +32,10 @@ struct Cache {
     }
     float *row(std::size_t head, std::size_t slot) { return rows.data() + (head * tokens + slot) * dim; }
 
-    void compact(const kvsieve_kept &kept) {
+    void compact(const kvsieve::kept &kept) {
         for (std::size_t head = 0; head < positions.size(); ++head) {
             auto &held = positions[head];
-            std::vector<std::int32_t> wanted(kept.positions + kept.offsets[head], kept.positions + kept.offsets[head + 1]);
+            const auto wanted = kept.head(static_cast<std::int32_t>(head));
             if (!std::includes(held.begin(), held.end(), wanted.begin(), wanted.end()))
                 throw std::logic_error("a position is kept that was given up earlier");
             std::size_t from = 0;
@@ -96,13 +43,13 @@ struct Cache {
                 while (held[from] != wanted[to]) ++from;
                 if (from != to) std::copy_n(row(head, from), dim, row(head, to));
             }
-            held = std::move(wanted);
+            held.assign(wanted.begin(), wanted.end());
         }
     }
 };
 
 bool prefill(std::int32_t method, std::int32_t parameter, double value) {
-    Plan plan(method, kvsieve_model{ layers, queryHeads, heads, dim, 0, {} });
+    kvsieve::plan plan(method, kvsieve_model{ layers, queryHeads, heads, dim, 0, {} });
     plan.set(parameter, value);
     std::mt19937 engine(7);
     auto filled = [&](std::int64_t size) {
