@@ -129,6 +129,7 @@ plain() {
             count embed env PYTHONPATH="$root/bindings/python/src" KVSIEVE_LIBRARY="$work/lib/libkvsieve.so.0" "$work/embed" "$VENV_PYTHON"
     fi
     count install bash "$here/install.sh" "$library" "$root"
+    count languages bash "$here/languages.sh" "$work/lib" "$root"
     count extract python3 "$here/extract.py" "$work/lib" "$root"
 }
 
