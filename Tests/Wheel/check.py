@@ -20,7 +20,7 @@ DIST = ROOT / "dist"
 EXAMPLE = ROOT / "bindings/python/examples/quickstart.py"
 MOST_BYTES = 3_000_000
 OLDEST = (3, 9)
-INSIDE = ("kvsieve/libkvsieve.so.0", "kvsieve/LICENSE", "kvsieve/py.typed", "kvsieve/plan.py")
+INSIDE = ("kvsieve/libkvsieve.so.0", "kvsieve/LICENSE", "kvsieve/NOTICE", "kvsieve/py.typed", "kvsieve/plan.py")
 
 
 def run(*command: str | Path, **settings: str) -> str:

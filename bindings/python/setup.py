@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 from setuptools import Distribution, setup
@@ -24,7 +26,12 @@ class WithLibrary(build_py):
             raise SystemExit(HOW)
         package = Path(self.build_lib) / "kvsieve"
         shutil.copyfile(LIBRARY, package / "libkvsieve.so.0")
-        shutil.copyfile(ROOT / "LICENSE", package / "LICENSE")
+        with tempfile.TemporaryDirectory() as folder:
+            where = {"LIBRARY": str(LIBRARY), "PREFIX": "/usr", "LIBDIR": "lib", "DESTDIR": folder}
+            install = ["sh", str(ROOT / "bindings/c/install.sh"), "install"]
+            subprocess.run(install, check=True, env={**os.environ, **where}, stdout=subprocess.DEVNULL)
+            for licence in Path(folder, "usr/share/doc/kvsieve").iterdir():
+                shutil.copyfile(licence, package / licence.name)
 
 
 class HasMachineCode(Distribution):
