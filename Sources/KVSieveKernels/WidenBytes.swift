@@ -86,6 +86,28 @@ func widenQ8(_ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<Floa
     }
 }
 
+/// The same blocks for byte_columns: their bytes, each 128 too large, and their scales, apart.
+@inline(__always)
+func splitQ8(
+    _ source: UnsafePointer<UInt8>, _ bytes: UnsafeMutablePointer<UInt8>, _ scales: UnsafeMutablePointer<Float>,
+    _ count: Int
+) {
+    var block = UnsafeRawPointer(source)
+    var j = 0
+    while j &+ 32 <= count {
+        scales[j &>> 5] = widenHalfLane(block.loadUnaligned(as: UInt16.self))
+        let target = UnsafeMutableRawPointer(bytes + j)
+        var i = 0
+        while i < 32 {
+            let eight = block.loadUnaligned(fromByteOffset: 2 &+ i, as: UInt64.self) ^ 0x8080_8080_8080_8080
+            target.storeBytes(of: eight, toByteOffset: i, as: UInt64.self)
+            i &+= 8
+        }
+        block += 34
+        j &+= 32
+    }
+}
+
 /// Blocks of a float16 scale and 16 bytes: numbers 0 to 15 in the low halves, 16 to 31 in the high ones, each 8 too large.
 @inline(__always)
 func widenQ4(_ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<Float>, _ count: Int) {
