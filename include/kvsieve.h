@@ -323,6 +323,14 @@ enum {
  *                  queries will look at, and no quality of answers.
  *                  Not with share 2, even 1 or decoding 1, where heads or layers keep as many rows
  *                  (KVSIEVE_ERR_PARAMETER by the first observe). Methods that read no queries do not have it.
+ *  KVSIEVE_COARSE  For keys in KVSIEVE_Q8_0, where the processor multiplies bytes (AVX512-VNNI, AVX-VNNI).
+ *                  1: observe multiplies them as the bytes that they are. It rounds the queries as Q8_0
+ *                  does: 32 numbers have one scale, the greatest of them in size / 127.
+ *                  Observe then takes a half to two thirds of the time. Scores are coarser, so rows that are
+ *                  nearly as good may change places; about 99 % of the rows that are kept are the same.
+ *                  With another dtype of the keys, with attention in the place of keys, on another processor
+ *                  and where KVSIEVE_ISA is set, 1 changes nothing. kvsieve_plan_step() reads keys as floats
+ *                  in any case. Methods that read no queries do not have it.
  */
 enum {
     KVSIEVE_BUDGET             = 100, /**< C, tokens that a head keeps; the mean over heads or layers where
@@ -367,6 +375,10 @@ enum {
                                            every method */
     KVSIEVE_REPORT             = 112, /**< 1: remember which share of the attention is kept, for
                                            kvsieve_plan_report [0 | whole 0..1]
+                                           ahakv, taskkv, windowkv, dynamickv, h2o, snapkv, pyramidkv,
+                                           adakv, tova */
+    KVSIEVE_COARSE             = 113, /**< 1: keys in Q8_0 are multiplied as bytes where the processor can:
+                                           faster, coarser scores [0 | whole 0..1]
                                            ahakv, taskkv, windowkv, dynamickv, h2o, snapkv, pyramidkv,
                                            adakv, tova */
 

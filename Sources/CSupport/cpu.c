@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 int32_t support_isa_level(void) {
     int32_t level = 0;
@@ -22,4 +25,18 @@ int32_t support_isa_level(void) {
     if (cap && strcmp(cap, "v3") == 0 && level > 3) return 3;
     if (cap && strcmp(cap, "v4") == 0 && level > 4) return 4;
     return level;
+}
+
+int32_t support_byte_dots(void) {
+#if defined(__x86_64__)
+    const char *cap = getenv("KVSIEVE_ISA");
+    if (cap && (strcmp(cap, "base") == 0 || strcmp(cap, "v3") == 0 || strcmp(cap, "v4") == 0)) return 0;
+    const int32_t level = support_isa_level();
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    const int narrow = level >= 3 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
+    const int wide = level >= 4 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & 1u << 11);
+    return narrow + 2 * wide;
+#else
+    return 0;
+#endif
 }

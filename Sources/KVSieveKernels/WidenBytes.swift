@@ -65,8 +65,8 @@ func widenFloat8E5M2(_ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePoin
 
 /// The scale that a block begins with.
 @inline(__always)
-private func scale(_ block: UnsafePointer<UInt8>) -> Lanes {
-    Lanes(repeating: widenHalfLane(UnsafeRawPointer(block).loadUnaligned(as: UInt16.self)))
+private func scale(_ block: UnsafePointer<UInt8>) -> Float {
+    widenHalfLane(UnsafeRawPointer(block).loadUnaligned(as: UInt16.self))
 }
 
 /// Blocks of a float16 scale and 32 signed bytes.
@@ -75,12 +75,38 @@ func widenQ8(_ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<Floa
     var block = source
     var j = 0
     while j &+ 32 <= count {
-        let scales = scale(block)
+        let scales = Lanes(repeating: scale(block))
         var i = 0
         while i < 32 {
             store(scales * support_signed_bytes_as_floats(block + (2 &+ i)), target + (j &+ i))
             i &+= laneCount
         }
+        block += 34
+        j &+= 32
+    }
+}
+
+/// The same blocks for byte_columns: their bytes, each 128 too large, and their scales, apart.
+@inline(__always)
+func splitQ8(
+    _ source: UnsafePointer<UInt8>, _ bytes: UnsafeMutablePointer<UInt8>, _ scales: UnsafeMutablePointer<Float>,
+    _ count: Int
+) {
+    let offset: UInt64 = 0x8080_8080_8080_8080
+    var block = source
+    var j = 0
+    while j &+ 32 <= count {
+        scales[j &>> 5] = scale(block)
+        let (from, to) = (UnsafeRawPointer(block), UnsafeMutableRawPointer(bytes + j))
+        // All are read before one is written: else each would be by itself.
+        let a = from.loadUnaligned(fromByteOffset: 2, as: UInt64.self) ^ offset
+        let b = from.loadUnaligned(fromByteOffset: 10, as: UInt64.self) ^ offset
+        let c = from.loadUnaligned(fromByteOffset: 18, as: UInt64.self) ^ offset
+        let d = from.loadUnaligned(fromByteOffset: 26, as: UInt64.self) ^ offset
+        to.storeBytes(of: a, toByteOffset: 0, as: UInt64.self)
+        to.storeBytes(of: b, toByteOffset: 8, as: UInt64.self)
+        to.storeBytes(of: c, toByteOffset: 16, as: UInt64.self)
+        to.storeBytes(of: d, toByteOffset: 24, as: UInt64.self)
         block += 34
         j &+= 32
     }
@@ -93,7 +119,7 @@ func widenQ4(_ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<Floa
     var block = source
     var j = 0
     while j &+ 32 <= count {
-        let scales = scale(block)
+        let scales = Lanes(repeating: scale(block))
         var i = 0
         while i < 16 {
             let bytes = support_bytes(block + (2 &+ i))

@@ -34,15 +34,18 @@ public enum Shared {
         "share of the attention looked at that a head's rows must hold: fewer are kept if they do; 0: off")
     public static let report = Parameter(
         112, "report", 0, 0...1, .whole, "1: remember which share of the attention is kept, for kvsieve_plan_report")
+    public static let coarse = Parameter(
+        113, "coarse", 0, 0...1, .whole,
+        "1: keys in Q8_0 are multiplied as bytes where the processor can: faster, coarser scores")
     /// Of the methods that read queries.
-    public static let attention = [mass, report]
+    public static let attention = [mass, report, coarse]
     /// Of the methods whose heads may keep the same rows.
     public static let shape = [share, even, block, align]
 
     /// Those that every plan looks at.
     public static let plan = PlanParameters(
         threads: threads, decoding: decoding, share: share, even: even, block: block, align: align, mass: mass,
-        report: report,
+        report: report, coarse: coarse,
         name: { Registry.nameOfParameter($0) })
 }
 

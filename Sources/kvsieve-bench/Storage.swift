@@ -40,6 +40,7 @@ func storage(_ options: Options) throws {
         Memory.endSection()
     }
     table.show()
+    try coarseKeys(options)
 }
 
 /// One cache in both orders, contiguous and in blocks of 16, and as float16.

@@ -105,8 +105,55 @@ static void attention_and_rotated_rows_are_floats(void) {
     harness_case("");
 }
 
+/* "With another dtype of the keys [...] 1 changes nothing." "Methods that read no queries do not have it." And (HEADS, TOKENS, 32) keys
+ * in Q8_0 are taken. */
+static void coarse_is_for_keys_in_q8_0(void) {
+    sequence *s = sequence_new(TOKENS, KVSIEVE_F32, 5);
+    const kvsieve_model model = { 1, QUERY_HEADS, HEADS, 32, 0, { 0 } };
+    kvsieve_tensor queries = tensor_new(QUERY_HEADS, TOKENS, 32, KVSIEVE_F32), values = tensor_new(HEADS, TOKENS, 32, KVSIEVE_F32);
+    kvsieve_tensor keys = tensor_new(HEADS, TOKENS, 34, KVSIEVE_BYTES);
+    for (int64_t row = 0; row < HEADS * TOKENS; ++row) {
+        uint8_t *block = (uint8_t *)keys.data + row * 34;
+        block[0] = 0, block[1] = 0x20;
+        for (int d = 0; d < 32; ++d) block[2 + d] = (uint8_t)(row * 37 + d * d * 11 + row * d);
+    }
+    keys.dtype = KVSIEVE_Q8_0, keys.dim = 32;
+    for (int64_t head = 0; head < QUERY_HEADS; ++head)
+        for (int64_t token = 0; token < TOKENS; ++token)
+            for (int32_t d = 0; d < 32; ++d)
+                element_set(&queries, head, token, d, (float)((token * 31 + d * 17 + head) % 23) / 8 - 1);
+    EVERY_METHOD (method) {
+        kvsieve_plan *plan = plan_new(method), *small = plan_for(method, model, BUDGET);
+        double value = -1;
+        harness_case("%s: coarse", method_name(method));
+        if (!method_has(method, KVSIEVE_COARSE)) {
+            EXPECT_STATUS(kvsieve_plan_set(plan, KVSIEVE_COARSE, 1), KVSIEVE_ERR_PARAMETER);
+            EXPECT(error_names("coarse (113)|reads no queries"), "\"%s\"", kvsieve_last_error());
+        } else {
+            EXPECT_OK(kvsieve_plan_get(plan, KVSIEVE_COARSE, &value));
+            EXPECT(value == 0, "the default is %g", value);
+            EXPECT_OK(kvsieve_plan_set(plan, KVSIEVE_COARSE, 1));
+            observe_range(plan, 0, LAYERS, s);
+            EXPECT_OK(kvsieve_plan_finish(plan));
+            EXPECT(plan_hash(plan, s, 1) == reference_hash(method, s), "other rows of float keys");
+            EXPECT_OK(kvsieve_plan_set(small, KVSIEVE_COARSE, 1));
+            EXPECT_OK(kvsieve_plan_observe(small, 0, &queries, &keys, &values));
+            EXPECT_OK(kvsieve_plan_finish(small));
+            EXPECT(kept_of(small, 0).total < HEADS * TOKENS, "everything is kept");
+        }
+        kvsieve_plan_destroy(plan);
+        kvsieve_plan_destroy(small);
+    }
+    harness_case("");
+    free(queries.data);
+    free(keys.data);
+    free(values.data);
+    sequence_free(s);
+}
+
 int main(void) {
     bytes_are_moved_only();
+    coarse_is_for_keys_in_q8_0();
     attention_and_rotated_rows_are_floats();
     return harness_end();
 }

@@ -74,6 +74,38 @@ private struct Keys {
         }
     }
 
+    @Test(arguments: Table.all.filter { $0.kernels.byte_columns != nil }) func theirLogitsOfBytesAreTheSame(
+        _ table: Table
+    ) throws {
+        var random = SplitMix(97)
+        let product = try #require(table.kernels.byte_columns)
+        for (vectors, blocks) in (1...5).flatMap({ vectors in [1, 2, 4].map { (vectors, $0) } }) {
+            // Equal keys have equal bytes and scales: both are made of the key's numbers.
+            let keys = Keys(blocks, &random)
+            let bytes = keys.floats.flatMap { number in
+                (0..<32).map { UInt8(truncatingIfNeeded: number.bitPattern &* (2 * $0 + 1) >> 3) }
+            }
+            let width = vectors * table.lanes
+            let queries = random.floats(width * blocks * 8).map { Int32(bitPattern: $0.bitPattern) }
+            let offsets = (0..<width * blocks).map { _ in Int32(random.below(4000)) * 128 }
+            var out = [Float](repeating: 0, count: columns * width)
+            var maxima = [Float](repeating: -.infinity, count: width)
+            var finite: Int32 = 0
+            random.floats(width * blocks).withUnsafeBufferPointer { scales in
+                queries.withUnsafeBufferPointer { queries in
+                    offsets.withUnsafeBufferPointer { offsets in
+                        guard let q = queries.baseAddress, let o = offsets.baseAddress, let s = scales.baseAddress
+                        else { return }
+                        var rows = support_byte_rows(
+                            vectors: Int64(vectors), blocks: Int64(blocks), bytes: q, offsets: o, scales: s)
+                        finite = product(&rows, bytes, keys.floats, Int64(columns), &out, Int64(width), &maxima)
+                    }
+                }
+            }
+            #expect(finite == 1 && keys.different(out, width) == [], "\(vectors) vectors, \(blocks) blocks, seed 97")
+        }
+    }
+
     @Test(arguments: Table.all, depths) func theirDotsAreTheSame(_ table: Table, _ depth: Int) {
         var random = SplitMix(93)
         for rows in 1...9 {

@@ -29,7 +29,7 @@ extension GoldenCase {
     /// Every parameter of the method is named, so that a default can change without a golden changing its meaning. The others are
     /// no part of a method.
     func namesEveryParameter(of method: AnyMethod) -> Bool {
-        let others = ["threads", "align", "mass", "report"]
+        let others = ["threads", "align", "mass", "report", "coarse"]
         return method.row.parameters.allSatisfy { others.contains("\($0.name)") || parameters["\($0.name)"] != nil }
     }
 }

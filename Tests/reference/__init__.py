@@ -12,5 +12,5 @@ mass.py has the parameter `mass` and what a report says, of any method. by_name.
 sequence for them.
 """
 
-SAME_FOR_ALL = {"threads", "align", "mass", "report"}
+SAME_FOR_ALL = {"threads", "align", "mass", "report", "coarse"}
 """Parameters that are no part of a method."""

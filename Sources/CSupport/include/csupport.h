@@ -25,6 +25,9 @@ const char *support_last_error(void);
 /** 0 baseline; 3 AVX2+FMA+F16C; 4 AVX-512 F/BW/DQ/VL/CD as well; 5 AVX512-BF16 as well. Capped by KVSIEVE_ISA (base, v3,
  *  v4). */
 int32_t support_isa_level(void);
+/** Products of an unsigned and a signed byte, four to a lane: 1 in vectors of 256 bits (AVX-VNNI), 2 of 512 (AVX512-VNNI), 3 both.
+ *  0 under any cap of KVSIEVE_ISA: no level has them. */
+int32_t support_byte_dots(void);
 
 /* -- memory.c ---------------------------------------------------------------------------------------------------- */
 
@@ -115,10 +118,30 @@ typedef int32_t (*support_pair_columns)(const float *queries, int64_t vectors, c
                                         const intptr_t *_Nullable places, int64_t columns, int64_t pairs, const float *factors,
                                         float *out, int64_t out_stride, float *maxima);
 
-/** The loops over floats, compiled once for each instruction set. No pointer aliases another unless said. */
-/* Numbers that are pooled between two copies. */
+/** Query rows that byte_columns multiplies: the lanes of a vector are rows, and blocks are 32 dimensions. */
+typedef struct support_byte_rows {
+    int64_t vectors;
+    int64_t blocks;
+    const int32_t *bytes;   /* (vectors, blocks, 8, lanes): four signed bytes each, dimensions 4i to 4i + 3 of a row's block */
+    const int32_t *offsets; /* (vectors, blocks, lanes): -128 times the sum of the block's bytes */
+    const float *scales;    /* (vectors, blocks, lanes): what a byte of the block is multiplied with */
+} support_byte_rows;
+
+/** Logits of rows and keys that are both blocks of 32 bytes with a scale:
+ *
+ *      out[j, r] = sum over blocks of scale_r * scale_j * (sum over 32 dimensions of byte_r * byte_j)
+ *
+ *  keys (columns, blocks, 32), each byte 128 too large; scales (columns, blocks). The sum of 32 products is exact, scale_r * scale_j
+ *  is rounded, the blocks are added in order as floats. maxima and what is returned: as logit_columns has it. */
+typedef int32_t (*support_byte_columns)(const support_byte_rows *rows, const uint8_t *keys, const float *scales, int64_t columns,
+                                        float *out, int64_t out_stride, float *maxima);
+/** byte_columns.c. NULL where the processor has no such product in vectors of so many floats. */
+support_byte_columns _Nullable support_byte_columns_of(int32_t lanes);
+
+/** Numbers that are pooled between two copies. */
 enum { SUPPORT_POOL_BLOCK = 1024 };
 
+/** The loops over floats, compiled once for each instruction set. No pointer aliases another unless said. */
 typedef struct support_kernels {
     const char *name;
     int32_t lanes; /* floats of a vector: query rows are padded to a multiple of it */
@@ -129,10 +152,13 @@ typedef struct support_kernels {
     void (*widen_f8_e5m2)(const uint8_t *source, float *target, int64_t count);
     void (*widen_q8_0)(const uint8_t *source, float *target, int64_t count); /* count is a multiple of 32 */
     void (*widen_q4_0)(const uint8_t *source, float *target, int64_t count); /* likewise */
+    /* the numbers of q8_0 and their scales, apart; each byte 128 too large */
+    void (*split_q8_0)(const uint8_t *source, uint8_t *bytes, float *scales, int64_t count);
     int32_t (*logit_columns)(const float *queries, int64_t vectors, const float *keys, int64_t stride,
                              const intptr_t *_Nullable places, int64_t columns, int64_t depth, float *out, int64_t out_stride,
                              float *maxima);
     support_pair_columns _Nullable pair_columns; /* NULL where the processor has no product of bfloat16 */
+    support_byte_columns _Nullable byte_columns; /* NULL where it has no product of bytes; not of a compile, but added to its table */
     int32_t (*column_maxima)(const float *tile, int64_t columns, int64_t vectors, int64_t stride, float *maxima);
     void (*tile_exponentials)(float *tile, int64_t columns, int64_t vectors, int64_t stride, const float *maxima, float *sums);
     void (*weighted_columns)(const float *tile, int64_t columns, int64_t vectors, int64_t stride, const float *weights,

@@ -36,10 +36,18 @@ struct AttentionPart: @unchecked Sendable {
     private var vectors: Int { rows.count / lanes }
     /// Query rows as floats times scale and gain, in blocks (D, block * lanes) as logit_columns wants them; for BLAS one
     /// block of all rows. For pair_columns two bfloat16 numbers take the place of a float, and scale and gain are in `factors`.
+    /// For byte_columns the floats become bytes.
     func pack() {
         let words = tiles.words
         let block = tiles.usesBLAS ? vectors : Int(kernels.block)
         let scratch = packed + tiles.partRows * words
+        if tiles.usesBytes {
+            for r in 0..<rows.count {
+                _ = read(rows.lowerBound + r, scratch)
+                byteRows.pack(scratch, row: r)
+            }
+            return
+        }
         for r in 0..<rows.count {
             let first = r / lanes / block * block
             let width = min(block, vectors - first) * lanes
@@ -52,7 +60,7 @@ struct AttentionPart: @unchecked Sendable {
     /// One query row, zeros for padding; returns scale times gain, which is in the row already unless it holds pairs.
     private func read(_ row: Int, _ target: UnsafeMutablePointer<Float>) -> Float {
         guard let source = tiles.layout.source(row) else {
-            target.update(repeating: 0, count: tiles.words)
+            target.update(repeating: 0, count: tiles.dim)
             return 0
         }
         let shape = attention.layer.shape
@@ -66,6 +74,8 @@ struct AttentionPart: @unchecked Sendable {
         }
         return factor
     }
+
+    private var byteRows: ByteRows { ByteRows(packed, rows: rows.count, dim: tiles.dim) }
 
     private func memory(_ tile: Int, _ worker: WorkerBuffers) throws(KVSieveError) -> UnsafeMutablePointer<Float> {
         if tile < tiles.held { return logits + tiles.room(tile) * rows.count }
@@ -125,6 +135,12 @@ struct AttentionPart: @unchecked Sendable {
                 buffer: UnsafeMutableRawPointer(buffer))
             return kernels.column_maxima(out, Int64(columns), Int64(vectors), width, highest) == 1
         }
+        if tiles.usesBytes, let columnsOfBytes = kernels.byte_columns {
+            let tile = ByteKeys(UnsafeMutablePointer(mutating: keys), keys: tiles.tile, dim: tiles.dim)
+            return withUnsafePointer(to: byteRows.packed) { packed in
+                columnsOfBytes(packed, tile.bytes, tile.scales, Int64(columns), out, width, highest) == 1
+            }
+        }
         if tiles.usesPairs, let columnsOfPairs = kernels.pair_columns {
             return columnsOfPairs(
                 packed, Int64(vectors), keys, Int64(stride), places, Int64(columns), Int64(tiles.words), factors, out,
@@ -147,9 +163,8 @@ struct AttentionPart: @unchecked Sendable {
             return (UnsafePointer(first.assumingMemoryBound(to: Float.self)), keys.tokenStride / 4)
         }
         let dim = tiles.dim
-        let floats = try worker.keyTile.reserve(tiles.tile * tiles.dim)
+        let floats = try worker.keyTile.reserve(tiles.keyFloats)
         var token = columns.lowerBound
-        var out = floats
         while token < columns.upperBound {
             let run = keys.run(from: token, to: columns.upperBound)
             let source = keys.row(head, token)
@@ -157,19 +172,27 @@ struct AttentionPart: @unchecked Sendable {
                 // The processor foresees the rest of a block.
                 let next = token + run
                 if next < tiles.cacheRows { prefetchLines(keys.row(head, next), bytes: min(run * keys.rowBytes, 2048)) }
-                keys.type.widen(source, out, run * dim)
+                take(source, run, at: token - columns.lowerBound, floats)
             } else {
                 for j in 0..<run {
                     let later = token + j + 8
                     if later < tiles.cacheRows { prefetchLines(keys.row(head, later), bytes: keys.rowBytes) }
-                    keys.type.widen(source + j * keys.tokenStride, out + j * dim, dim)
+                    take(source + j * keys.tokenStride, 1, at: token - columns.lowerBound + j, floats)
                 }
             }
             token += run
-            out += run * dim
         }
-        out.update(repeating: 0, count: padding * dim)
+        if padding > 0 { (floats + columns.count * dim).update(repeating: 0, count: padding * dim) }
         return (UnsafePointer(floats), dim)
+    }
+
+    /// Rows that follow each other become keys `first` and so on of a tile: floats, or bytes and their scales.
+    private func take(_ source: UnsafeRawPointer, _ rows: Int, at first: Int, _ tile: UnsafeMutablePointer<Float>) {
+        if tiles.usesBytes {
+            ByteKeys(tile, keys: tiles.tile, dim: tiles.dim).take(source, rows: rows, at: first)
+        } else {
+            attention.keys.type.widen(source, tile + first * tiles.dim, rows * tiles.dim)
+        }
     }
 
     /// Where the keys of a tile are, and some after them, in floats from the tile's first.

@@ -34,6 +34,7 @@ struct AttentionTiles: Sendable {
         self.layout = layout
         self.sumRows = sumRows
         dim = attention.layer.shape.headDim
+        usesBytes = attention.layer.coarse && kernels.byte_columns != nil && attention.keys.type == .q8
         usesPairs = kernels.pair_columns != nil && attention.queries.type == .bfloat16 && attention.keys.holdsPairs
         self.cacheRows = cacheRows
         firstTile = cacheRows > Self.longestTile ? MatrixProduct.wholeRows : cacheRows
@@ -72,11 +73,17 @@ struct AttentionTiles: Sendable {
     /// Queries and keys in bfloat16 are multiplied as they are where the processor can, and pairs begin at whole words.
     let usesPairs: Bool
 
-    /// Floats of a query row, or pairs.
-    var words: Int { usesPairs ? dim / 2 : dim }
+    /// Keys in blocks of bytes are multiplied as they are where the processor can and the plan may: queries become bytes too.
+    let usesBytes: Bool
+
+    /// Floats of a query row, or pairs, or four bytes each with what belongs to them.
+    var words: Int { usesBytes ? ByteRows.words(dim) : usesPairs ? dim / 2 : dim }
 
     /// Packed rows, a row to read into, and a factor a row.
-    var packedFloats: Int { (partRows + 1) * words + partRows }
+    var packedFloats: Int { partRows * words + dim + partRows }
+
+    /// Floats of a worker's tile of keys.
+    var keyFloats: Int { usesBytes ? tile * ByteKeys.words(dim) : tile * dim }
 
     /// BLAS makes the product if the kernels have no wide vectors: BLAS picks its kernels at run time. With wide vectors
     /// logit_columns is as fast for many rows and faster for few (KVSieveKernels/README.md has the numbers).
@@ -114,7 +121,7 @@ struct AttentionTiles: Sendable {
         if sideBySide { for worker in others { try reserve(worker.head) } }
         for worker in work.workers {
             if usesBLAS { try worker.matrices.reserve(MatrixProduct.bufferBytes) }
-            if !keysAreReadInPlace || usesBLAS { try worker.keyTile.reserve(tile * dim) }
+            if !keysAreReadInPlace || usesBLAS { try worker.keyTile.reserve(keyFloats) }
             if keysHavePlaces { try worker.keyPlaces.reserve(tile + Self.keysAhead) }
             if held < count { try worker.logitTile.reserve(tile * partRows) }
         }

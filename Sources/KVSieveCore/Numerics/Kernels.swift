@@ -16,6 +16,8 @@ public nonisolated(unsafe) let kernelTables: [support_kernels] = {
     if level >= 3 { tables.append(KVSieveKernelsAVX2.kernelTable()) }
     if level >= 4 { tables.append(KVSieveKernelsAVX512.kernelTable()) }
     if level >= 5 { tables.append(KVSieveKernelsAVX512BF16.kernelTable()) }
+    // No compile of the kernels has the flag for products of bytes: C has them, for the lanes of a table.
+    for index in tables.indices { tables[index].byte_columns = support_byte_columns_of(tables[index].lanes) }
     return tables
     #else
     return [kernelTable()]

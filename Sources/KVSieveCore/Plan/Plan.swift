@@ -101,7 +101,8 @@ public final class Plan {
         let tensors = try chunks.with(
             read(reads?.needs ?? []), layer: layer, window: reads?.window, new: caches?.length(layer).new)
         let view = try LayerView(
-            shape, layer: layer, length: caches?.length(layer) ?? current.length, reads: reads, tensors)
+            shape, layer: layer, length: caches?.length(layer) ?? current.length, reads: reads, tensors,
+            coarse: settings.int(parameters.coarse) == 1)
         let length = try protected.checked(view.length, caches?.origins(layer))
         let frame = try method.frame(length, layer: layer)
         let rule = try currentRule(method, length)

@@ -10,16 +10,18 @@ public struct PlanParameters: Sendable {
     let align: Parameter
     let mass: Parameter
     let report: Parameter
+    let coarse: Parameter
     /// What a sentence calls the parameter with an id, whatever method has it.
     let name: @Sendable (Int32) -> String
 
     public init(
         threads: Parameter, decoding: Parameter, share: Parameter, even: Parameter, block: Parameter,
-        align: Parameter, mass: Parameter, report: Parameter, name: @escaping @Sendable (Int32) -> String
+        align: Parameter, mass: Parameter, report: Parameter, coarse: Parameter,
+        name: @escaping @Sendable (Int32) -> String
     ) {
         (self.threads, self.decoding) = (threads, decoding)
         (self.share, self.even, self.block) = (share, even, block)
-        (self.align, self.mass, self.report) = (align, mass, report)
+        (self.align, self.mass, self.report, self.coarse) = (align, mass, report, coarse)
         self.name = name
     }
 
@@ -28,6 +30,6 @@ public struct PlanParameters: Sendable {
         if [share.id, even.id, block.id].contains(id) {
             return name(id) + ", as its heads keep different numbers of rows by design"
         }
-        return name(id) + ([mass.id, report.id].contains(id) ? ", as it reads no queries" : "")
+        return name(id) + ([mass.id, report.id, coarse.id].contains(id) ? ", as it reads no queries" : "")
     }
 }

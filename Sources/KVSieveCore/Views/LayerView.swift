@@ -12,6 +12,8 @@ public struct LayerView: Sendable {
     let keys: TensorView?
     let values: TensorView?
     let attention: GivenAttention?
+    /// May keys in blocks of bytes be multiplied as bytes?
+    let coarse: Bool
 
     /// Rows of the window: W, or as many as there are new tokens.
     let windowRows: Int
@@ -19,11 +21,14 @@ public struct LayerView: Sendable {
     /// - Parameters:
     ///   - length: of this layer's cache; nil in a prompt's first layer.
     ///   - reads: nil for a layer that goes by an earlier one's scores.
+    ///   - coarse: may keys in blocks of bytes be multiplied as bytes?
     public init(
-        _ shape: ModelShape, layer: Int, length: CacheLength?, reads: Reads?, _ tensors: LayerTensors
+        _ shape: ModelShape, layer: Int, length: CacheLength?, reads: Reads?, _ tensors: LayerTensors,
+        coarse: Bool = false
     ) throws(KVSieveError) {
         self.shape = shape
         self.layer = layer
+        self.coarse = coarse
         var needs = reads?.needs ?? []
         let attention = needs.contains(.queries) ? tensors.attention : nil
         if attention != nil { needs.subtract([.queries, .keys]) }
@@ -70,6 +75,7 @@ public struct LayerView: Sendable {
         self.keys = keys
         values = nil
         attention = nil
+        coarse = layer.coarse
         windowRows = queries.tokens
     }
 
