@@ -1,0 +1,40 @@
+"""The parameter coarse: keys in q8_0 multiplied as bytes, beside the same keys as floats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import noise
+from test_paged import decoded, quantised
+
+import kvsieve
+
+
+@pytest.mark.parametrize("method", [info.name for info in kvsieve.methods()])
+def test_coarse_keeps_nearly_the_same_rows(method: str) -> None:
+    """Of keys in q8_0 by bytes, seeds 20 to 27; rows at random would be a fifth the same. By floats "1 changes nothing"."""
+    model = kvsieve.Model(1, 4, 2, 64)
+    info = next(info for info in kvsieve.methods() if info.name == method)
+    if all(parameter.name != "coarse" for parameter in info.parameters):
+        with pytest.raises(ValueError, match=f"{method} has no parameter 'coarse'"):
+            kvsieve.Plan(method, model, coarse=1)
+        return
+    share = {"ratio": 0.6} if method == "taskkv" else {"budget": 120}
+
+    def kept(seed: int, keys: Any, **more: float) -> list[set[int]]:
+        queries, values = noise(seed, 4, 600, 64), noise(seed + 100, 2, 600, 64)
+        with kvsieve.Plan(method, model, **share, **more) as plan:
+            plan.observe(0, queries, keys, values)
+            plan.finish()
+            return [set(plan.kept(0).head(head).tolist()) for head in range(2)]
+
+    same = rows = 0
+    for seed in range(20, 28):
+        keys = quantised("q8_0", 2, 600, seed)
+        plain = kept(seed, kvsieve.Quantised(keys, "q8_0"))
+        coarse = kept(seed, kvsieve.Quantised(keys, "q8_0"), coarse=1)
+        assert kept(seed, decoded("q8_0", keys), coarse=1) == plain
+        same += sum(len(a & b) for a, b in zip(plain, coarse, strict=True))
+        rows += sum(len(a) for a in plain)
+    assert same >= 0.97 * rows, f"{same} of {rows}"
