@@ -37,7 +37,7 @@ result "what is committed is fresh" $? "$said"
 mkdir -p "$work/$methods"
 cp "$root/README.md" "$work"
 cp "$root/$methods"/* "$work/$methods"
-said=$("$tool" "$compiled" "$template" "$work" 2>&1) && diff -r "$work/include" "$root/include" >"$work/diff"
+said=$("$tool" "$compiled" "$template" "$work" 2>&1) && diff "$work/include/kvsieve.h" "$root/include/kvsieve.h" >"$work/diff"
 result "writes the header" $? "$said $(head -5 "$work/diff" 2>/dev/null)"
 said=$("$tool" "$compiled" "$template" "$work" --check 2>&1)
 result "is content with what it wrote" $? "$said"
