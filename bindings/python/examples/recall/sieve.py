@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from model import PrefilledLayer, RaggedCache
@@ -37,9 +38,9 @@ class Compressed:
     refusal: str | None  # the library's sentence, when the share first asked for was too small
 
 
-def parameters(method: str, share: float, task: str) -> dict[str, float | str]:
+def parameters(method: str, share: float, task: str) -> dict[str, Any]:
     """A method's parameters for `share` of a prompt; what is not named keeps its default."""
-    own: dict[str, dict[str, float | str]] = {
+    own: dict[str, dict[str, Any]] = {
         POOLED: {"score_kernel": 7},
         "taskkv": {"sinks": SINKS, "recent": 32},
         # One layer a group and a mild pyramid, since there are four layers; the window counts against the budget.
@@ -86,7 +87,7 @@ def keep_by_method(
 
 
 def _sieve(
-    method: str, model: kvsieve.Model, prefilled: Sequence[PrefilledLayer], chosen: dict[str, float | str]
+    method: str, model: kvsieve.Model, prefilled: Sequence[PrefilledLayer], chosen: dict[str, Any]
 ) -> tuple[list[RaggedCache], float]:
     """Observes every layer, finishes, gathers keys and values; and the processor milliseconds of those calls."""
     rows = []

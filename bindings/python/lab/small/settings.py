@@ -6,6 +6,7 @@ A method that is not named here is run with its defaults and the window of the o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from recall.prompts import AGGREGATION
 
@@ -16,7 +17,7 @@ SHARES = (0.40, 0.20, 0.12, 0.069, 0.035)  # of the tokens of a prompt
 FULL = "full cache"
 POOLED = "ahakv, pooled"
 
-Parameters = dict[str, float | str]
+Parameters = dict[str, Any]
 
 OWN: dict[str, Parameters] = {
     # The defaults protect 272 tokens, more than a budget of 3.5 % has.

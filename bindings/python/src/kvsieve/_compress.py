@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ._kept import Kept
 from ._model import Model
 from ._tensor import tensor
 from .plan import Plan
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._types import Keywords
 
 
 class PerLayer(Protocol):
@@ -35,7 +40,7 @@ def compress(
     values: PerLayer,
     *,
     scale: float = 0.0,
-    **parameters: Any,
+    **parameters: Unpack[Keywords],
 ) -> list[Layer]:
     """What `method` keeps of a whole cache, packed.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -17,6 +17,11 @@ from ._rope import Rope
 from ._settings import Settings
 from ._tensor import rows_like, tensor
 from .errors import check
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._types import Keywords, Number, Out, Torch
 
 
 class Plan(Settings):
@@ -42,7 +47,7 @@ class Plan(Settings):
     run at the same time.
     """
 
-    def __init__(self, method: str | int, model: Model, **parameters: Any) -> None:
+    def __init__(self, method: str | int, model: Model, **parameters: Unpack[Keywords]) -> None:
         self.model = model
         self._by_length: bool | None = None
         super().__init__(method, model)
@@ -156,6 +161,16 @@ class Plan(Settings):
         with self._use() as handle:
             return report_of(handle, self.model, layer)
 
+    @overload
+    def gather(self, layer: int, source: Any, out: Out, *, rope: Rope | None = ...) -> Out: ...
+    @overload
+    def gather(
+        self, layer: int, source: np.ndarray[Any, np.dtype[Number]], *, rope: Rope | None = ...
+    ) -> np.ndarray[tuple[int, int], np.dtype[Number]]: ...
+    @overload
+    def gather(self, layer: int, source: Torch, *, rope: Rope | None = ...) -> Torch: ...
+    @overload
+    def gather(self, layer: int, source: Any, *, rope: Rope | None = ...) -> Any: ...
     def gather(self, layer: int, source: Any, out: Any = None, *, rope: Rope | None = None) -> Any:
         """The kept rows of `source` (H, T, any), after finish. Returns `out`, or a new array (total, D) without it, of torch if
         `source` is, else of numpy.
