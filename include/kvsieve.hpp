@@ -1,6 +1,6 @@
 /* kvsieve.h from C++17: a plan that frees itself, statuses as exceptions, arrays as spans. Header only; kvsieve.h is the manual.
  *
- *     kvsieve::plan plan(KVSIEVE_DYNAMICKV, {layers, query_heads, kv_heads, head_dim});
+ *     kvsieve::plan plan(KVSIEVE_DYNAMICKV, kvsieve::model(layers, query_heads, kv_heads, head_dim));
  *     plan.set(KVSIEVE_BUDGET, 1024);
  *     for (std::int32_t layer = 0; layer < layers; ++layer) plan.observe(layer, q[layer], k[layer], v[layer]);
  *     plan.finish();
@@ -52,7 +52,7 @@ private:
 #ifdef KVSIEVE_EXPECTED
 /** A value, or why there is none. */
 template <class T>
-class expected {
+class [[nodiscard]] expected {
 public:
     expected(T value) : value_(std::move(value)) {}
     expected(error why) : error_(new (std::nothrow) error(std::move(why))), failed_(true) {}
@@ -74,7 +74,7 @@ private:
 
 /** Nothing, or why the call failed. */
 template <>
-class expected<void> {
+class [[nodiscard]] expected<void> {
 public:
     expected() = default;
     expected(error why) : error_(new (std::nothrow) error(std::move(why))), failed_(true) {}
@@ -165,6 +165,12 @@ Struct sized() noexcept {
 }
 
 } // namespace detail
+
+/** The sizes of a model; `scale` of the logits, 0 means 1/sqrt(head_dim). */
+inline kvsieve_model model(std::int32_t layers, std::int32_t query_heads, std::int32_t kv_heads, std::int32_t head_dim,
+                           float scale = 0) noexcept {
+    return { layers, query_heads, kv_heads, head_dim, scale, {} };
+}
 
 /** A view of heads x tokens x dim numbers. Rows are contiguous; strides are in elements here, and in bytes in kvsieve_tensor. */
 struct tensor : kvsieve_tensor {

@@ -24,7 +24,7 @@ void expect(bool holds, const char *name) {
 
 constexpr std::int32_t layers = 3, query_heads = 4, heads = 2, dim = 16, window = 4;
 constexpr std::int64_t tokens = 120;
-constexpr kvsieve_model model{ layers, query_heads, heads, dim, 0, {} };
+const kvsieve_model model = kvsieve::model(layers, query_heads, heads, dim);
 
 std::vector<float> noise(std::int64_t count, unsigned seed) {
     std::vector<float> made(static_cast<std::size_t>(count));

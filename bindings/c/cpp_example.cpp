@@ -1,6 +1,5 @@
 // The prefill of prefill.c with kvsieve.hpp: the plan frees itself, statuses are exceptions, tensors are views of std::vector.
 // A cache that shrinks before the later layers are observed is compared with the gathered copy at the end.
-// A cache that shrinks before the later layers are observed is compared with the gathered copy at the end.
 #include <kvsieve.hpp>
 
 #include <algorithm>
@@ -49,7 +48,7 @@ struct Cache {
 };
 
 bool prefill(std::int32_t method, std::int32_t parameter, double value) {
-    kvsieve::plan plan(method, kvsieve_model{ layers, queryHeads, heads, dim, 0, {} });
+    kvsieve::plan plan(method, kvsieve::model(layers, queryHeads, heads, dim));
     plan.set(parameter, value);
     std::mt19937 engine(7);
     auto filled = [&](std::int64_t size) {

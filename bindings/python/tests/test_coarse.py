@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import noise
 from test_paged import decoded, quantised
@@ -38,3 +39,10 @@ def test_coarse_keeps_nearly_the_same_rows(method: str) -> None:
         same += sum(len(a & b) for a, b in zip(plain, coarse, strict=True))
         rows += sum(len(a) for a in plain)
     assert same >= 0.97 * rows, f"{same} of {rows}"
+
+
+def test_quantised_takes_the_name_as_the_header_writes_it() -> None:
+    rows = np.zeros((1, 2, 34), np.uint8)
+    assert kvsieve.Quantised(rows, "Q8_0").dtype == "q8_0"
+    with pytest.raises(ValueError, match=r"dtype is 'Q9': expected q8_0, "):
+        kvsieve.Quantised(rows, "Q9")

@@ -103,6 +103,8 @@ def test_without_values_the_error_is_not_known(
     ("arguments", "sentence"),
     [
         (["--method", "snapvk"], "method is 'snapvk': expected one of "),
+        (["--keep", "12"], "--keep is 12: expected a share of the tokens, more than 0 and at most 1"),
+        (["--keep", "nan"], "--keep is nan: expected a share"),
         (["--set", "budget"], "--set is 'budget': expected NAME=VALUE"),
         (["--method", "snapkv", "--set", "size=3"], "snapkv has no parameter 'size'"),
     ],

@@ -70,6 +70,8 @@ def printed(row: Comparison) -> str:
 
 
 def table(options: argparse.Namespace) -> None:
+    if not 0 < options.keep <= 1:
+        raise ValueError(f"--keep is {options.keep:g}: expected a share of the tokens, more than 0 and at most 1")
     names = list(dict.fromkeys(options.method or [method.name for method in methods()]))
     given = parameters(names, options.settings)
     cache = read_cache(options.file)

@@ -30,7 +30,8 @@ class Quantised:
     """
 
     def __init__(self, data: Any, dtype: str) -> None:
-        if dtype not in QUANTISED:
+        known = dtype.lower() if isinstance(dtype, str) else dtype
+        if known not in QUANTISED:
             raise ValueError(f"dtype is {dtype!r}: expected {', '.join(QUANTISED)}")
         self.data = data
-        self.dtype = dtype
+        self.dtype = known

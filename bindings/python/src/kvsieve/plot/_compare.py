@@ -32,18 +32,19 @@ def compared(rows: Sequence[Comparison]) -> Figure:
     right = sheet.beside(LEFT + WIDTH + BETWEEN, WIDTH)
     sheet.skip(FOOT)
     figure, axes = sheet.figure()
-    share = 100 * sum(row.share for row in ordered) / len(ordered)
+    least, most = (round(100 * bound(row.share for row in ordered)) for bound in (min, max))
+    share = f"{least}" if least == most else f"{least} to {most}"
     masses, leasts = [100 * row.mass for row in ordered], [100 * row.mass_least for row in ordered]
     _bars(axes[left], masses, 100)
     axes[left].plot(leasts, range(len(ordered)), "|", color=MARK, markersize=9, markeredgewidth=2)
-    above(axes[left], "% of the attention", f"in {share:.0f} % of the rows")
+    above(axes[left], "% of attention", f"in {share} % of the rows")
     axes[left].set_yticks(range(len(ordered)), [row.method for row in ordered], color=INK)
     errors = [row.error for row in ordered]
     known = [error for error in errors if not math.isnan(error)]
     _bars(axes[right], errors if known else [0.0] * len(errors), 1.08 * max(known, default=1.0))
     above(axes[right], "error of the output" if known else "error of the output: not known without v")
     axes[right].set_yticks([])
-    legend(axes[left], ("|", MARK, "the least of any layer and head"))
+    legend(axes[left], ("\u2503", MARK, "the least of any layer and head"))
     return figure
 
 
