@@ -18,6 +18,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <string>
@@ -28,6 +29,12 @@
 #endif
 
 namespace kvsieve {
+/* Units that differ in KVSIEVE_EXPECTED may be linked together: each has its own names. */
+#ifdef KVSIEVE_EXPECTED
+inline namespace values {
+#else
+inline namespace exceptions {
+#endif
 
 /** A status and its sentence. */
 #ifdef KVSIEVE_EXPECTED
@@ -55,21 +62,22 @@ template <class T>
 class [[nodiscard]] expected {
 public:
     expected(T value) : value_(std::move(value)) {}
-    expected(error why) : error_(new (std::nothrow) error(std::move(why))), failed_(true) {}
-    explicit operator bool() const noexcept { return !failed_; }
-    /** Of one that has a value. */
-    T &operator*() noexcept { return value_; }
-    const T &operator*() const noexcept { return value_; }
-    T *operator->() noexcept { return &value_; }
-    const T *operator->() const noexcept { return &value_; }
+    expected(error why) : status_(why.status()), error_(new (std::nothrow) error(std::move(why))) {}
+    explicit operator bool() const noexcept { return status_ == KVSIEVE_OK; }
+    /** Of one that has a value; of a temporary the value itself, not a reference into it. */
+    T &operator*() & noexcept { return value_; }
+    const T &operator*() const & noexcept { return value_; }
+    T operator*() && noexcept { return std::move(value_); }
+    T *operator->() & noexcept { return &value_; }
+    const T *operator->() const & noexcept { return &value_; }
     /** Of one that has none: why. */
-    kvsieve_status status() const noexcept { return failed_ ? error_ ? error_->status() : KVSIEVE_ERR_MEMORY : KVSIEVE_OK; }
-    const char *what() const noexcept { return failed_ ? error_ ? error_->what() : "out of memory" : ""; }
+    kvsieve_status status() const noexcept { return status_; }
+    const char *what() const noexcept { return error_ ? error_->what() : status_ == KVSIEVE_OK ? "" : kvsieve_status_name(status_); }
 
 private:
     T value_{};
+    kvsieve_status status_ = KVSIEVE_OK;
     std::unique_ptr<error> error_;
-    bool failed_ = false;
 };
 
 /** Nothing, or why the call failed. */
@@ -77,14 +85,14 @@ template <>
 class [[nodiscard]] expected<void> {
 public:
     expected() = default;
-    expected(error why) : error_(new (std::nothrow) error(std::move(why))), failed_(true) {}
-    explicit operator bool() const noexcept { return !failed_; }
-    kvsieve_status status() const noexcept { return failed_ ? error_ ? error_->status() : KVSIEVE_ERR_MEMORY : KVSIEVE_OK; }
-    const char *what() const noexcept { return failed_ ? error_ ? error_->what() : "out of memory" : ""; }
+    expected(error why) : status_(why.status()), error_(new (std::nothrow) error(std::move(why))) {}
+    explicit operator bool() const noexcept { return status_ == KVSIEVE_OK; }
+    kvsieve_status status() const noexcept { return status_; }
+    const char *what() const noexcept { return error_ ? error_->what() : status_ == KVSIEVE_OK ? "" : kvsieve_status_name(status_); }
 
 private:
+    kvsieve_status status_ = KVSIEVE_OK;
     std::unique_ptr<error> error_;
-    bool failed_ = false;
 };
 
 template <class T>
@@ -103,9 +111,12 @@ public:
 
     constexpr span() noexcept = default;
     constexpr span(T *data, std::size_t size) noexcept : data_(data), size_(size) {}
-    /** Of a vector, an array, a std::span. */
+    template <std::size_t Size>
+    constexpr span(T (&numbers)[Size]) noexcept : data_(numbers), size_(Size) {}
+    /** Of a vector, an array, a std::span; of none that ends with the expression. */
     template <class Range, class = std::enable_if_t<
                                !std::is_same_v<std::decay_t<Range>, span>
+                               && (std::is_lvalue_reference_v<Range> || std::is_trivially_destructible_v<std::decay_t<Range>>)
                                && std::is_convertible_v<decltype(std::declval<Range &>().data()), T *>>>
     constexpr span(Range &&range) noexcept : data_(range.data()), size_(range.size()) {}
 
@@ -132,6 +143,22 @@ struct dtype_of<float> : std::integral_constant<std::int32_t, KVSIEVE_F32> {};
 template <>
 struct dtype_of<_Float16> : std::integral_constant<std::int32_t, KVSIEVE_F16> {};
 #endif
+
+/* Numbers that have a scale together, and their bytes. */
+constexpr std::int64_t group_of(std::int32_t dtype) noexcept { return dtype == KVSIEVE_Q8_0 || dtype == KVSIEVE_Q4_0 ? 32 : 1; }
+constexpr std::int64_t bytes_of_group(std::int32_t dtype) noexcept {
+    switch (dtype) {
+    case KVSIEVE_F32: return 4;
+    case KVSIEVE_F16:
+    case KVSIEVE_BF16: return 2;
+    case KVSIEVE_Q8_0: return 34;
+    case KVSIEVE_Q4_0: return 18;
+    default: return 1;
+    }
+}
+constexpr std::int64_t bytes_of_row(std::int32_t dtype, std::int64_t dim) noexcept {
+    return dim / group_of(dtype) * bytes_of_group(dtype);
+}
 
 inline error failure(kvsieve_status status, const kvsieve_plan *plan) {
     const char *sentence = plan ? kvsieve_plan_error(plan) : kvsieve_last_error();
@@ -172,50 +199,40 @@ inline kvsieve_model model(std::int32_t layers, std::int32_t query_heads, std::i
     return { layers, query_heads, kv_heads, head_dim, scale, {} };
 }
 
-/** A view of heads x tokens x dim numbers. Rows are contiguous; strides are in elements here, and in bytes in kvsieve_tensor. */
+/** A view of heads x tokens x dim numbers. Rows are contiguous. The dtype says how many bytes a row has, whatever the pointer is
+ *  to; it need not be said for float. const rows are read: as a gather's target they must not be const. */
 struct tensor : kvsieve_tensor {
     tensor() noexcept : kvsieve_tensor{} {}
     tensor(const kvsieve_tensor &view) noexcept : kvsieve_tensor(view) {}
-
-    /** Any dtype: data, the dtype and bytes of an element, shape and strides. */
-    tensor(const void *rows, std::int32_t type, std::int64_t element, std::int64_t head_count, std::int64_t token_count,
-           std::int32_t width, std::int64_t head_elements, std::int64_t token_elements) noexcept
-        : kvsieve_tensor{} {
-        data = const_cast<void *>(rows); /* written to as the target of a gather only */
-        heads = head_count;
-        tokens = token_count;
-        dim = width;
-        dtype = type;
-        head_stride = head_elements * element;
-        token_stride = token_elements * element;
-    }
 
     /** (heads, tokens, dim), contiguous: head after head. */
     template <class T>
     static tensor by_head(T *rows, std::int64_t heads, std::int64_t tokens, std::int32_t dim,
                           std::int32_t dtype = detail::dtype_of<std::remove_cv_t<T>>::value) noexcept {
-        return { rows, dtype, sizeof(T), heads, tokens, dim, tokens * dim, dim };
+        const std::int64_t row = detail::bytes_of_row(dtype, dim);
+        return made(rows, dtype, heads, tokens, dim, tokens * row, row);
     }
 
     /** (tokens, heads, dim), contiguous: token after token. */
     template <class T>
     static tensor by_token(T *rows, std::int64_t heads, std::int64_t tokens, std::int32_t dim,
                            std::int32_t dtype = detail::dtype_of<std::remove_cv_t<T>>::value) noexcept {
-        return { rows, dtype, sizeof(T), heads, tokens, dim, dim, heads * dim };
+        const std::int64_t row = detail::bytes_of_row(dtype, dim);
+        return made(rows, dtype, heads, tokens, dim, row, heads * row);
     }
 
-    /** An mdspan (heads, tokens, dim), of std or of another library, whose rows are contiguous. */
+    /** An mdspan (heads, tokens, dim), of std or of another library, whose rows are contiguous. Of Q8_0 and Q4_0 it is one of bytes:
+     *  (heads, tokens, bytes of a row). */
     template <class Mdspan, class = decltype(std::declval<const Mdspan &>().data_handle())>
     static tensor of(const Mdspan &view,
                      std::int32_t dtype = detail::dtype_of<std::remove_cv_t<typename Mdspan::element_type>>::value) noexcept {
-        return { view.data_handle(),
-                 dtype,
-                 sizeof(typename Mdspan::element_type),
-                 static_cast<std::int64_t>(view.extent(0)),
-                 static_cast<std::int64_t>(view.extent(1)),
-                 static_cast<std::int32_t>(view.extent(2)),
-                 static_cast<std::int64_t>(view.stride(0)),
-                 static_cast<std::int64_t>(view.stride(1)) };
+        constexpr auto element = static_cast<std::int64_t>(sizeof(typename Mdspan::element_type));
+        const auto elements = static_cast<std::int64_t>(view.extent(2));
+        const bool grouped = detail::group_of(dtype) > 1;
+        const std::int64_t dim = grouped ? elements * element / detail::bytes_of_group(dtype) * detail::group_of(dtype) : elements;
+        return made(view.data_handle(), dtype, static_cast<std::int64_t>(view.extent(0)), static_cast<std::int64_t>(view.extent(1)),
+                    static_cast<std::int32_t>(dim), static_cast<std::int64_t>(view.stride(0)) * element,
+                    static_cast<std::int64_t>(view.stride(1)) * element);
     }
 
     /** The same rows in blocks of a table. `bytes`: from a block to the next. The table is read during calls. */
@@ -227,6 +244,20 @@ struct tensor : kvsieve_tensor {
         made.block_stride = bytes;
         made.block_count = block_total;
         return made;
+    }
+
+private:
+    static tensor made(const void *rows, std::int32_t dtype, std::int64_t heads, std::int64_t tokens, std::int32_t dim,
+                       std::int64_t head_stride, std::int64_t token_stride) noexcept {
+        tensor view;
+        view.data = const_cast<void *>(rows);
+        view.heads = heads;
+        view.tokens = tokens;
+        view.head_stride = head_stride;
+        view.token_stride = token_stride;
+        view.dim = dim;
+        view.dtype = dtype;
+        return view;
     }
 };
 
@@ -266,12 +297,23 @@ class range_list {
 public:
     class iterator {
     public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = range;
+        using difference_type = std::ptrdiff_t;
+        using pointer = const range *;
+        using reference = range;
         explicit iterator(const std::int32_t *bounds) noexcept : bounds_(bounds) {}
         range operator*() const noexcept { return { bounds_[0], bounds_[1] }; }
         iterator &operator++() noexcept {
             bounds_ += 2;
             return *this;
         }
+        iterator operator++(int) noexcept {
+            iterator before = *this;
+            bounds_ += 2;
+            return before;
+        }
+        bool operator==(const iterator &other) const noexcept { return bounds_ == other.bounds_; }
         bool operator!=(const iterator &other) const noexcept { return bounds_ != other.bounds_; }
 
     private:
@@ -408,6 +450,12 @@ inline outcome<kvsieve_parameter_info> parameter_at(std::int32_t method, std::in
     return detail::give(status, nullptr, found);
 }
 
+} // namespace values or exceptions
 } // namespace kvsieve
 
+#ifdef KVSIEVE_EXPECTED
+#define KVSIEVE_HPP_VALUES
+#endif
+#elif defined(KVSIEVE_EXPECTED) && !defined(KVSIEVE_HPP_VALUES)
+#error "KVSIEVE_EXPECTED is defined after kvsieve.hpp was included without it"
 #endif

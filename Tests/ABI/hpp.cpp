@@ -164,6 +164,71 @@ void views() {
            "by_head, by_token, of and paged are views of the same rows");
 }
 
+struct bytes_like {
+    using element_type = const std::uint8_t;
+    const std::uint8_t *data;
+    const std::uint8_t *data_handle() const { return data; }
+    std::int64_t extent(std::size_t index) const { return index == 0 ? heads : index == 1 ? tokens : 34; }
+    std::int64_t stride(std::size_t index) const { return index == 0 ? tokens * 34 : 34; }
+};
+
+// A row's bytes are the dtype's, whatever the pointer is to.
+void quantised() {
+    struct block {
+        std::uint16_t scale;
+        std::int8_t numbers[32];
+    };
+    static_assert(sizeof(block) == 34);
+    std::vector<block> blocks(static_cast<std::size_t>(heads * tokens));
+    for (std::size_t i = 0; i < blocks.size(); ++i)
+        blocks[i] = { 0x3c00, { static_cast<std::int8_t>(i % 97), 3, static_cast<std::int8_t>(-(i % 31)) } };
+    const auto *bytes = reinterpret_cast<const std::uint8_t *>(blocks.data());
+    const bytes_like span{ bytes };
+    std::vector<std::vector<std::int32_t>> found;
+    for (const kvsieve::tensor &keys :
+         { kvsieve::tensor::by_head(blocks.data(), heads, tokens, 32, KVSIEVE_Q8_0),
+           kvsieve::tensor::by_head(bytes, heads, tokens, 32, KVSIEVE_Q8_0), kvsieve::tensor::of(span, KVSIEVE_Q8_0) }) {
+        expect(keys.token_stride == 34 && keys.head_stride == 34 * tokens && keys.dim == 32, "rows of 34 bytes");
+        kvsieve_model wide = model;
+        wide.head_dim = 32;
+        auto plan = value(kvsieve::plan::make(KVSIEVE_KEYDIFF, wide));
+        VALUE(plan.set(KVSIEVE_BUDGET, 40));
+        VALUE(plan.observe(0, nullptr, keys));
+        const auto kept = value(plan.kept(0));
+        found.emplace_back(kept.head(1).begin(), kept.head(1).end());
+    }
+    expect(found[0].size() == 40 && found[1] == found[0] && found[2] == found[0], "views of the same blocks");
+    const auto halves = kvsieve::tensor::by_token(bytes, 2, 3, 32, KVSIEVE_Q4_0);
+    expect(halves.head_stride == 18 && halves.token_stride == 36, "rows of 18 bytes");
+    const auto brain = kvsieve::tensor::by_head(static_cast<std::uint16_t *>(nullptr), 2, 3, 32, KVSIEVE_BF16);
+    expect(brain.token_stride == 64, "rows of 64 bytes");
+}
+
+// Loops over what a call returns, and copies of it.
+void temporaries() {
+    prompt p;
+    auto plan = made(KVSIEVE_SNAPKV);
+    VALUE(plan.set(KVSIEVE_BUDGET, 40));
+    VALUE(plan.observe(0, p.queries, p.keys));
+    std::size_t count = 0;
+#ifdef KVSIEVE_EXPECTED
+    for (const kvsieve::range range : *plan.ranges(0, 0)) count += range.end > range.first;
+    const kvsieve::plan another = *kvsieve::plan::make(KVSIEVE_SNAPKV, model);
+    expect(static_cast<bool>(another), "a plan out of a temporary");
+    auto refused = made(KVSIEVE_SNAPKV).set(KVSIEVE_BUDGET, -1);
+    const auto moved = std::move(refused);
+    expect(refused.status() == KVSIEVE_ERR_PARAMETER && moved.status() == KVSIEVE_ERR_PARAMETER, "a status that was moved stays");
+#else
+    for (const kvsieve::range range : plan.ranges(0, 0)) count += range.end > range.first;
+#endif
+    const auto ranges = value(plan.ranges(0, 0));
+    const std::vector<kvsieve::range> copied(ranges.begin(), ranges.end());
+    expect(count == ranges.size() && copied.size() == count && copied[0].first == ranges[0].first, "ranges of a temporary");
+    const std::int32_t table[] = { 0, 1 };
+    expect(p.keys.paged(table, 60, 60 * dim * 4).blocks == table, "a C array is a table");
+    static_assert(!std::is_constructible_v<kvsieve::span<const std::int32_t>, std::vector<std::int32_t>>, "dangles");
+}
+
 void attention_and_steps() {
     prompt p;
     auto plan = made(KVSIEVE_STREAMINGLLM);
@@ -224,6 +289,8 @@ void introspection() {
 int main() {
     a_prompt();
     views();
+    quantised();
+    temporaries();
     attention_and_steps();
     refusals();
     introspection();

@@ -99,6 +99,20 @@ plain() {
                 rm -f "$work/hpp"
             done
         done
+        # Units of both kinds in one program, and a result that nobody looks at.
+        for unit in "-DKVSIEVE_EXPECTED -Dmain=unused" ""; do
+            # shellcheck disable=SC2086
+            g++ -std=c++17 -O1 $unit -I"$include" -c "$here/hpp.cpp" -o "$work/hpp${#unit}.o"
+        done
+        # shellcheck disable=SC2086
+        g++ "$work"/hpp*.o -o "$work/hpp" $link
+        count "hpp (both kinds)" "$work/hpp"
+        printf '#define KVSIEVE_EXPECTED\n#include <kvsieve.hpp>\nvoid f(kvsieve::plan &p) { p.finish(); }\n' >"$work/ignored.cpp"
+        g++ -std=c++17 -I"$include" -fsyntax-only -Werror "$work/ignored.cpp" 2>"$work/ignored"
+        if grep -q "nodiscard" "$work/ignored"; then passed=$((passed + 1)); else
+            failed=$((failed + 1))
+            echo "FAILED hpp: a result that nobody looks at is no warning"
+        fi
     fi
     # Both compilers must accept a program; the one that is run is gcc's.
     for name in versions $checked misuse_memory misuse_memory_calls forks; do
