@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,6 +116,66 @@ def test_a_wrong_argument_is_a_sentence(
 ) -> None:
     assert command.main(["compare", str(file), *arguments]) == 2
     assert f"python -m kvsieve: {sentence}" in capsys.readouterr().err
+
+
+def damaged(name: str, path: Path, cache: Cache) -> None:
+    q, k, v = cache.queries, cache.keys, cache.values
+    if name == "other content":
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("k.npy", b"hello")
+    elif name == "no header":
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("k.npy", b"\x93NUMPY\x01\x00\x20\x00{'descr': ((((((((((((((((  ")
+    elif name == "huge":
+        header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 99999999999999, 9999), }"
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("k.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    elif name == "encrypted":
+        np.savez(path, k=k)
+        content = bytearray(path.read_bytes())
+        for mark in (b"PK\x03\x04", b"PK\x01\x02"):
+            content[content.index(mark) + (6 if mark[2] == 3 else 8)] |= 1
+        path.write_bytes(content)
+    elif name == "objects":
+        np.savez(path, k=np.array([None], object))
+    else:
+        wrong: dict[str, dict[str, Any]] = {
+            "more rows than tokens": {"q": np.zeros((LAYERS, 4, TOKENS + 1, 16), np.float32)},
+            "another D": {"q": q[..., :8]},
+            "heads that do not divide": {"q": q[:, :3]},
+            "other tokens": {"v": v[:, :, 1:]},
+            "NaN": {"k": np.where(np.arange(16) == 3, np.nan, k).astype(np.float32)},
+            "infinity": {"v": np.where(np.arange(16) == 3, np.inf, v).astype(np.float32)},
+            "overflow": {"q": q * np.float32(1e38), "k": k * np.float32(1e30)},
+        }
+        np.savez(path, q=wrong[name].get("q", q), k=wrong[name].get("k", k), v=wrong[name].get("v", v))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["other content", "no header", "huge", "encrypted", "objects", "more rows than tokens", "another D"]
+    + ["heads that do not divide", "other tokens", "NaN", "infinity", "overflow"],
+)
+def test_a_damaged_file_is_one_sentence(
+    tmp_path: Path, cache: Cache, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    path = tmp_path / "damaged.npz"
+    damaged(name, path, cache)
+    arguments = ["--keep", "0.5", "--method", "snapkv", "--method", "keydiff", "--set", "window=8"]
+    assert command.main(["compare", str(path), *arguments]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("python -m kvsieve: ") and said.err.count("\n") == 1
+    assert "nan" not in said.out and all("refused: " in line for line in said.out.splitlines()[1:])
+
+
+def test_arrays_of_any_order_are_taken(tmp_path: Path, cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = []
+    for order in (np.ascontiguousarray, np.asfortranarray):
+        path = tmp_path / f"{order.__name__}.npz"
+        np.savez(path, q=order(cache.queries), k=order(cache.keys), v=order(cache.values))
+        assert command.main(["compare", str(path), "--keep", "0.5", "--method", "snapkv"]) == 0
+        outputs.append(capsys.readouterr().out.splitlines()[1].split()[:-1])
+    assert outputs[0] == outputs[1]
 
 
 def test_no_queries_no_comparison(tmp_path: Path, cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,11 +69,19 @@ def printed(row: Comparison) -> str:
     return line([row.method, *numbers, error, f"{1000 * row.seconds:.1f}"])
 
 
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def table(options: argparse.Namespace) -> None:
     if not 0 < options.keep <= 1:
         raise ValueError(f"--keep is {options.keep:g}: expected a share of the tokens, more than 0 and at most 1")
     names = list(dict.fromkeys(options.method or [method.name for method in methods()]))
     given = parameters(names, options.settings)
+    if options.output is not None:
+        from .plot import _sheet
+
+        _sheet.matplotlib()  # or it would be missed after all methods ran
     cache = read_cache(options.file)
     print(line(["", "rows", "share", "mass", "least", "error", "ms"]))
     made = []
@@ -82,7 +90,7 @@ def table(options: argparse.Namespace) -> None:
             made.append(compare(cache, name, {"ratio": options.keep, **given[name]}, options.scale))
             print(printed(made[-1]), flush=True)
         except ValueError as error:
-            print(f"{name:13}refused: {error}")
+            print(f"{name:13}refused: {one_line(error)}")
     if not made:
         raise ValueError(f"no method could choose from {options.file}")
     if options.output is not None:
@@ -99,8 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             describe()
         else:
             table(options)
-    except (OSError, TypeError, ValueError, ImportError, KVSieveError) as error:
-        print(f"{made.prog}: {error}", file=sys.stderr)
+    except (OSError, TypeError, ValueError, ImportError, MemoryError, KVSieveError) as error:
+        print(f"{made.prog}: {one_line(error)}", file=sys.stderr)
         return 2
     return 0
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,14 +63,33 @@ def read_cache(path: Path) -> Cache:
             f"{path} has no array k: expected k {SHAPES['k']}; the file has {', '.join(names) or 'nothing'}"
         )
     for name, array in arrays.items():
-        if array.ndim != 4 or 0 in array.shape:
-            raise ValueError(f"{path}: {name} has shape {array.shape}: expected {name} {SHAPES[name]}")
+        shape = getattr(array, "shape", ())  # numpy gives the bytes of what is no .npy file
+        if len(shape) != 4 or 0 in shape:
+            raise ValueError(f"{path}: {name} has shape {shape}: expected {name} {SHAPES[name]}")
         if array.dtype not in (np.float32, np.float16):
             raise ValueError(f"{path}: {name} has dtype {array.dtype}: expected float32 or float16")
     for name, array in arrays.items():
         if len(array) != len(arrays["k"]):
             raise ValueError(f"{path}: {name} has {len(array)} layers and k has {len(arrays['k'])}: expected the same")
-    return Cache(str(path), arrays.get("q"), arrays["k"], arrays.get("v"))
+    _fit(path, arrays)
+    rows = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return Cache(str(path), rows.get("q"), rows["k"], rows.get("v"))
+
+
+def _fit(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """That q and v belong to k."""
+    _, heads, tokens, dim = arrays["k"].shape
+    if "q" in arrays:
+        _, query_heads, rows, query_dim = arrays["q"].shape
+        if query_dim != dim or rows > tokens or query_heads % heads:
+            raise ValueError(
+                f"{path}: q has shape {arrays['q'].shape} and k {arrays['k'].shape}: expected the same D, at most T rows, and "
+                f"query heads that are a multiple of k's heads"
+            )
+    if "v" in arrays and arrays["v"].shape[1:3] != (heads, tokens):
+        raise ValueError(
+            f"{path}: v has shape {arrays['v'].shape} and k {arrays['k'].shape}: expected the same heads and tokens"
+        )
 
 
 def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -83,8 +101,8 @@ def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in SHAPES if name in arrays.files}, arrays.files
-        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(f"{path} cannot be read: {error}") from None
+        except Exception as error:  # numpy, zipfile and the decompressors raise many kinds for a file that is damaged
+            raise ValueError(f"{path} cannot be read: {type(error).__name__}: {error}") from None
 
 
 def read_words(path: Path, tokens: int) -> list[str]:
@@ -106,4 +124,4 @@ def read_words(path: Path, tokens: int) -> list[str]:
 
 
 def _layer(arrays: np.ndarray | None, layer: int) -> Any:
-    return None if arrays is None else np.ascontiguousarray(arrays[layer])
+    return None if arrays is None else arrays[layer]

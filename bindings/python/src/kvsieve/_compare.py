@@ -49,7 +49,10 @@ def compare(cache: Cache, method: str, parameters: dict[str, Any], scale: float 
         raise ValueError(error.message) from None
     masses, errors = [], []
     for layer, positions in enumerate(heads):
-        mass, moved = _lost(cache, layer, positions, scale)
+        with np.errstate(all="ignore"):
+            mass, moved = _lost(cache, layer, positions, scale)
+        if not np.isfinite(mass).all() or (cache.v is not None and not np.isfinite(moved)):
+            raise ValueError(f"the attention of layer {layer} has NaN or infinity, in float32")
         masses.append(mass)
         errors.append(moved)
     rows = float(np.mean([len(positions) for layer in heads for positions in layer]))
@@ -81,11 +84,11 @@ def _gather(plan: Plan, cache: Cache) -> None:
 def _lost(cache: Cache, layer: int, kept: list[Any], scale: float) -> tuple[np.ndarray, float]:
     """(Hq,): the share of the attention that kept rows hold; and the output's error."""
     if cache.q is None:
-        raise ValueError(f"{cache.name}: the attention is not known: expected an array q")
+        raise ValueError("the attention is not known: expected an array q")
     queries = cache.q[layer][:, -ROWS:].astype(np.float32)
     group = len(queries) // len(kept)
     rows = queries.shape[1]
-    factor = np.float32(scale or queries.shape[2] ** -0.5)
+    factor = np.float32(scale) or np.float32(queries.shape[2] ** -0.5)
     ahead = np.arange(cache.tokens) > cache.tokens - rows + np.arange(rows)[:, None]
     masses: list[np.ndarray] = []
     difference = size = 0.0
@@ -105,5 +108,7 @@ def _lost(cache: Cache, layer: int, kept: list[Any], scale: float) -> tuple[np.n
             part = some @ values[positions] / np.maximum(held, np.finfo(np.float32).tiny)[:, :, None]
             difference += float(((part - output).astype(np.float64) ** 2).sum())
             size += float((output.astype(np.float64) ** 2).sum())
-    error = (difference / size) ** 0.5 if size > 0 else float("nan")
-    return np.concatenate(masses), error
+    if cache.v is None:
+        return np.concatenate(masses), float("nan")
+    # Values that are all 0 are moved nowhere.
+    return np.concatenate(masses), (difference / size) ** 0.5 if size > 0 else difference
