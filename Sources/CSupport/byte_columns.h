@@ -5,8 +5,9 @@
  *   FMA, MAX  of float vectors; MAX(a, b) is b where one is NaN
  *
  * A key's four bytes are broadcast and multiplied with the four bytes of the same dimensions of each row in the lanes; six keys go
- * with two vectors of rows, so that twelve sums are under way. Of 32 dimensions a sum is exact: it is less than 2^24. The scales are
- * multiplied first, then the sums of 32 are added, dimension 0 first, whatever the block: a logit does not depend on its neighbours. */
+ * with two vectors of rows, so that twelve sums are under way. Of 32 dimensions a sum is exact: it is less than 2^24. It is multiplied
+ * with the key's scale, which cannot overflow, then with the row's, and added, dimension 0 first, whatever the block: a logit does not
+ * depend on its neighbours. */
 
 typedef int32_t NAME(ints) __attribute__((__vector_size__(4 * LANES)));
 typedef float NAME(floats) __attribute__((__vector_size__(4 * LANES)));
@@ -71,8 +72,8 @@ INSIDE void NAME(columns)(const support_byte_rows *rows, int64_t first, const in
             const FLOATS factors = NAME(load)(rows->scales + ((first + v) * blocks + block) * LANES);
 #pragma clang loop unroll(full)
             for (int k = 0; k < keys; k++) {
-                const FLOATS scale = factors * scales[k * blocks + block];
-                sums[v][k] = (FLOATS)FMA(__builtin_convertvector(products[v][k], FLOATS), scale, sums[v][k]);
+                const FLOATS scaled = __builtin_convertvector(products[v][k], FLOATS) * scales[k * blocks + block];
+                sums[v][k] = (FLOATS)FMA(scaled, factors, sums[v][k]);
             }
         }
     }

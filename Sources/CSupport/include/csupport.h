@@ -131,8 +131,8 @@ typedef struct support_byte_rows {
  *
  *      out[j, r] = sum over blocks of scale_r * scale_j * (sum over 32 dimensions of byte_r * byte_j)
  *
- *  keys (columns, blocks, 32), each byte 128 too large; scales (columns, blocks). The sum of 32 products is exact, scale_r * scale_j
- *  is rounded, the blocks are added in order as floats. maxima and what is returned: as logit_columns has it. */
+ *  keys (columns, blocks, 32), each byte 128 too large; scales (columns, blocks). The sum of 32 products is exact, its product
+ *  with scale_j is rounded, the blocks are added in order as floats. maxima and what is returned: as logit_columns has it. */
 typedef int32_t (*support_byte_columns)(const support_byte_rows *rows, const uint8_t *keys, const float *scales, int64_t columns,
                                         float *out, int64_t out_stride, float *maxima);
 /** byte_columns.c. NULL where the processor has no such product in vectors of so many floats. */

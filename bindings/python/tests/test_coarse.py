@@ -46,3 +46,20 @@ def test_quantised_takes_the_name_as_the_header_writes_it() -> None:
     assert kvsieve.Quantised(rows, "Q8_0").dtype == "q8_0"
     with pytest.raises(ValueError, match=r"dtype is 'Q9': expected q8_0, "):
         kvsieve.Quantised(rows, "Q9")
+
+
+@pytest.mark.parametrize("coarse", [0, 1])
+def test_scales_that_would_overflow_meet_zeros(coarse: int) -> None:
+    """A query's scale of 2.4e34 and a key's of 65504, but all bytes that meet the large number are 0: logits are finite."""
+    keys = quantised("q8_0", 1, 200, 3)
+    keys[0, 3, :2] = np.frombuffer(np.float16(65504).tobytes(), np.uint8)
+    keys[0, 3, 2:34] = 1
+    keys[0, :, 2] = 0
+    queries = np.full((1, 8, keys.shape[2] // 34 * 32), 1e-3, np.float32)
+    queries[0, -1, 0] = 3e36
+    with kvsieve.Plan(
+        "snapkv", kvsieve.Model(1, 1, 1, queries.shape[2], 1.0), budget=40, window=8, coarse=coarse
+    ) as plan:
+        plan.observe(0, queries, kvsieve.Quantised(keys, "q8_0"))
+        plan.finish()
+        assert plan.kept(0).total == 40
