@@ -93,7 +93,7 @@ $(LAB)/installed: bindings/python/lab/requirements.txt
 	@$(LAB)/bin/pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
-header: needs ## writes what is generated: include/kvsieve.h, _prototypes.py, functions.txt, tables of two READMEs
+header: needs ## writes what is generated: include/kvsieve.h, _prototypes.py, _keywords.py, functions.txt, tables of two READMEs
 	@.ci/swift build -c release --target KVSieveABI
 	@.ci/swift run -c release --quiet kvsieve-header .build/release/KVSieveABI.build/include/KVSieveABI-Swift.h \
 		Sources/CKVSieve/include/kvsieve.h.in .

@@ -29,6 +29,8 @@ public struct HeaderParameter: Sendable {
     let id: Int32
     let name, summary, bounds: String
     let initial: Double
+    /// Are its values two or three that are counted from 0? Python has words for some of them.
+    let isChoice: Bool
 
     /// `kind` is "any", "whole" or "odd".
     public init(
@@ -36,6 +38,7 @@ public struct HeaderParameter: Sendable {
     ) {
         (self.id, self.name, self.summary, self.initial) = (id, name, summary, initial)
         bounds = "\(kind) \(number(lowest))..\(number(highest))"
+        isChoice = kind == "whole" && lowest == 0 && highest <= 2
     }
 }
 

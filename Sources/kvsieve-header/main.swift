@@ -33,6 +33,7 @@ do {
     let texts = [
         ("include/kvsieve.h", try composer.header()),
         ("bindings/python/src/kvsieve/_prototypes.py", composer.pythonPrototypes()),
+        ("bindings/python/src/kvsieve/_keywords.py", composer.pythonKeywords()),
         ("Tests/ABI/functions.txt", composer.signatures()),
         ("README.md", try composer.readme(try read(inRoot("README.md")), sources: sources)),
         ("\(methods)/README.md", try composer.methodsReadme(try read(inRoot("\(methods)/README.md")))),

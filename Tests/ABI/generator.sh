@@ -44,7 +44,8 @@ result "is content with what it wrote" $? "$said"
 diff "$template" "$work/include/kvsieve.h" | sed -n 's/^< //p' >"$work/replaced"
 printf '/*@methods*/\n/*@parameters*/\n' | cmp -s - "$work/replaced"
 result "the header is the template but for two markers" $? "$(cat "$work/replaced")"
-for file in include/kvsieve.h Tests/ABI/functions.txt bindings/python/src/kvsieve/_prototypes.py; do
+for file in include/kvsieve.h Tests/ABI/functions.txt bindings/python/src/kvsieve/_prototypes.py \
+    bindings/python/src/kvsieve/_keywords.py; do
     echo >>"$work/$file"
     said=$("$tool" "$compiled" "$template" "$work" --check 2>&1)
     [ $? = 1 ] && [ "$said" = "stale: $file" ]

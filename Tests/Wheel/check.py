@@ -6,6 +6,7 @@ any path. The first example of bindings/python prints what it prints in the othe
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import re
@@ -14,6 +15,10 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from Tools import named
 
 ROOT = Path(__file__).resolve().parents[2]
 DIST = ROOT / "dist"
@@ -45,7 +50,9 @@ def interpreters() -> list[Path]:
     return [found[version] for version in sorted({min(found), max(found)})]
 
 
+@functools.cache
 def made() -> Path:
+    """The wheel."""
     for old in DIST.glob("kvsieve-*.whl"):
         old.unlink()
     run("make", "--no-print-directory", "wheel")
@@ -53,27 +60,29 @@ def made() -> Path:
     return wheel
 
 
-def tests_the_name_says_the_platform(wheel: Path) -> None:
-    assert re.fullmatch(rf"kvsieve-[\d.]+-py3-none-manylinux_2_\d+_{platform.machine()}\.whl", wheel.name), wheel.name
+def tests_the_name_says_the_platform() -> None:
+    name = made().name
+    assert re.fullmatch(rf"kvsieve-[\d.]+-py3-none-manylinux_2_\d+_{platform.machine()}\.whl", name), name
 
 
-def tests_it_is_small(wheel: Path) -> None:
-    assert wheel.stat().st_size <= MOST_BYTES, f"{wheel.stat().st_size} bytes"
+def tests_it_is_small() -> None:
+    size = made().stat().st_size
+    assert size <= MOST_BYTES, f"{size} bytes"
 
 
-def tests_what_is_inside(wheel: Path) -> None:
-    names = zipfile.ZipFile(wheel).namelist()
+def tests_what_is_inside() -> None:
+    names = zipfile.ZipFile(made()).namelist()
     assert set(INSIDE) <= set(names), names
     assert all(name.startswith(("kvsieve/", "kvsieve-")) for name in names), names
 
 
-def tests_it_runs(wheel: Path) -> None:
+def tests_it_runs() -> None:
     outputs = set()
     for python in interpreters():
         with tempfile.TemporaryDirectory() as folder:
             run(python, "-m", "venv", folder)
             own = Path(folder, "bin/python")
-            run(own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel)
+            run(own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", made())
             outputs.add(run(own, EXAMPLE, PATH="/nowhere"))
             where = run(own, "-c", "import kvsieve._library as l; print(l.find())", PATH="/nowhere")
             assert where.startswith(folder), where
@@ -99,19 +108,5 @@ def tests_without_a_library_a_sentence_says_how() -> None:
         assert not any(Path(folder).iterdir())
 
 
-def main() -> int:
-    passed, failed = 0, 0
-    wheel = made()
-    for name, test in [(name, test) for name, test in globals().items() if name.startswith("tests_")]:
-        try:
-            test(*([wheel] if test.__code__.co_argcount else []))
-            passed += 1
-        except AssertionError as error:
-            failed += 1
-            print(f"FAILED {name.removeprefix('tests_').replace('_', ' ')}: {error}")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(named.run(globals()))

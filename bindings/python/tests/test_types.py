@@ -10,7 +10,7 @@ from typing import get_type_hints
 from conftest import ROOT
 
 import kvsieve
-from kvsieve import _types
+from kvsieve import _keywords
 
 BEGINNING = """
 from typing import Any
@@ -37,7 +37,7 @@ plan.report(0).mass_mean.is_integer()
 WRONG = [
     ('kvsieve.Plan("snapkv", model, bugdet=64)', '"bugdet"'),
     ('kvsieve.Plan("snapkv", model, budget="64")', '"budget"'),
-    ('kvsieve.Plan("windowkv", model, task="summary")', '"task"'),
+    ('kvsieve.Plan("windowkv", model, pyramid=[1, 2])', '"pyramid"'),
     ('small: str = kvsieve.Plan("snapkv", model).gather(0, rows)', "Incompatible types"),
     ('kvsieve.Plan("snapkv", model).finish(1)', "Too many arguments"),
 ]
@@ -74,4 +74,4 @@ def test_each_wrong_line_is_found(tmp_path: Path) -> None:
 
 def test_keywords_are_the_library_s_parameters() -> None:
     known = {info.name for method in kvsieve.methods() for info in method.parameters}
-    assert set(get_type_hints(_types.Keywords)) == known
+    assert set(get_type_hints(_keywords.Keywords)) == known

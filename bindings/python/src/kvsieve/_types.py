@@ -1,10 +1,12 @@
-"""What a type checker is told. At run time the library says which parameters there are."""
+"""What a type checker is told: of arrays here, of parameters in the generated _keywords.py."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol, SupportsFloat, TypedDict, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+
+from ._keywords import Keywords as Keywords
 
 Out = TypeVar("Out")
 Number = TypeVar("Number", bound=np.generic)
@@ -17,40 +19,3 @@ class TorchLike(Protocol):
 
 
 Torch = TypeVar("Torch", bound=TorchLike)
-
-
-class Keywords(TypedDict, total=False):
-    """What Plan and compress take beside their own arguments; each method has some of them (kvsieve.methods())."""
-
-    budget: SupportsFloat
-    ratio: SupportsFloat
-    window: SupportsFloat
-    pool_kernel: SupportsFloat
-    pool: SupportsFloat | Literal["mean", "max"]
-    threads: SupportsFloat
-    decoding: SupportsFloat
-    gain_floor: SupportsFloat
-    sinks: SupportsFloat
-    score_kernel: SupportsFloat
-    share: SupportsFloat
-    even: SupportsFloat
-    block: SupportsFloat
-    align: SupportsFloat
-    mass: SupportsFloat
-    report: SupportsFloat
-    coarse: SupportsFloat
-    beta: SupportsFloat
-    top: SupportsFloat
-    recent: SupportsFloat
-    semantic: SupportsFloat
-    task: SupportsFloat | Literal["localization", "aggregation"]
-    size: SupportsFloat
-    shared: SupportsFloat
-    pyramid: SupportsFloat
-    charge: SupportsFloat
-    cap: SupportsFloat
-    every: SupportsFloat
-    normal: SupportsFloat
-    recent_ratio: SupportsFloat
-    floor: SupportsFloat
-    seed: SupportsFloat
