@@ -59,7 +59,7 @@ installed() { # which Makefile, LIBDIR, LIBDIR as it is passed
     touch "$stage/opt/sieve/share/doc/other/NOTICE"
     check "${name}make install" make_ -C "$1" install LIB="$work/repository/.build/release" "${to[@]}"
     check "${name}these files, and no other" same "$(files "$stage/opt/sieve")" "$(printf '%s\n' include/kvsieve.h \
-        include/kvsieve.hpp include/kvsieve/module.modulemap \
+        include/kvsieve.hpp include/kvsieve/module.modulemap include/kvsieve/outcome.hpp include/kvsieve/views.hpp \
         "$lib/cmake/kvsieve/kvsieveConfig.cmake" "$lib/cmake/kvsieve/kvsieveConfigVersion.cmake" "$lib/libkvsieve.so" \
         "$lib/libkvsieve.so.0" "$lib/libkvsieve.so.$version" "$lib/pkgconfig/kvsieve.pc" share/doc/kvsieve/LICENSE \
         share/doc/kvsieve/NOTICE share/doc/other/NOTICE)"

@@ -25,7 +25,7 @@ same "exported symbols are the functions of the header, no more and no less" "$w
 sed -E 's/^.*[ *](kvsieve_[a-z_]+)\(.*/\1/' "$here/functions.txt" | sort >"$work/listed"
 same "Tests/ABI/functions.txt lists the functions of the header" "$work/listed" "$work/header"
 # Two that a C++ program calls as they are.
-grep -oE 'kvsieve_[a-z_]+\(' "$2/kvsieve.hpp" | tr -d '(' | cat - <(echo kvsieve_build_info && echo kvsieve_version) | sort -u |
+grep -ohE 'kvsieve_[a-z_]+\(' "$2"/kvsieve.hpp "$2"/kvsieve/*.hpp | tr -d '(' | cat - <(echo kvsieve_build_info && echo kvsieve_version) | sort -u |
     grep -vE '^kvsieve_(kept|ranges|report|slots|rope|model|tensor|status)$' >"$work/wrapped"
 same "kvsieve.hpp has every function" "$work/wrapped" "$work/header"
 awk '$2 != "T"' "$work/symbols" >"$work/others"

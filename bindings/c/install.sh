@@ -16,6 +16,8 @@ each_file() { # what is called with each
     "$1" link "$soname" "$lib/libkvsieve.so"
     "$1" copy "$root/include/kvsieve.h" include/kvsieve.h
     "$1" copy "$root/include/kvsieve.hpp" include/kvsieve.hpp
+    "$1" copy "$root/include/kvsieve/outcome.hpp" include/kvsieve/outcome.hpp
+    "$1" copy "$root/include/kvsieve/views.hpp" include/kvsieve/views.hpp
     "$1" copy "$root/include/kvsieve/module.modulemap" include/kvsieve/module.modulemap
     "$1" fill "$here/kvsieve.pc.in" "$lib/pkgconfig/kvsieve.pc"
     "$1" fill "$here/kvsieveConfig.cmake.in" "$lib/cmake/kvsieve/kvsieveConfig.cmake"

@@ -6,7 +6,9 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from ._keywords import Keywords as Keywords
+from ._keywords import Keywords
+
+__all__ = ["Keywords", "Number", "Out", "Torch", "TorchLike"]
 
 Out = TypeVar("Out")
 Number = TypeVar("Number", bound=np.generic)
