@@ -109,6 +109,13 @@ plain() {
         count "hpp (both kinds)" "$work/hpp"
         printf '#define KVSIEVE_EXPECTED\n#include <kvsieve.hpp>\nvoid f(kvsieve::plan &p) { p.finish(); }\n' >"$work/ignored.cpp"
         g++ -std=c++17 -I"$include" -fsyntax-only -Werror "$work/ignored.cpp" 2>"$work/ignored"
+        printf '#include <kvsieve.hpp>\n#define KVSIEVE_EXPECTED\n#include <kvsieve.hpp>\n' >"$work/late.cpp"
+        if g++ -std=c++17 -I"$include" -fsyntax-only "$work/late.cpp" 2>"$work/late" || ! grep -q "is defined after" "$work/late"; then
+            failed=$((failed + 1))
+            echo "FAILED hpp: KVSIEVE_EXPECTED after the header is no error"
+        else
+            passed=$((passed + 1))
+        fi
         if grep -q "nodiscard" "$work/ignored"; then passed=$((passed + 1)); else
             failed=$((failed + 1))
             echo "FAILED hpp: a result that nobody looks at is no warning"

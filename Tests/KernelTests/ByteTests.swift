@@ -10,7 +10,7 @@ import Testing
 private let tables = Table.all.filter { $0.kernels.byte_columns != nil }
 
 /// Query rows (rows, blocks, 32) and keys (columns, blocks, 32) of bytes, a scale for each 32.
-private struct ByteProduct {
+private struct ByteProduct: ColumnProduct {
     let table: Table
     let vectors: Int, columns: Int, blocks: Int
     var queries: [Int8]
@@ -108,16 +108,9 @@ private struct ByteProduct {
                 for blocks in [1, 2, 4, 9] {
                     let product = ByteProduct(
                         table, vectors: vectors, columns: columns, blocks: blocks, extreme: extreme, &random)
-                    let out = Guarded(columns * product.rows)
-                    let maxima = Guarded([Float](repeating: -.infinity, count: product.rows))
-                    let name: Comment = "\(columns) columns, \(vectors) vectors, \(blocks) blocks, seed 101"
-                    #expect(product.run(out, maxima) == 1, name)
-                    #expect(product.furthest(out) <= Double(blocks + 1) * rounding, name)
-                    let highest = (0..<product.rows).map { r in
-                        (0..<columns).reduce(-Float.infinity) { max($0, out.start[$1 * product.rows + r]) }
-                    }
-                    #expect(maxima.values == highest, name)
-                    #expect(out.intact && maxima.intact, name)
+                    product.expectLogits(
+                        within: Double(blocks + 1) * rounding,
+                        "\(columns) columns, \(vectors) vectors, \(blocks) blocks, seed 101")
                 }
             }
         }

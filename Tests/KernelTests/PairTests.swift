@@ -8,7 +8,7 @@ import Testing
 private let tables = Table.all.filter { $0.kernels.pair_columns != nil }
 
 /// Query rows (rows, 2 * pairs) and keys (columns, 2 * stride) of bfloat16 patterns, a factor a row.
-private struct PairProduct {
+private struct PairProduct: ColumnProduct {
     let table: Table
     let vectors: Int, columns: Int, pairs: Int, stride: Int
     var queries: [UInt16]
@@ -75,16 +75,9 @@ private struct PairProduct {
                     let product = PairProduct(
                         table, vectors: vectors, columns: columns, pairs: pairs, gap: [0, 1, 5][(columns + pairs) % 3],
                         &random)
-                    let out = Guarded(columns * product.rows)
-                    let maxima = Guarded([Float](repeating: -.infinity, count: product.rows))
-                    let name: Comment = "\(columns) columns, \(vectors) vectors, \(pairs) pairs, seed 81"
-                    #expect(product.run(out, maxima) == 1, name)
-                    #expect(product.furthest(out) <= Double(2 * pairs + 1) * rounding, name)
-                    let highest = (0..<product.rows).map { r in
-                        (0..<columns).reduce(-Float.infinity) { max($0, out.start[$1 * product.rows + r]) }
-                    }
-                    #expect(maxima.values == highest, name)
-                    #expect(out.intact && maxima.intact, name)
+                    product.expectLogits(
+                        within: Double(2 * pairs + 1) * rounding,
+                        "\(columns) columns, \(vectors) vectors, \(pairs) pairs, seed 81")
                 }
             }
         }
