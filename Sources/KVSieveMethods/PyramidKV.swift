@@ -1,7 +1,8 @@
 // PyramidKV - lower layers keep more. Cai et al. 2024, arXiv 2406.02069
 //
 //     score    as SnapKV
-//     base = C - W - P, P what the caller protects; min = floor(base / beta), max = 2 base - min; where max >= N - W - P: max = N - W - P, min = 2 base - max
+//     base = C - W - P, P what the caller protects; min = floor(base / beta), max = 2 base - min
+//     where max >= N - W - P: max = N - W - P, min = 2 base - max
 //     keep     layer l the last W and the best max - l step, step = floor((max - min) / (L - 1)); N < 2 base: base everywhere
 //
 // N are the tokens seen. Decisions P1, E9: README.md.
@@ -19,19 +20,12 @@ struct PyramidKV: Method {
             beta,
         ] + Shared.shape + Shared.attention)
 
-    private let budget: Budget
-    private let window: Int
-    private let pool: Pool
-    private let kernel: Int
-    private let beta: DecimalShare
-    private let isEven: Bool
-    private let shape: ModelShape
+    private let budget: Budget, shape: ModelShape, beta: DecimalShare, isEven: Bool
+    private let window: Int, pool: Pool, kernel: Int
 
     init(_ settings: Settings, _ shape: ModelShape) {
         (budget, window, pool, kernel) = (settings.budget, settings.window, settings.pool, settings.kernel)
-        beta = settings.share(Self.beta)
-        isEven = settings.isEven
-        self.shape = shape
+        (beta, isEven, self.shape) = (settings.share(Self.beta), settings.isEven, shape)
     }
 
     var reads: Reads { .queries(.last(window)) }
