@@ -20,11 +20,12 @@ static kvsieve_plan *made(int32_t method, int32_t query_heads, int32_t heads, in
     return plan;
 }
 
-/* Makes the call without room, which must be refused, and then with room. Exit status of a child: the line of what was wrong. */
+/* Makes the call without room, which must be refused, and then with room. Small things find room in holes: a big block that
+ * found it in one piece would leave them none. Exit status of a child: the line of what was wrong. */
 #define FIRST_WITHOUT_ROOM(call)                                                                      \
     do {                                                                                              \
         kvsieve_status status_;                                                                       \
-        prepare_heap(0);                                                                              \
+        prepare_heap(1);                                                                              \
         limit_room(0);                                                                                \
         status_ = (call);                                                                             \
         limit_room(-1);                                                                               \
