@@ -11,7 +11,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 
-INSTRUCTION_SETS = {"base": ("sse2", "neon"), "v3": ("avx2",), "v4": ("avx512",)}
+INSTRUCTION_SETS = {"base": ("sse2", "neon"), "v3": ("avx2",), "v4": ("avx512",), "v4bf16": ("avx512bf16",)}
 """What kvsieve_build_info() names if KVSIEVE_ISA has this value and the processor has these instructions."""
 
 
@@ -231,6 +231,14 @@ PARTS: dict[str, Part] = {
         AGAIN,
         needs=("tests", "library"),
         instructions="v4",
+        repeats="swift",
+        long=True,
+    ),
+    "swift-v4bf16": Part(
+        "likewise with products of bfloat16, which the library does not use on Intel's processors unless asked",
+        AGAIN,
+        needs=("tests", "library"),
+        instructions="v4bf16",
         repeats="swift",
         long=True,
     ),

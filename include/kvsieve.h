@@ -66,8 +66,10 @@
  *           The same holds if it is no longer than the sinks, recent and
  *           protected tokens that are kept for certain: by ratio, and of taskkv
  *           also by budget.
- * Environ   One variable is read, once: KVSIEVE_ISA. Its values base, v3 (AVX2) and
- *           v4 (AVX-512) hold the library to that instruction set on x86-64.
+ * Environ   One variable is read, once: KVSIEVE_ISA. Its values base, v3 (AVX2), v4
+ *           (AVX-512) and v4bf16 (with products of bfloat16, which are used by
+ *           default except on Intel's processors, where they are slower) hold the
+ *           library to that instruction set on x86-64.
  * Reserved  `reserved` fields must be 0. Structs that the library writes begin with
  *           struct_size. If the caller was compiled against an older header, the
  *           library writes only the fields that its struct has room for.

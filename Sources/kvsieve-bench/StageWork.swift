@@ -15,7 +15,6 @@ struct StageTimes {
 final class StageWork {
     /// As AttentionTiles has it.
     static let tile = 384
-    private let kernels: support_kernels
     private let shape: ModelShape
     private let tokens: Int
     private let rows: Int
@@ -35,8 +34,6 @@ final class StageWork {
     private let blasBuffer: Memory
 
     init(_ shape: ModelShape, tokens: Int) throws {
-        guard let kernels = kernelTables.last else { throw KVSieveError(.state, "no kernels for this processor") }
-        self.kernels = kernels
         self.shape = shape
         self.tokens = tokens
         rows = shape.group * LayerMemory.window
