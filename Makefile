@@ -64,7 +64,7 @@ bench: needs ## what the library costs, beside bare products and memcpy
 	@.build/release/kvsieve-bench $(BENCH)
 
 bench-peers: setup build $(PEERS)/installed ## the same beside kvpress, torch and numpy, which it downloads
-	@PYTHONPATH=bindings/python/src $(PEERS)/bin/python bindings/python/bench/peers.py
+	@PYTHONPATH=bindings/python/src $(PEERS)/bin/python bindings/python/bench/peers.py $(BENCH)
 
 # torch first and by itself: its builds for CPU are a tenth of the size, but PyTorch's index has not what the others need.
 $(PEERS)/installed: bindings/python/bench/requirements.txt
