@@ -36,7 +36,7 @@ def by_torch(
         last = queries[0, layer, -WINDOW:].view(WINDOW, HEADS, QUERY_HEADS // HEADS, DIM).permute(1, 2, 0, 3)
         logits = (last.reshape(HEADS, -1, DIM) @ keys.transpose(1, 2)).float().view(QUERY_HEADS, WINDOW, tokens)
         weights = torch.softmax(logits * DIM**-0.5 + causal, dim=-1)[..., :-WINDOW].sum(dim=1)
-        pooled = torch.nn.functional.avg_pool1d(weights, KERNEL, 1, KERNEL // 2, count_include_pad=False)
+        pooled = torch.nn.functional.avg_pool1d(weights, KERNEL, 1, KERNEL // 2)
         scores += pooled.mean(dim=0)
     kept = torch.cat([scores.topk(budget - WINDOW).indices.sort().values, torch.arange(tokens - WINDOW, tokens)])
     new = kv[:, :, kept]
