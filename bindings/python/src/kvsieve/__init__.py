@@ -3,7 +3,8 @@
 A thin binding of libkvsieve: no policy, no defaults and no list of methods of its own. The reference is include/kvsieve.h.
 """
 
-from ._compress import Layer, compress
+from ._compress import compress
+from ._compressed import Compressed, Layer
 from ._kept import Kept, Slots
 from ._library import build_info, version
 from ._methods import MethodInfo, ParameterInfo, methods
@@ -15,6 +16,7 @@ from .errors import KVSieveError
 from .plan import Plan
 
 __all__ = [
+    "Compressed",
     "KVSieveError",
     "Kept",
     "Layer",
