@@ -20,25 +20,27 @@ else:
 
 @dataclass(frozen=True, eq=False)
 class Layer(Generic[Array]):
-    """One layer after compression. `keys, values, kept = layer` unpacks it."""
+    """One layer after compression. `keys, values, kept = layer` unpacks it.
+
+    keys          (total, D): head h has rows kept.offsets[h] to kept.offsets[h+1]. Of torch if compress got torch, else of numpy.
+    values        (total, any), likewise
+    kept          which tokens these are. In a batch they are counted from the sequence's first token, behind its padding.
+    bytes_before  of all keys and values of the layer, without padding
+    bytes_after   of those that are kept
+    """
 
     keys: Array
-    """(total, D): head h has rows kept.offsets[h] to kept.offsets[h+1]. Of torch if compress got torch, else of numpy."""
     values: Array
-    """(total, any), likewise."""
     kept: Kept
-    """Which tokens these are. In a batch they are counted from the sequence's first token, behind its padding."""
     bytes_before: int
-    """Of all keys and values of the layer, without padding."""
     bytes_after: int
-    """Of those that are kept."""
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.keys, self.values, self.kept))
 
 
 class Compressed(list[Layer[Array]], Generic[Array]):
-    """One sequence after compression: a list with a Layer for each layer."""
+    """One sequence after compression: a list with a Layer for each layer. compress makes it."""
 
     @property
     def bytes_before(self) -> int:
