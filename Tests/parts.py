@@ -86,7 +86,7 @@ PARTS: dict[str, Part] = {
         "swift format lint --recursive --strict Sources Tests Package.swift",
         check=True,
     ),
-    "lint": Part("Python and C by ruff, mypy --strict and clang-format", "python Tests/lint.py", check=True),
+    "lint": Part("Python and C by ruff, mypy --strict, pyright and clang-format", "python Tests/lint.py", check=True),
     "golden": Part(
         "the committed golden files with the references, computed again",
         "python Tests/Golden/make_golden.py --check",

@@ -29,7 +29,8 @@ version, build_info     of the library that is loaded
 KVSieveError            what the library refuses
 
 Arrays are of numpy, torch or jax, in CPU memory, and are never copied. Numbers, defaults and methods are the library's; its manual
-is include/kvsieve.h. `python -m kvsieve` says which library is loaded and when to choose which method. Among them are those of
+is include/kvsieve.h. `python -m kvsieve` says which library is loaded and when to choose which method. Four of them, and the papers
+that published them:
 
 ahakv      arXiv 2506.03762
 taskkv     arXiv 2501.15113
