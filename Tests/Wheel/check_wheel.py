@@ -1,7 +1,7 @@
 """`make wheel`, and what it made: its name, size and content; then installed and run in new environments.
 
 The environments have the oldest and the newest CPython that is here, numpy beside, and neither Swift nor this folder's library on
-any path. The first example of bindings/python prints what it prints in the others.
+any path. The first example of bindings/python, the README's lines and those of help(kvsieve) say there what they say in the others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from environments import ROOT, begin, environment, interpreters, made, run
 
 EXAMPLE = ROOT / "bindings/python/examples/quickstart.py"
 MOST_BYTES = 3_000_000
+HELP = "import doctest, kvsieve; print(f'failed={doctest.testmod(kvsieve).failed}', end='')"
 INSIDE = ("kvsieve/libkvsieve.so.0", "kvsieve/LICENSE", "kvsieve/NOTICE", "kvsieve/py.typed", "kvsieve/plan.py")
+
+
+def readme() -> str:
+    """Its lines of Python."""
+    (block, *_) = (ROOT / "README.md").read_text().split("```python\n")[1:]
+    return block.partition("```")[0]
 
 
 def tests_the_name_says_the_platform() -> None:
@@ -41,7 +48,9 @@ def tests_it_runs() -> None:
     for python in interpreters():
         with tempfile.TemporaryDirectory() as folder:
             own = environment(python, folder, made())
-            outputs.add(run(own, EXAMPLE, PATH="/nowhere"))
+            said = [run(own, *lines, PATH="/nowhere") for lines in ([EXAMPLE], ["-c", readme()], ["-c", HELP])]
+            assert said[2].endswith("failed=0"), said[2]
+            outputs.add("".join(said))
             where = run(own, "-c", "import kvsieve._library as l; print(l.find())", PATH="/nowhere")
             assert where.startswith(folder), where
             print(f"{python}: {run(own, '--version').strip()}")
