@@ -15,11 +15,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
-# mypy looks a module up beside the file that imports it, and here.
-MODULES = ("bindings/python/src", "Tests")
 PACKAGE = "bindings/python/src/kvsieve"
 # The node of pyright's wheel and no other; the network is not asked for a newer version.
-PYRIGHT = {"PYRIGHT_PYTHON_GLOBAL_NODE": "0", "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1", "PYTHONPATH": MODULES[0]}
+PYRIGHT = {
+    "PYRIGHT_PYTHON_GLOBAL_NODE": "0",
+    "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1",
+    "PYTHONPATH": "bindings/python/src",
+}
+# mypy looks a module up beside the file that imports it, and here.
+MODULES = ("bindings/python/src", "Tests")
 # The header and what it is generated from are laid out by hand: their comments are the manual.
 NOT_C = ("include/", "Sources/CKVSieve/")
 
