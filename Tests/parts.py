@@ -86,7 +86,7 @@ PARTS: dict[str, Part] = {
         "swift format lint --recursive --strict Sources Tests Package.swift",
         check=True,
     ),
-    "lint": Part("Python and C by ruff, mypy --strict and clang-format", "python Tests/lint.py", check=True),
+    "lint": Part("Python and C by ruff, mypy --strict, pyright and clang-format", "python Tests/lint.py", check=True),
     "golden": Part(
         "the committed golden files with the references, computed again",
         "python Tests/Golden/make_golden.py --check",
@@ -202,7 +202,7 @@ PARTS: dict[str, Part] = {
     "c-clang": Part("the same with clang", f"{EXAMPLES} CC=clang CXX=clang++", LIBRARY, shares="bindings/c/build"),
     "quickstart": Part("that the first example runs", "python bindings/python/examples/quickstart.py", LIBRARY),
     "wheel": Part(
-        "the wheel: its tag, size and content; that it installs and runs on the oldest and the newest Python here",
+        "the wheel: its tag, size, content; that it runs on the oldest and the newest Python here, beside other BLAS; the sdist",
         "python Tests/Wheel/check.py",
         needs=LIBRARY,
         shares=".build",
