@@ -2,14 +2,14 @@
 # folder alone. `make setup` installs what the other targets need.
 PYTHON = .venv/bin/python
 LIBRARY = $(CURDIR)/.build/release/libkvsieve.so
-LINTERS = ruff==0.17.5 mypy==2.4.1 clang-format==23.1.3 types-setuptools==84.2.0.20261104
+LINTERS = pdoc==16.0.0 ruff==0.17.5 mypy==2.4.1 clang-format==23.1.3 types-setuptools==84.2.0.20261104
 PEERS = .venv-peers
 LAB = .venv-lab
 PREFIX ?= /usr/local
 LIBDIR ?= lib
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
-.PHONY: help build install uninstall wheel clean setup demo check test test-long bench bench-peers lab lab-full header golden \
+.PHONY: help build install uninstall manual wheel clean setup demo check test test-long bench bench-peers lab lab-full header golden \
 	counts format linters needs
 .NOTPARALLEL:
 
@@ -30,6 +30,9 @@ install: ## library, header, pkg-config, CMake, licences into PREFIX (/usr/local
 
 uninstall: ## removes what install wrote with the same PREFIX, LIBDIR and DESTDIR
 	@$(INSTALL) uninstall
+
+manual: linters ## HTML pages of C, C++ and Python, with the guides of docs/: .build/manual, which install takes along
+	@$(PYTHON) docs/manual/make.py .build/manual
 
 # Tagged for the oldest glibc that the library runs with.
 wheel: setup build ## dist/kvsieve-*.whl, which needs neither Swift nor a compiler where it is installed
@@ -109,7 +112,7 @@ format: linters ## rewrites Swift, Python and C as the linters want them
 	@$(PYTHON) Tests/lint.py --fix
 
 # With another version files would be laid out otherwise.
-linters: setup ## setup, and ruff, mypy and clang-format in the Python environment
+linters: setup ## setup, and pdoc, ruff, mypy and clang-format in the Python environment
 	@sh .ci/setup $(LINTERS)
 
 needs: ## whether this machine has what build needs; the command that installs what is missing
