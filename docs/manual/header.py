@@ -166,7 +166,8 @@ def called(text: str) -> str:
         if bare and re.match(r"(    (static )?|inline )(outcome<|std::int32_t \w+\()", line):
             following = "\n".join(lines[number : number + 6]).split("\n    }")[0]
             match = re.search(r"\b(kvsieve_(?!plan\b|kept\b|slots\b|model\b|report\b|ranges\b|rope\b|status\b)\w+)\(", following)
-            if match and not re.search(r"\bprivate:", "\n".join(lines[:number]).rpartition("\npublic:")[2]):
+            private = line.startswith(" ") and "private:" in "\n".join(lines[:number]).rpartition("\npublic:")[2]
+            if match and not private:
                 out.append(f"/** {match[1]}(). */")
         out.append(line)
     return "\n".join(out)

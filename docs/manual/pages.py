@@ -68,15 +68,16 @@ def link(match: re.Match[str], root: Path) -> str:
 
 
 def reference(header: str) -> str:
-    """The functions of the C API by section, each with its first sentence."""
+    """What the C API has, by section, each with its first sentence."""
     parts = SECTION.split(header)
     out = ["/** @page reference C functions"]
     for title, part in zip(parts[1::2], parts[2::2], strict=True):
         out += ["", f'<p class="section">@ref {slug(title)} "{title.split(":")[0]}"</p>']
         items = []
-        for comment, name in re.findall(r"(/\*\*(?:(?!\*/).)*\*/)\nKVSIEVE_API[^(]*?(kvsieve_\w+)\(", part, re.DOTALL):
-            sentence = re.split(r"(?<=[.:])\s|\n", " ".join(body(comment)))[0]
-            items.append(f"<dt>{name}()</dt><dd>{escaped(sentence)}</dd>")
+        for match in re.finditer(r"(/\*\*(?!<)(?:(?!\*/).)*\*/)\n(typedef struct (\w+) \{|enum \{|KVSIEVE_API[^(]*?(\w+)\()", part, re.DOTALL):
+            name = match[3] or (f"{match[4]}()" if match[4] else "constants")
+            sentence = re.split(r"(?<=\.)\s(?=[A-Z]|$)", " ".join(body(match[1])))[0]
+            items.append(f"<dt>{name}</dt><dd>{escaped(sentence)}</dd>")
         if items:
             out += ['<dl class="terms">', *items, "</dl>"]
     return "\n".join([*out, "*/"]) + "\n"
