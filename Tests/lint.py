@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
 # mypy looks a module up beside the file that imports it, and here.
-MODULES = ("bindings/python/src", "Tests")
+MODULES = ("bindings/python/src", "Tests", "docs/manual")
 # The header and what it is generated from are laid out by hand: their comments are the manual.
 NOT_C = ("include/", "Sources/CKVSieve/")
 

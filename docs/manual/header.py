@@ -68,7 +68,9 @@ def sections(text: str) -> str:
 def declarations(text: str) -> str:
     """Comments and code in turns. A comment that is not for a reader of the manual is left out."""
     text = re.sub(r"KVSIEVE_API |KVSIEVE_CHECKED ", "", text)
-    text = re.sub(r"^(#define KVSIEVE_VERSION_(\w+) \d+)$", r"\1 /**< \2 of this header's version */", text, flags=re.M)
+    text = re.sub(
+        r"^(#define KVSIEVE_VERSION_(\w+) \d+)$", r"\1 /**< \2 of this header's version */", text, flags=re.MULTILINE
+    )
     text = re.sub(r"typedef (struct \w+ \{.*?\n\}) \w+;", r"\1;", text, flags=re.DOTALL)
     text = re.sub(r"(typedef \w+ (\w+);\n)(enum)", r"\1/** Values of \2. */\n\3", text)
     out, at = [], 0
@@ -148,7 +150,9 @@ def paragraph(title: str, lines: list[str]) -> list[str]:
 def cpp_header(text: str) -> str:
     """kvsieve.hpp or a part of it: without what is not for its users, and with the C function that a member calls."""
     text = re.sub(r"^namespace detail \{.*?^\} // namespace detail\n", "", text, flags=re.MULTILINE | re.DOTALL)
-    text = re.sub(r"^(inline namespace KVSIEVE_HPP_KIND \{|\} // namespace KVSIEVE_HPP_KIND)\n", "", text, flags=re.MULTILINE)
+    text = re.sub(
+        r"^(inline namespace KVSIEVE_HPP_KIND \{|\} // namespace KVSIEVE_HPP_KIND)\n", "", text, flags=re.MULTILINE
+    )
     head = COMMENT.match(text)
     out = [called(text[head.end() if head else 0 :])]
     if head and "kvsieve.hpp from" not in head[0] and "kvsieve.h from C++17" in head[0]:
@@ -165,7 +169,9 @@ def called(text: str) -> str:
         bare = not lines[number - 1].strip().endswith("*/") if number else True
         if bare and re.match(r"(    (static )?|inline )(outcome<|std::int32_t \w+\()", line):
             following = "\n".join(lines[number : number + 6]).split("\n    }")[0]
-            match = re.search(r"\b(kvsieve_(?!plan\b|kept\b|slots\b|model\b|report\b|ranges\b|rope\b|status\b)\w+)\(", following)
+            match = re.search(
+                r"\b(kvsieve_(?!plan\b|kept\b|slots\b|model\b|report\b|ranges\b|rope\b|status\b)\w+)\(", following
+            )
             private = line.startswith(" ") and "private:" in "\n".join(lines[:number]).rpartition("\npublic:")[2]
             if match and not private:
                 out.append(f"/** {match[1]}(). */")

@@ -86,6 +86,9 @@ def tidied(out: Path) -> None:
             text = text.replace(theirs, ours)
         text = re.sub(r'<h2 class="groupheader">Detailed Description</h2>\n(?=<h2)', "", text)
         text = re.sub(r'( &#124;\s*)?<a href="[^"]*-members.html">List of all members</a>', "", text)
+        for place in re.findall(r'<a href="#([\w-]+)">', text):
+            if f'"{place}"' not in text.replace(f'href="#{place}"', ""):
+                text = re.sub(rf'<a href="#{place}">[^<]*</a>( &#124;\s*)?', "", text)
         path.write_text(text)
 
 

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from header import COMMENT, PAGE, SECTION, slug
-from prose import body, escaped, prose, separated
+from prose import NAMES, body, escaped, prose, separated
 
 GUIDES = "docs"
 EXAMPLES = "bindings/c"
@@ -38,6 +38,7 @@ def guide(name: str, text: str, root: Path) -> str:
     parts = re.split(r"(^```.*?^```\n)", rest, flags=re.MULTILINE | re.DOTALL)
     for i in range(0, len(parts), 2):
         parts[i] = re.sub(r"(?<!!)\[([^\]]+)\]\(([^)]+)\)", lambda match: link(match, root), parts[i])
+        parts[i] = re.sub(r"`(kvsieve_[a-z_]+|KVSIEVE_\w+)(?:\.([a-z_]+))?`", api_name, parts[i])
         parts[i] = re.sub(
             r"^(##+) (.*)$",
             lambda match: f"{match[1]} {match[2]} {{#{guide_id(name)}-{anchor(match[2])}}}",
@@ -47,6 +48,14 @@ def guide(name: str, text: str, root: Path) -> str:
     if name == "README":
         return f"# {title} {{#mainpage}}\n" + "".join(parts)
     return f"# {title} {{#{guide_id(name)}}}\n" + "".join(parts)
+
+
+def api_name(match: re.Match[str]) -> str:
+    """A name of the C API is a link."""
+    if match[1].startswith("KVSIEVE_") and match[1] not in NAMES:
+        return match[0]
+    field = match[2]
+    return f'@ref {match[1]}::{field} "{match[1]}.{field}"' if field else f'@ref {match[1]} "{match[1]}"'
 
 
 def link(match: re.Match[str], root: Path) -> str:
@@ -60,7 +69,7 @@ def link(match: re.Match[str], root: Path) -> str:
         page = guide_id(Path(file).stem)
         return f'@ref {page}{f"-{place}" if place else ""} "{plain}"'
     if file.startswith(f"{EXAMPLES}/") and file.endswith((".c", ".cpp")):
-        return f'<a href="{Path(file).name.replace("_", "__").replace(".", "_8")}-example.html">{text}</a>'
+        return f'<a href="{Path(file).name.replace(".", "_8")}-example.html">{text}</a>'
     if file not in PLACES:
         return text
     where = PLACES[file]
@@ -70,11 +79,13 @@ def link(match: re.Match[str], root: Path) -> str:
 def reference(header: str) -> str:
     """What the C API has, by section, each with its first sentence."""
     parts = SECTION.split(header)
-    out = ["/** @page reference C functions"]
+    out = ["/** @page reference C API"]
     for title, part in zip(parts[1::2], parts[2::2], strict=True):
         out += ["", f'<p class="section">@ref {slug(title)} "{title.split(":")[0]}"</p>']
         items = []
-        for match in re.finditer(r"(/\*\*(?!<)(?:(?!\*/).)*\*/)\n(typedef struct (\w+) \{|enum \{|KVSIEVE_API[^(]*?(\w+)\()", part, re.DOTALL):
+        for match in re.finditer(
+            r"(/\*\*(?!<)(?:(?!\*/).)*\*/)\n(typedef struct (\w+) \{|enum \{|KVSIEVE_API[^(]*?(\w+)\()", part, re.DOTALL
+        ):
             name = match[3] or (f"{match[4]}()" if match[4] else "constants")
             sentence = re.split(r"(?<=\.)\s(?=[A-Z]|$)", " ".join(body(match[1])))[0]
             items.append(f"<dt>{name}</dt><dd>{escaped(sentence)}</dd>")

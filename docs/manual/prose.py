@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 
 SLACK = 14  # columns: a line with so much room for the next word was ended on purpose
 CODE = 4  # columns: prose that is indented by so much is code
@@ -44,7 +45,11 @@ def escaped(text: str) -> str:
     for i, part in enumerate(parts):
         part = re.sub(r"([\\@#%])", r"\\\1", html.escape(part, quote=False))
         parts[i] = f"<code>{part}</code>" if i % 2 and len(parts) % 2 else part
-    text = re.sub(r"\bKVSIEVE_[A-Z0-9_]+\b", lambda name: f'@ref {name[0]} "{name[0]}"' if name[0] in NAMES else name[0], "".join(parts))
+    text = re.sub(
+        r'(?<!")\bKVSIEVE_[A-Z0-9_]+\b',
+        lambda name: f'@ref {name[0]} "{name[0]}"' if name[0] in NAMES else name[0],
+        "".join(parts),
+    )
     return re.sub(r"\b(kvsieve_(?!plan\b)[a-z_]+)\.([a-z]\w+)", r'@ref \1::\2 "\1.\2"', text)
 
 
@@ -109,56 +114,64 @@ def column(line: str) -> int:
     return match.start(2) if match and not line.startswith(" ") else 0
 
 
+class Writer:
+    """Lines of paragraphs, and terms, are gathered until something else comes."""
+
+    def __init__(self) -> None:
+        self.out: list[str] = []
+        self.plain: list[str] = []
+        self.items: list[tuple[str, list[str]]] = []
+
+    def text(self, line: str) -> None:
+        if self.items:
+            self.flush()
+        self.plain.append(line)
+
+    def term(self, line: str, where: int, block: list[str]) -> None:
+        if self.plain:
+            self.flush()
+        self.items.append((line[:where].strip(), [line[where:], *(text[where:] for text in block)]))
+
+    def shown(self, lines: list[str]) -> None:
+        self.flush()
+        self.out.append("\n".join(verbatim(lines)))
+
+    def flush(self) -> None:
+        self.out += paragraphs(self.plain) + (["\n".join(terms(self.items))] if self.items else [])
+        self.plain, self.items = [], []
+
+
 def prose(lines: list[str]) -> list[str]:
     """Lines of a comment as paragraphs, definition lists and blocks of code or columns."""
-    out: list[str] = []
-    plain: list[str] = []
-    items: list[tuple[str, list[str]]] = []
-    at = last = 0  # last: where the meaning of the term before begins
+    writer = Writer()
+    last = 0  # where the meaning of the term before begins
+    for line, block in blocks(lines):
+        shared = min((indentation(text) for text in block if text), default=0)
+        where = column(line)
+        if line.startswith(" ") or (block and not line) or where > shared > 0:  # the last: columns under a heading
+            writer.shown([line, *block] if line else block)
+        elif where:
+            writer.term(line, where, block)
+            last = where
+        elif writer.items and split_at(line, shared or last):
+            writer.term(line, shared or last, block)
+        else:
+            writer.text(line)
+            if block:
+                writer.shown(block)
+    writer.flush()
+    return writer.out
 
-    def flush() -> None:
-        nonlocal plain, items
-        out.extend(paragraphs(plain))
-        if items:
-            out.append("\n".join(terms(items)))
-        plain, items = [], []
 
+def blocks(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Each line with the indented lines below it, and the empty ones between those."""
+    at = 0
     while at < len(lines):
-        line = lines[at]
         after = at + 1
         while after < len(lines) and (lines[after].startswith(" ") or (not lines[after] and inside(lines, after))):
             after += 1
-        block = lines[at + 1 : after]
-        shared = min((indentation(text) for text in block if text), default=0)
-        where = column(line)
-        if line.startswith(" ") or (not line and block and shared >= 2):
-            flush()
-            out.append("\n".join(verbatim([text for text in lines[at:after] if text or block])))
-        elif where and (not block or shared >= where):
-            if plain:
-                flush()
-            items.append((line[:where].strip(), [line[where:], *(text[where:] for text in block)]))
-            last = where
-        elif items and not block and split_at(line, last):
-            items.append((line[:last].strip(), [line[last:]]))
-        elif where or (block and not (items and split_at(line, shared))):
-            # A heading of columns, or prose before code.
-            if where:
-                flush()
-                out.append("\n".join(verbatim([line, *block])))
-            else:
-                plain.append(line)
-                flush()
-                out.append("\n".join(verbatim(block)))
-        elif block:
-            items.append((line[:shared].strip(), [line[shared:], *(text[shared:] for text in block)]))
-        else:
-            if items:
-                flush()
-            plain.append(line)
+        yield lines[at], lines[at + 1 : after]
         at = after
-    flush()
-    return out
 
 
 def inside(lines: list[str], at: int) -> bool:
@@ -167,5 +180,5 @@ def inside(lines: list[str], at: int) -> bool:
 
 
 def split_at(line: str, where: int) -> bool:
-    """Whether a term ends just before the column at which the lines below begin."""
-    return 0 < where < len(line) and line[where - 1] == " " and line[where] != " "
+    """Whether a term and its colon end just before this column."""
+    return 1 < where < len(line) and line[where - 2 : where] == ": " and line[where] != " "
