@@ -109,6 +109,8 @@ def labelled(lines: list[str]) -> list[tuple[str, list[str]]]:
 
 
 def function(labels: dict[str, list[str]], code: str) -> list[str]:
+    if missing := [label for label in ("Shapes", "Cost", "Memory", "Errors") if label not in labels]:
+        raise ValueError(f"kvsieve.h: {code.partition('(')[0].strip()} has no line {', '.join(missing)}")
     parameters = re.findall(r"(\w+)(?=\s*[,)]|$)", code.partition("(")[2])
     shapes, also = listed(labels["Shapes"], lambda name: name in parameters)
     errors, cause = listed(labels["Errors"], lambda name: name.startswith("KVSIEVE_ERR_"))

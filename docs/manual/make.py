@@ -106,13 +106,16 @@ def main() -> int:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         work, out = Path(temporary, "in"), Path(temporary, "out")
-        inputs(work)
         out.mkdir()
-        faults = doxygen(work, out)
+        try:
+            inputs(work)
+            faults = doxygen(work, out)
+        except (OSError, ValueError) as error:
+            faults = [str(error)]
         tidied(out)
         faults += pdoc(out / "python")
         if faults:
-            print("\n".join(faults))
+            print("\n".join(faults), file=sys.stderr)
             return 1
         shutil.rmtree(folder, ignore_errors=True)
         out.rename(folder)

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 
 SLACK = 14  # columns: a line with so much room for the next word was ended on purpose
-CODE = 4  # columns: prose that is indented by so much is code
 NAMES: set[str] = set()  # constants of the header, which are links wherever they are
 TERM = re.compile(r"(\S.*?) {2,}(\S.*)$")
 
