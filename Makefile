@@ -24,7 +24,7 @@ help: ## this list
 # What was built last is installed: under sudo there may be no swift.
 INSTALL = LIBRARY="$(LIBRARY)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" DESTDIR="$(DESTDIR)" sh bindings/c/install.sh
 
-install: ## library, header, pkg-config, CMake, licences into PREFIX (/usr/local), LIBDIR (lib) in it; DESTDIR is put before both
+install: ## library, header, pkg-config, CMake, licences, manual if made into PREFIX (/usr/local), LIBDIR (lib); DESTDIR before both
 	@test -f $(LIBRARY) || $(MAKE) --no-print-directory build
 	@$(INSTALL) install
 
