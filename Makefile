@@ -45,7 +45,7 @@ wheel: setup build ## dist/kvsieve-*.whl, which needs neither Swift nor a compil
 clean: ## removes all that targets made in this folder
 	@rm -rf .build .build-* .venv .venv-* .mypy_cache .ruff_cache .pytest_cache __pycache__ Package.resolved \
 		bindings/c/build bindings/python/build dist
-	@find Sources Tests bindings -depth \( -name __pycache__ -o -name '.*_cache' -o -name '*.egg-info' \) -exec rm -rf {} +
+	@find Sources Tests bindings docs -depth \( -name __pycache__ -o -name '.*_cache' -o -name '*.egg-info' \) -exec rm -rf {} +
 
 setup: ## what demo and the tests need: system packages (apt-get, sudo) and a Python environment in this folder
 	@sh .ci/setup numpy pytest ml_dtypes matplotlib

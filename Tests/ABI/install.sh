@@ -176,7 +176,7 @@ check "and a line says what it is" same "$(make_ -C "$root" help | grep -vE '^ma
 
 for made in .build/release/x .build-tests/x .build-asan/x .venv/bin/python .venv-lab/x .venv-peers/x .mypy_cache/x .ruff_cache/x \
     .pytest_cache/x Package.resolved bindings/c/build/x bindings/python/build/x dist/x Tests/__pycache__/x.pyc \
-    bindings/python/src/kvsieve.egg-info/x bindings/python/tests/.pytest_cache/x bindings/python/lab/__pycache__/x.pyc; do
+    bindings/python/src/kvsieve.egg-info/x bindings/python/tests/.pytest_cache/x bindings/python/lab/__pycache__/x.pyc docs/manual/__pycache__/x.pyc; do
     mkdir -p "$work/repository/$(dirname $made)"
     touch "$work/repository/$made"
 done

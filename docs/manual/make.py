@@ -57,13 +57,13 @@ def doxygen(work: Path, out: Path) -> list[str]:
     guides = sorted(path.name for path in work.glob("*.md") if path.name not in order)
     lines = [
         (HERE / "Doxyfile").read_text(),
-        f"INPUT = {' '.join(str(work / name) for name in [*order, *guides])}",
-        f"STRIP_FROM_PATH = {work}",
-        f"EXAMPLE_PATH = {ROOT / EXAMPLES}",
-        f"USE_MDFILE_AS_MAINPAGE = {work / 'README.md'}",
-        f"OUTPUT_DIRECTORY = {out}",
+        "INPUT = " + " ".join(f'"{work / name}"' for name in [*order, *guides]),
+        f'STRIP_FROM_PATH = "{work}"',
+        f'EXAMPLE_PATH = "{ROOT / EXAMPLES}"',
+        f'USE_MDFILE_AS_MAINPAGE = "{work / "README.md"}"',
+        f'OUTPUT_DIRECTORY = "{out}"',
         f"PROJECT_NUMBER = {version()}",
-        f"WARN_LOGFILE = {work / 'warnings'}",
+        f'WARN_LOGFILE = "{work / "warnings"}"',
     ]
     configuration = work / "Doxyfile"
     configuration.write_text("\n".join(lines))
@@ -103,6 +103,9 @@ def pdoc(out: Path) -> list[str]:
 
 def main() -> int:
     folder = Path(sys.argv[1]).resolve()
+    if folder.exists() and not (folder / "contract.html").is_file():
+        print(f"{folder} is no manual: it is not replaced", file=sys.stderr)
+        return 1
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         work, out = Path(temporary, "in"), Path(temporary, "out")
