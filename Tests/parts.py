@@ -200,6 +200,11 @@ PARTS: dict[str, Part] = {
         "the C and C++ examples", f"{EXAMPLES} CC=gcc CXX=g++", LIBRARY, check=True, shares="bindings/c/build"
     ),
     "c-clang": Part("the same with clang", f"{EXAMPLES} CC=clang CXX=clang++", LIBRARY, shares="bindings/c/build"),
+    "manual": Part(
+        "the HTML manual: made without a warning, an entry for everything public; links there and in all Markdown files",
+        "python Tests/Manual/check.py",
+        check=True,
+    ),
     "quickstart": Part("that the first example runs", "python bindings/python/examples/quickstart.py", LIBRARY),
     "wheel": Part(
         "the wheel: its tag, size, content; that it runs on the oldest and the newest Python here, beside other BLAS; the sdist",

@@ -131,7 +131,7 @@ KVSIEVE_API const char *kvsieve_build_info(void);
 /** What a call returns: KVSIEVE_OK or a negative code. */
 typedef int32_t kvsieve_status;
 enum {
-    KVSIEVE_OK            = 0,
+    KVSIEVE_OK            = 0,    /**< the call has done what it says */
     KVSIEVE_ERR_NULL      = -1,   /**< a pointer that must be set is NULL */
     KVSIEVE_ERR_SHAPE     = -2,   /**< a shape disagrees with the model or an earlier call */
     KVSIEVE_ERR_LAYOUT    = -3,   /**< strides or alignment that are not supported, or overlapping tensors */
@@ -440,9 +440,9 @@ typedef struct kvsieve_plan kvsieve_plan;
 
 /** Which tensors a layer's observe reads; a sum of these. */
 enum {
-    KVSIEVE_NEEDS_QUERIES = 1,
-    KVSIEVE_NEEDS_KEYS    = 2,
-    KVSIEVE_NEEDS_VALUES  = 4,
+    KVSIEVE_NEEDS_QUERIES = 1,      /**< the queries of the last W tokens */
+    KVSIEVE_NEEDS_KEYS    = 2,      /**< the keys */
+    KVSIEVE_NEEDS_VALUES  = 4,      /**< the values */
     KVSIEVE_NEEDS_ALL_QUERIES = 8,  /**< the queries are those of all T tokens, not of the last W */
     KVSIEVE_NEEDS_LENGTH  = 16      /**< of `keys` only the shape is read, in every layer; data may be NULL */
 };
@@ -918,7 +918,7 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_gather_rotated(const kvs
 /** The tokens in the slots of one head. */
 typedef struct kvsieve_slots {
     uint32_t       struct_size;  /**< in: sizeof(kvsieve_slots); out: how much of it was written */
-    int32_t        reserved;
+    int32_t        reserved;     /**< 0 */
     int64_t        length;       /**< physical length: slots of the head */
     int64_t        tokens;       /**< logical length: tokens seen in this layer, the next one's position */
     const int32_t *positions;    /**< length absolute positions, slot by slot, owned by the plan */

@@ -1,10 +1,10 @@
-"""Compiles and runs what looks like code: the blocks of README.md and the program on the first page of the header.
+"""Compiles and runs what looks like code: the blocks of README.md and of the guides, and the program on the header's first page.
 
     extract.py LIBRARY_FOLDER ROOT          ends with "N passed, N failed"
 
-LIBRARY_FOLDER has libkvsieve.so and libkvsieve.so.0. Of README.md every block marked c, python or sh:
+LIBRARY_FOLDER has libkvsieve.so and libkvsieve.so.0. Of README.md and docs/*.md every block marked c, python or sh:
     c       compiled (C99, all warnings are errors) and run; without a main it becomes the body of one
-    python  run by $VENV_PYTHON, or python3
+    python  run by $VENV_PYTHON, or python3; the blocks of a guide are one program, in their order
     sh      checked by `sh -n`; a `make TARGET` must be a target of the Makefile (`make -n`); nothing is run
 """
 
@@ -103,13 +103,30 @@ def first_page(header: str) -> str | None:
     return c_program(FIRST_PAGE.format(body=body))
 
 
+def pages() -> list[Path]:
+    """README.md, and the guides that are to be there."""
+    guides = sorted((ROOT / "docs").glob("*.md"))
+    if not {"decoding.md", "engines.md", "follow-ups.md"} <= {guide.name for guide in guides}:
+        raise FileNotFoundError("a guide is missing in docs")
+    return [ROOT / "README.md", *guides]
+
+
+def blocks(page: Path) -> list[tuple[str, str | None]]:
+    """Each block of a page with its failure. The lines of a guide's earlier Python are kept, so that a traceback has its lines."""
+    text = page.read_text()
+    kinds = {"c": c_block, "python": python_block, "sh": sh_block}
+    results, earlier = [], ""
+    for match in re.finditer(r"^```(c|python|sh)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        line, code = text[: match.start()].count("\n") + 1, match[2]
+        if match[1] == "python" and page.parent != ROOT:
+            code = earlier = earlier + "\n" * (line - earlier.count("\n")) + code
+        results.append((f"{page.relative_to(ROOT)}:{line}, {match[1]}", kinds[match[1]](code)))
+    return results
+
+
 def main() -> int:
     results = [("the program on the first page of kvsieve.h", first_page((ROOT / "include/kvsieve.h").read_text()))]
-    readme = (ROOT / "README.md").read_text()
-    kinds = {"c": c_block, "python": python_block, "sh": sh_block}
-    for match in re.finditer(r"^```(c|python|sh)\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL):
-        line = readme[: match.start()].count("\n") + 1
-        results.append((f"README.md:{line}, {match[1]}", kinds[match[1]](match[2])))
+    results += [result for page in pages() for result in blocks(page)]
     for name, failure in results:
         if failure:
             print(f"FAILED {name}\n{failure}")
