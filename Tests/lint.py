@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
 # mypy looks a module up beside the file that imports it, and here.
 MODULES = ("bindings/python/src", "Tests")
-# The header and what it is generated from are laid out by hand: their comments are the manual.
-NOT_C = ("include/", "Sources/CKVSieve/")
+# The header and what it is generated from are laid out by hand: their comments are the manual. An earlier one is as it was.
+NOT_C = ("include/", "Sources/CKVSieve/", "Tests/ABI/previous/kvsieve.h")
 
 
 def tracked(*patterns: str) -> list[str]:

@@ -67,5 +67,9 @@ sed -n '/^\/\* == Methods/,/^\/\* == Plan/p' "$header" | sed -nE 's/^ +(KVSIEVE_
 sort -u "$constants" >"$work/asked"
 same "constants of the header are those of introspection" "$work/asked" "$work/macros"
 
+gcc -E -P "$header" | grep -oE 'KVSIEVE_[A-Z0-9_]+ += -?[0-9]+' | tr -s ' =' '  ' | sort >"$work/numbers"
+awk '$1 == "value" { print $2, $3 }' "$here/layout.txt" | sort >"$work/pinned"
+same "layout.txt pins every constant of the header" "$work/pinned" "$work/numbers"
+
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
