@@ -79,7 +79,7 @@ let package = Package(
                 .unsafeFlags([
                     "-static-stdlib", "-use-ld=lld", "-Xlinker", "--version-script=\(root)/Sources/KVSieve/exports.map",
                     "-Xlinker", "-soname=libkvsieve.so.0", "-Xlinker", "-z", "-Xlinker", "nodelete",
-                    "-Xlinker", "-z", "-Xlinker", "now",
+                    "-Xlinker", "-z", "-Xlinker", "now", "-Xlinker", "--script=\(root)/Sources/KVSieve/discard.lds",
                     "-Xlinker", "--wrap=_ZN5swift7runtime11environment10initializeEPv",
                 ]),
                 .unsafeFlags(["-Xlinker", "-s"], .when(configuration: .release)),

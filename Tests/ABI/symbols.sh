@@ -56,6 +56,9 @@ readelf -lW "$library" | sed -nE 's/^ +(LOAD|GNU_RELRO) +(0x0+ )?.*0x[0-9a-f]+ (
 printf '%s\n' "LOAD headers R  " "LOAD R E" "LOAD RW " "LOAD RW " "GNU_RELRO R  " >"$work/expected"
 same "segments: nothing is both written and run" "$work/segments" "$work/expected"
 
+readelf -SW "$library" | grep -o swift_modhash >"$work/notes"
+same "no notes that differ from build to build" "$work/notes" /dev/null
+
 # Of OpenBLAS only one processor's sgemm comes in (Sources/COpenBLAS/one-kernel.sh): with all it has 32 MB.
 if [ "$(uname -m)" = x86_64 ]; then
     stat -Lc %s "$library" | awk '$1 > 8000000 { print "has", $1, "bytes" }' >"$work/size"
