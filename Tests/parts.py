@@ -86,7 +86,7 @@ PARTS: dict[str, Part] = {
         "swift format lint --recursive --strict Sources Tests Package.swift",
         check=True,
     ),
-    "lint": Part("Python and C by ruff, mypy --strict and clang-format", "python Tests/lint.py", check=True),
+    "lint": Part("Python and C by ruff, mypy --strict, pyright and clang-format", "python Tests/lint.py", check=True),
     "golden": Part(
         "the committed golden files with the references, computed again",
         "python Tests/Golden/make_golden.py --check",
@@ -206,10 +206,21 @@ PARTS: dict[str, Part] = {
         "the C and C++ examples", f"{EXAMPLES} CC=gcc CXX=g++", LIBRARY, check=True, shares="bindings/c/build"
     ),
     "c-clang": Part("the same with clang", f"{EXAMPLES} CC=clang CXX=clang++", LIBRARY, shares="bindings/c/build"),
+    "manual": Part(
+        "the HTML manual: made without a warning, an entry for everything public; links there and in all Markdown files",
+        "python Tests/Manual/check.py",
+        check=True,
+    ),
     "quickstart": Part("that the first example runs", "python bindings/python/examples/quickstart.py", LIBRARY),
     "wheel": Part(
-        "the wheel: its tag, size and content; that it installs and runs on the oldest and the newest Python here",
+        "the wheel: its tag, size, content; that it runs on the oldest and the newest Python here, beside other BLAS; the sdist",
         "python Tests/Wheel/check.py",
+        needs=LIBRARY,
+        shares=".build",
+    ),
+    "release": Part(
+        "what make release refuses; that its packages are of one time, and run the README's programs in empty folders",
+        "bash Tests/Release/check.sh .build/release/libkvsieve.so .",
         needs=LIBRARY,
         shares=".build",
     ),

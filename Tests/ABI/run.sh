@@ -153,6 +153,8 @@ plain() {
         program gcc embed $(/usr/bin/python3-config --embed --ldflags) &&
             count embed env PYTHONPATH="$root/bindings/python/src" KVSIEVE_LIBRARY="$work/lib/libkvsieve.so.0" "$work/embed" "$VENV_PYTHON"
     fi
+    count previous bash "$here/previous.sh" "$library" "$root"
+    count version bash "$here/version.sh" "$library" "$root"
     count install bash "$here/install.sh" "$library" "$root"
     count languages bash "$here/languages.sh" "$work/lib" "$root"
     count extract python3 "$here/extract.py" "$work/lib" "$root"

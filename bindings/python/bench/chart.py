@@ -32,6 +32,7 @@ def cells(path: Path) -> list[dict[str, str]]:
 def draw(files: list[list[dict[str, str]]]) -> Figure:
     figure = Figure(figsize=(4.4 * len(files), 2.9), layout="constrained")
     panels = figure.subplots(1, len(files), sharex=True, sharey=True, squeeze=False)[0]
+    most = max(float(row["ms"]) for rows in files for row in rows if row["who"] in NAMES)
     for panel, rows in zip(panels, files):
         ours = {row["dtype"]: float(row["ms"]) for row in rows if row["who"] == "kvsieve, DynamicKV"}
         for place, who in enumerate(NAMES):
@@ -46,9 +47,9 @@ def draw(files: list[list[dict[str, str]]]) -> Figure:
         panel.set_yticks(range(len(NAMES)), list(NAMES.values()))
         panel.set_title(WORDS[rows[0]["instructions"]], fontsize=10)
         panel.spines[["top", "right"]].set_visible(False)
-        panel.margins(x=0.25)
+        panel.set_xlim(0, 1.3 * most)
     panels[0].invert_yaxis()
-    panels[-1].legend(loc="lower right", frameon=False, fontsize=8)
+    panels[-1].legend(loc="upper right", frameon=False, fontsize=8)
     figure.supxlabel(f"CPU ms for one layer of {TOKENS:,} tokens, one thread", fontsize=9)
     return figure
 
