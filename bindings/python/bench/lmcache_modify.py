@@ -82,12 +82,12 @@ def main() -> None:
         taken["torch"].append(timed(lambda: by_torch(kv, queries, options.budget, frequencies)))
     print(f"{kvsieve.build_info()}; torch {torch.__version__}; {options.threads} threads; {datetime.date.today()}")
     print(
-        f"| {options.layers} layers, {options.tokens:,} -> {options.budget:,} tokens | processor ms | ms | of 32 layers, ms |"
+        f"| {options.layers} layers, {options.tokens:,} -> {options.budget:,} tokens | processor ms | ms | of 32 layers, processor s |"
     )
     print("|---|---|---|---|")
     for name, times in taken.items():
         processor, clock = (statistics.median(column) for column in zip(*times))
-        print(f"| {name} | {processor:.0f} | {clock:.0f} | {clock * 32 / options.layers:.0f} |")
+        print(f"| {name} | {processor:.0f} | {clock:.0f} | {processor * 32 / options.layers / 1000:.1f} |")
 
 
 if __name__ == "__main__":
