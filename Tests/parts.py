@@ -11,7 +11,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 
-INSTRUCTION_SETS = {"base": ("sse2", "neon"), "v3": ("avx2",), "v4": ("avx512",)}
+INSTRUCTION_SETS = {"base": ("sse2", "neon"), "v3": ("avx2",), "v4": ("avx512",), "v4bf16": ("avx512bf16",)}
 """What kvsieve_build_info() names if KVSIEVE_ISA has this value and the processor has these instructions."""
 
 
@@ -86,7 +86,7 @@ PARTS: dict[str, Part] = {
         "swift format lint --recursive --strict Sources Tests Package.swift",
         check=True,
     ),
-    "lint": Part("Python and C by ruff, mypy --strict and clang-format", "python Tests/lint.py", check=True),
+    "lint": Part("Python and C by ruff, mypy --strict, pyright and clang-format", "python Tests/lint.py", check=True),
     "golden": Part(
         "the committed golden files with the references, computed again",
         "python Tests/Golden/make_golden.py --check",
@@ -200,9 +200,14 @@ PARTS: dict[str, Part] = {
         "the C and C++ examples", f"{EXAMPLES} CC=gcc CXX=g++", LIBRARY, check=True, shares="bindings/c/build"
     ),
     "c-clang": Part("the same with clang", f"{EXAMPLES} CC=clang CXX=clang++", LIBRARY, shares="bindings/c/build"),
+    "manual": Part(
+        "the HTML manual: made without a warning, an entry for everything public; links there and in all Markdown files",
+        "python Tests/Manual/check.py",
+        check=True,
+    ),
     "quickstart": Part("that the first example runs", "python bindings/python/examples/quickstart.py", LIBRARY),
     "wheel": Part(
-        "the wheel: its tag, size and content; that it installs and runs on the oldest and the newest Python here",
+        "the wheel: its tag, size, content; that it runs on the oldest and the newest Python here, beside other BLAS; the sdist",
         "python Tests/Wheel/check.py",
         needs=LIBRARY,
         shares=".build",
@@ -237,6 +242,14 @@ PARTS: dict[str, Part] = {
         AGAIN,
         needs=("tests", "library"),
         instructions="v4",
+        repeats="swift",
+        long=True,
+    ),
+    "swift-v4bf16": Part(
+        "likewise with products of bfloat16, which the library does not use on Intel's processors unless asked",
+        AGAIN,
+        needs=("tests", "library"),
+        instructions="v4bf16",
         repeats="swift",
         long=True,
     ),

@@ -66,8 +66,10 @@
  *           The same holds if it is no longer than the sinks, recent and
  *           protected tokens that are kept for certain: by ratio, and of taskkv
  *           also by budget.
- * Environ   One variable is read, once: KVSIEVE_ISA. Its values base, v3 (AVX2) and
- *           v4 (AVX-512) hold the library to that instruction set on x86-64.
+ * Environ   One variable is read, once: KVSIEVE_ISA. Its values base, v3 (AVX2), v4
+ *           (AVX-512) and v4bf16 (with products of bfloat16, which are used by
+ *           default except on Intel's processors, where they are slower) hold the
+ *           library to that instruction set on x86-64.
  * Reserved  `reserved` fields must be 0. Structs that the library writes begin with
  *           struct_size. If the caller was compiled against an older header, the
  *           library writes only the fields that its struct has room for.
@@ -142,7 +144,7 @@ KVSIEVE_API const char *kvsieve_build_info(void);
 /** What a call returns: KVSIEVE_OK or a negative code. */
 typedef int32_t kvsieve_status;
 enum {
-    KVSIEVE_OK            = 0,
+    KVSIEVE_OK            = 0,    /**< the call has done what it says */
     KVSIEVE_ERR_NULL      = -1,   /**< a pointer that must be set is NULL */
     KVSIEVE_ERR_SHAPE     = -2,   /**< a shape disagrees with the model or an earlier call */
     KVSIEVE_ERR_LAYOUT    = -3,   /**< strides or alignment that are not supported, or overlapping tensors */
@@ -451,9 +453,9 @@ typedef struct kvsieve_plan kvsieve_plan;
 
 /** Which tensors a layer's observe reads; a sum of these. */
 enum {
-    KVSIEVE_NEEDS_QUERIES = 1,
-    KVSIEVE_NEEDS_KEYS    = 2,
-    KVSIEVE_NEEDS_VALUES  = 4,
+    KVSIEVE_NEEDS_QUERIES = 1,      /**< the queries of the last W tokens */
+    KVSIEVE_NEEDS_KEYS    = 2,      /**< the keys */
+    KVSIEVE_NEEDS_VALUES  = 4,      /**< the values */
     KVSIEVE_NEEDS_ALL_QUERIES = 8,  /**< the queries are those of all T tokens, not of the last W */
     KVSIEVE_NEEDS_LENGTH  = 16      /**< of `keys` only the shape is read, in every layer; data may be NULL */
 };
@@ -929,7 +931,7 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_gather_rotated(const kvs
 /** The tokens in the slots of one head. */
 typedef struct kvsieve_slots {
     uint32_t       struct_size;  /**< in: sizeof(kvsieve_slots); out: how much of it was written */
-    int32_t        reserved;
+    int32_t        reserved;     /**< 0 */
     int64_t        length;       /**< physical length: slots of the head */
     int64_t        tokens;       /**< logical length: tokens seen in this layer, the next one's position */
     const int32_t *positions;    /**< length absolute positions, slot by slot, owned by the plan */

@@ -133,6 +133,10 @@ plain() {
     for name in contract paged misuse_numbers misuse_decoding misuse_decoding_order misuse_extending misuse_memory attention threads; do
         count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"
     done
+    # Products of bfloat16, which Intel's processors use only if asked.
+    for name in dtypes paged contract; do
+        count "$name (KVSIEVE_ISA=v4bf16)" env KVSIEVE_ISA=v4bf16 "$work/$name"
+    done
     # shellcheck disable=SC2086
     if build gcc guest forward.c ${shared% decoder.c blocks.c} -o "$work/guest" -Wl,--export-dynamic-symbol=cblas_sgemm -lm -lpthread -ldl; then
         count guest "$work/guest" "$library"

@@ -28,7 +28,7 @@ def test_compress_is_plan_layer_by_layer(method: kvsieve.MethodInfo, cache: Cach
 
 def test_compress_takes_words_and_none(cache: Cache) -> None:
     queries = [cache.queries[0], None, cache.queries[2], None]
-    settings = {"budget": 64, "window": WINDOW, "size": 8, "shared": 2}
+    settings: dict[str, Any] = {"budget": 64, "window": WINDOW, "size": 8, "shared": 2}
     layers = kvsieve.compress(
         "windowkv", queries, list(cache.keys), list(cache.values), task="localization", **settings
     )
@@ -76,8 +76,10 @@ def test_the_lines_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)  # the last block writes pictures
     for block in blocks:
         exec(block, scope)  # noqa: S102
-    assert len(blocks) == 5
-    assert scope["small"].shape == (scope["kept"].total, 128)
+    assert len(blocks) == 6
+    assert [layer.kept.counts.tolist() for layer in scope["small"]] == [[132] * 8] * 32
+    assert scope["sequence"][0].kept.tokens == 700
+    assert scope["packed"].shape == (scope["kept"].total, 128)
     shown = np.asarray(scope["figure"].axes[0].images[0].get_array())
     assert shown.sum(axis=1).tolist() == [256] * 32 * 8 and shown.shape == (256, 1100)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["kept.png", "rows.png"]

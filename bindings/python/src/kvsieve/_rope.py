@@ -34,8 +34,8 @@ class Rope:
             raise ValueError(f"frequencies has shape {numbers.shape}: expected one dimension, a number a pair")
         self.frequencies = numbers
         self.pairing = pairing
-        self.first = whole("first", first)
-        self.by_row = bool(by_row)
+        self.first: int = whole("first", first)
+        self.by_row: bool = bool(by_row)
 
     def _struct(self) -> kvsieve_rope:
         """Points to `frequencies`: to be used while this object lives."""
