@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What `make release` has made, each in an empty folder: the README's programs with the tarball (cc, pkg-config, CMake if there is
-# one) and with the wheel; the sdist's sentence, and
-# the sdist with the tarball's library.      try.sh FOLDER ROOT
+# one) and with the wheel; the sdist's sentence, and the sdist with the tarball's library.
+#     try.sh FOLDER ROOT
 set -u
 folder=$(realpath "$1") root=$(realpath "$2")
 work=$(mktemp -d)
