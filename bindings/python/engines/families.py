@@ -76,7 +76,7 @@ def make(kind: str, attention: str | None = None, seed: int = 0, dtype: Any = to
     model = transformers.AutoModelForCausalLM.from_config(config).eval().to(dtype)
     for name, parameter in model.named_parameters():
         if name.endswith("sinks"):
-            torch.nn.init.normal_(parameter, std=1.0)
+            torch.nn.init.normal_(parameter, mean=4.0, std=2.0)
         elif any(part in name for part in ("q_proj.weight", "k_proj.weight", "qkv_proj.weight")):
             parameter.data *= 4  # else attention is flat, and every token as good as any other
     return model

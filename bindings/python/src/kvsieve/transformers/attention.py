@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -57,6 +58,7 @@ def own(module: Any, inner: str) -> Callable[..., Any]:
 
 
 def _attention(inner: str) -> Callable[..., Any]:
+    @torch.compiler.disable  # the library is called here: torch.compile breaks its graph around it
     def attend(
         module: Any, query: Any, key: Any, value: Any, attention_mask: Any, *arguments: Any, **keywords: Any
     ) -> Any:
@@ -84,6 +86,7 @@ def _attention(inner: str) -> Callable[..., Any]:
 
 
 def _mask(inner: str) -> Callable[..., Any]:
+    @torch.compiler.disable
     def make(*arguments: Any, **keywords: Any) -> Any:
         passing.noted, passing.padding = True, keywords.get("attention_mask")
         return ALL_MASK_ATTENTION_FUNCTIONS[inner](*arguments, **keywords)

@@ -52,6 +52,7 @@ class SieveLayer(DynamicLayer):  # type: ignore[misc]
         new = query_length if isinstance(query_length, int) else query_length.shape[0]  # 5.2 passes positions
         return self.seen + int(new), 0
 
+    @torch.compiler.disable
     def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
         self.cache.enter(self, key_states)
         new = int(key_states.shape[-2])

@@ -65,8 +65,6 @@ def compressed_layers(decoder: Any) -> list[int]:
 
 def pass_of(keys: Any, noted: bool) -> None:
     """A forward pass that is about to use a SieveCache."""
-    if torch.compiler.is_compiling():
-        raise ValueError("the model is being compiled: a SieveCache calls the library between layers; run it without torch.compile")
     if torch.is_grad_enabled() and keys.requires_grad:
         raise ValueError("gradients are being recorded: expected torch.no_grad() or torch.inference_mode()")
     if not noted:
@@ -94,5 +92,8 @@ def generation(model: Any, cache: Any, given: dict[str, Any]) -> None:
     beams = config.num_beams or 1
     if beams > 1 and cache.decodes:
         raise ValueError(f"num_beams is {beams}: a plan that decodes follows one sequence; expected decoding=0 or num_beams=1")
-    if config.prefill_chunk_size is not None and cache.get_seq_length() and not releases.chunks_follow_cache(model):
-        raise ValueError("prefill_chunk_size with a cache that is not empty: this release of transformers reads the prompt anew")
+    if config.prefill_chunk_size is not None and not releases.chunks_have_positions(model):
+        raise ValueError(
+            f"prefill_chunk_size is {config.prefill_chunk_size}: this release of transformers gives chunks wrong positions, with any "
+            f"cache; take a newer one, or pass the chunks to the model yourself"
+        )

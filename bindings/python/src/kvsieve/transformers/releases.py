@@ -20,8 +20,8 @@ def cache_keyword(function: Any) -> str:
     raise ValueError(f"{getattr(function, '__qualname__', function)} takes no cache: expected a decoder that has one")
 
 
-def chunks_follow_cache(model: Any) -> bool:
-    """Whether generate(prefill_chunk_size=...) goes on where a cache that is not empty ends. 5.2 begins at 0 again."""
+def chunks_have_positions(model: Any) -> bool:
+    """Whether generate(prefill_chunk_size=...) gives each chunk its own positions. 5.2 gives all of them the last ones."""
     return "is_first_iteration" in inspect.signature(model._prefill).parameters
 
 
