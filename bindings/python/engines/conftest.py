@@ -42,7 +42,7 @@ SMALL = {
 }
 
 
-def settings(method: str, budget: int = 40) -> dict[str, float]:
+def settings(method: str, budget: int = 40) -> Any:
     """Parameters by which a method drops something of a prompt of 100 tokens."""
     info = next(info for info in kvsieve.methods() if info.name == method)
     known = {parameter.name for parameter in info.parameters}

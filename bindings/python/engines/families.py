@@ -45,7 +45,11 @@ def _config(kind: str) -> Any:
         "gemma2": lambda: t.Gemma2Config(**SIZES, **sliding, attn_logit_softcapping=3.0, query_pre_attn_scalar=24),
         "gemma3": lambda: t.Gemma3TextConfig(**SIZES, **sliding, query_pre_attn_scalar=16),
         "gpt_oss": lambda: t.GptOssConfig(
-            **SIZES, **sliding, num_local_experts=4, num_experts_per_tok=2, rope_parameters={"rope_type": "default", "rope_theta": 10000.0}
+            **SIZES,
+            **sliding,
+            num_local_experts=4,
+            num_experts_per_tok=2,
+            rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         ),
         "qwen3_next": lambda: t.Qwen3NextConfig(
             **SIZES,

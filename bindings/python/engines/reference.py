@@ -65,7 +65,7 @@ current = Full()
 def _own(module: Any, inner: str) -> Any:
     if inner == "sdpa":
         return ALL_ATTENTION_FUNCTIONS["sdpa"]
-    return sys.modules[type(module).__module__].eager_attention_forward  # type: ignore[attr-defined]
+    return sys.modules[type(module).__module__].eager_attention_forward
 
 
 def _attend(inner: str) -> Any:
@@ -113,8 +113,8 @@ class Recorder:
 
     def __enter__(self) -> Recorder:
         self._finish, self._step = rounds.finish, rounds.step
-        rounds.finish = self._watched(self._finish)  # type: ignore[assignment]
-        rounds.step = self._watched(self._step)  # type: ignore[assignment]
+        rounds.finish = self._watched(self._finish)
+        rounds.step = self._watched(self._step)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -151,7 +151,9 @@ def chosen(method: str, rounds_of: list[tuple[int, int]], columns: Any, sequence
     with kvsieve.Plan(method, model, **parameters) as plan:
         for number, (first, end) in enumerate(rounds_of):
             new = [column for column in columns if first <= column < end]
-            before = [[np.empty(0, int)] * heads if not found else _heads(found[-1][layer]) for layer in range(len(seen))]
+            before = [
+                [np.empty(0, int)] * heads if not found else _heads(found[-1][layer]) for layer in range(len(seen))
+            ]
             if number:
                 plan.extend(len(new))
             for layer, tensors in enumerate(seen):

@@ -7,9 +7,9 @@ import pytest
 import torch
 from conftest import CLOSE, DECODING, METHODS, Talk, columns_of, settings
 from families import make, words
-from reference import chosen
 
 import kvsieve.transformers as sieve
+from reference import chosen
 
 
 def left_padded(lengths: list[int], seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -62,7 +62,9 @@ def test_a_batch_chooses_as_each_sequence_alone() -> None:
         cache = sieve.SieveCache(model, "snapkv", budget=24, window=8)
         with cache.attached():
             own = ids[row : row + 1, -length:]
-            model.generate(own, attention_mask=torch.ones_like(own), past_key_values=cache, max_new_tokens=2, pad_token_id=0)
+            model.generate(
+                own, attention_mask=torch.ones_like(own), past_key_values=cache, max_new_tokens=2, pad_token_id=0
+            )
         alone.append(cache)
     for row in range(2):
         for layer in range(4):

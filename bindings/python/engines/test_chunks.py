@@ -11,7 +11,6 @@ from families import make, words
 import kvsieve.transformers as sieve
 from kvsieve.transformers import releases
 
-
 CHUNKS = releases.chunks_have_positions(make("llama"))
 """False for releases of transformers whose chunks are wrong with any cache: there they are refused."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -47,8 +49,8 @@ def test_decoding_is_the_same(monkeypatch: pytest.MonkeyPatch, method: str) -> N
     read, made = both(monkeypatch, "llama", method, decoding=1, **settings(method, budget=32))
     for layer in range(4):
         for sequence in range(2):
-            plans = [talk.cache.sequences[sequence].plan for talk in (read, made)]
-            assert np.array_equal(*(plan.slots(layer, 1).positions for plan in plans)), (method, layer)
+            wanted, found = (talk.cache.sequences[sequence].plan.slots(layer, 1) for talk in (read, made))
+            assert np.array_equal(wanted.positions, found.positions), (method, layer)
     assert made.difference() < CLOSE
 
 
@@ -58,7 +60,7 @@ def test_only_sums_come_over(monkeypatch: pytest.MonkeyPatch) -> None:
     talk, given = Talk(make("llama"), "snapkv", **settings("snapkv")), []
     observe = kvsieve.Plan.observe
 
-    def watched(plan: kvsieve.Plan, layer: int, *arrays: object, attention: torch.Tensor, **rest: object) -> None:
+    def watched(plan: kvsieve.Plan, layer: int, *arrays: Any, attention: torch.Tensor, **rest: Any) -> None:
         assert not [array for array in arrays if array is not None] and rest.get("values") is None
         given.append(tuple(attention.shape))
         observe(plan, layer, *arrays, attention=attention, **rest)
@@ -68,7 +70,9 @@ def test_only_sums_come_over(monkeypatch: pytest.MonkeyPatch) -> None:
     assert given == [(8, 1, 100)] * 4
 
 
-def exact(queries: np.ndarray, keys: np.ndarray, softcap: float | None, sinks: np.ndarray | None, scale: float) -> np.ndarray:
+def exact(
+    queries: np.ndarray, keys: np.ndarray, softcap: float | None, sinks: np.ndarray | None, scale: float
+) -> np.ndarray:
     """(Hq, R, n): causal attention of the last R of n tokens, in double."""
     group = queries.shape[0] // keys.shape[0]
     logits = np.einsum("hrd,hnd->hrn", queries, np.repeat(keys, group, 0)) * scale
@@ -80,7 +84,8 @@ def exact(queries: np.ndarray, keys: np.ndarray, softcap: float | None, sinks: n
     below = weights.sum(-1, keepdims=True)
     if sinks is not None:
         below = below + np.exp(sinks)[:, None, None]
-    return weights / below
+    found: np.ndarray = weights / below
+    return found
 
 
 @pytest.mark.parametrize("softcap", [None, 2.0])
@@ -110,7 +115,9 @@ def test_the_model_s_own_attention_is_looked_at(kind: str, method: str) -> None:
     talk.generate(words(100, seed=9), 1)
     talk.difference()  # leaves the queries and keys of the full pass in `current`
     softcap = model.config.attn_logit_softcapping if kind == "gemma2" else None
-    sinks = [model.model.layers[i].self_attn.sinks.detach().double().numpy() for i in (1, 3)] if kind == "gpt_oss" else None
+    sinks = (
+        [model.model.layers[i].self_attn.sinks.detach().double().numpy() for i in (1, 3)] if kind == "gpt_oss" else None
+    )
     plain = []
     for cap, sink in ((softcap, sinks), (None, None)):
         seen = [current.seen[number] for number in range(2)]

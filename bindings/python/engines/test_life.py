@@ -120,12 +120,17 @@ def test_memory_is_freed(method: str) -> None:
 
 def test_nothing_outlives_the_with() -> None:
     model, ids = make("llama"), words(100, seed=6)
-    with sieve.compress(model, "snapkv", budget=40) as run:
-        plain(model, ids, 2)
-        gone = weakref.ref(run.cache)
-    del run
-    gc.collect()
-    assert gone() is None
+    gc.disable()
+    try:
+        with sieve.compress(model, "adakv", budget=40) as run:
+            plain(model, ids, 2)
+            gone, layer = weakref.ref(run.cache), run.cache.sieved[0]
+        del run
+        assert gone() is None
+    finally:
+        gc.enable()
+    with pytest.raises(ValueError, match="the layer's cache is gone"):
+        layer.update(layer.keys, layer.values)
 
 
 def test_crop_takes_back_what_was_generated_and_no_more() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import CLOSE, DECODING, Talk, columns_of, settings
 from families import make, words
+
 from reference import chosen
 
 

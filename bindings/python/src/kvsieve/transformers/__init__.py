@@ -15,12 +15,11 @@ bindings/python/README.md.
 """
 
 try:
-    import torch
-    import transformers
+    from .cache import SieveCache
+    from .compress import Compressed, compress
 except ImportError as error:
-    raise ImportError(f"kvsieve.transformers needs torch and transformers ({error}): pip install 'kvsieve[transformers]'")
-
-from .cache import SieveCache
-from .compress import Compressed, compress
+    raise ImportError(
+        f"kvsieve.transformers needs torch and transformers ({error}): pip install 'kvsieve[transformers]'"
+    ) from error
 
 __all__ = ["Compressed", "SieveCache", "compress"]

@@ -58,7 +58,8 @@ def own(module: Any, inner: str) -> Callable[..., Any]:
 
 
 def _attention(inner: str) -> Callable[..., Any]:
-    @torch.compiler.disable  # the library is called here: torch.compile breaks its graph around it
+    # The library is called here: torch.compile breaks its graph around it.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def attend(
         module: Any, query: Any, key: Any, value: Any, attention_mask: Any, *arguments: Any, **keywords: Any
     ) -> Any:
@@ -70,7 +71,7 @@ def _attention(inner: str) -> Callable[..., Any]:
             if keywords.get(name) is not None:
                 raise ValueError(f"{type(module).__name__} adds {name} to its attention: that is not supported")
         if key.data_ptr() != layer.keys.data_ptr():
-            raise ValueError(f"{type(module).__name__} attends to other keys than its cache returned: that is not supported")
+            raise ValueError(f"{type(module).__name__} attends to other keys than its cache has: that is not supported")
         mask = layer.mask(attention_mask, query, additive=inner == "eager")
         result = function(module, query, key, value, mask, *arguments, **keywords)
         scale = keywords.get("scaling")
@@ -82,16 +83,16 @@ def _attention(inner: str) -> Callable[..., Any]:
         layer.attended(query, how)
         return result
 
-    return attend
+    return attend  # type: ignore[no-any-return]
 
 
 def _mask(inner: str) -> Callable[..., Any]:
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def make(*arguments: Any, **keywords: Any) -> Any:
         passing.noted, passing.padding = True, keywords.get("attention_mask")
         return ALL_MASK_ATTENTION_FUNCTIONS[inner](*arguments, **keywords)
 
-    return make
+    return make  # type: ignore[no-any-return]
 
 
 for _inner in WRAPPED:

@@ -118,10 +118,10 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
     @property
     def bytes(self) -> int:
         """What keys and values of all layers take in memory."""
-        storages = {}
+        storages: dict[int, int] = {}
         for layer in self.layers:
-            held = [getattr(layer, "keys", None), getattr(layer, "values", None), *(getattr(layer, "packed", None) or ())]
-            for tensor in held:
+            packed = getattr(layer, "packed", None) or ()
+            for tensor in (getattr(layer, "keys", None), getattr(layer, "values", None), *packed):
                 if tensor is not None:
                     storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return sum(storages.values())
@@ -133,7 +133,7 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
         own = {layer.index for layer in self.sieved}
         others = [layer for index, layer in enumerate(self.layers) if index not in own]
         tensors = [getattr(layer, name, None) for layer in others for name in ("keys", "values")]
-        return total + sum(tensor.nbytes for tensor in tensors if tensor is not None)
+        return int(total + sum(tensor.nbytes for tensor in tensors if tensor is not None))
 
     def kept(self, layer: int, sequence: int = 0) -> Kept:
         """What the last round kept of a sequence, by the number of the compressed layer: positions without padding."""
@@ -179,7 +179,7 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
         """Before update() of a layer."""
         stuck, passing.layer = passing.layer, None
         if stuck is not None and stuck.cache is self and stuck.number + 1 == layer.number:
-            raise ValueError(f"layer {stuck.index} does not call transformers' attention functions: the model is not supported")
+            raise ValueError(f"layer {stuck.index} calls no attention function of transformers: that is not supported")
         if layer.number != self._next:
             raise ValueError("a forward pass did not end, so layers differ in their tokens: cache.reset() begins anew")
         if layer.number == 0:
@@ -217,7 +217,7 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
         refusals.pass_of(keys, noted)
         batch, seen, self._new = int(keys.shape[0]), self.sieved[0].seen, int(keys.shape[2])
         if self.sequences and len(self.sequences) != batch:
-            raise ValueError(f"the batch has {batch} sequences: expected {len(self.sequences)}, as before; reset() begins anew")
+            raise ValueError(f"the batch has {batch} sequences: expected {len(self.sequences)}; reset() begins anew")
         self._padding = None if padding is None else padding[:, : seen + self._new].cpu()
         self._valid = None if self._padding is None else self._padding[:, self._settled :]
         if self._valid is not None and bool(self._valid.all()):
@@ -258,4 +258,4 @@ def _shown(padding: Any, columns: int) -> list[int] | None:
 def _row_bytes(layer: SieveLayer) -> int:
     """What a column takes, of all sequences and heads."""
     batch, heads = layer.keys.shape[:2]
-    return sum(batch * heads * tensor.shape[-1] * tensor.element_size() for tensor in (layer.keys, layer.values))
+    return sum(int(batch * heads * rows.shape[-1] * rows.element_size()) for rows in (layer.keys, layer.values))

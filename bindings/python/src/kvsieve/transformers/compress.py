@@ -74,8 +74,8 @@ class Compressed:
         with contextlib.ExitStack() as undo:
             undo.enter_context(attached(self.model, self._make))
             decoder = self.cache.decoder
-            hook = decoder.register_forward_pre_hook(self._before(releases.cache_keyword(decoder.forward)), with_kwargs=True)
-            undo.callback(hook.remove)
+            before = self._before(releases.cache_keyword(decoder.forward))
+            undo.callback(decoder.register_forward_pre_hook(before, with_kwargs=True).remove)
             self._undo = undo.pop_all()
         return self
 

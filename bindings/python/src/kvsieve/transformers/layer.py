@@ -10,6 +10,7 @@ each column since. If heads differ, the settled rows are packed, head after head
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,10 +27,15 @@ if TYPE_CHECKING:
 class SieveLayer(DynamicLayer):  # type: ignore[misc]
     """`number` is its place among the compressed layers of the cache, `index` among all layers of the model."""
 
+    keys: Any
+    values: Any
+    how: Attention | None = None
+
     def __init__(self, cache: SieveCache, number: int, index: int) -> None:
         super().__init__()
-        self.cache, self.number, self.index = cache, number, index
-        self.how: Attention | None = None
+        # Weak: a cache that nobody has any more frees its tensors at once, without the garbage collector.
+        self._cache = weakref.ref(cache)
+        self.number, self.index = number, index
         self._empty()
 
     def _empty(self) -> None:
@@ -39,9 +45,16 @@ class SieveLayer(DynamicLayer):  # type: ignore[misc]
         self.recent = 0  # columns since the last round
         self.settled = 0
         self.front: Any = None  # (B, H): rows of padding in front of the settled ones; None if there are none
-        self.packed: Any = None  # keys and values (total, D) of the settled rows; None if those are in `keys` and `values`
+        self.packed: Any = None  # keys and values (total, D) of the settled rows; None if `keys` and `values` have them
         self.room: Any = None  # keys and values with a free row behind their last, which the next token takes
         self.queries = Queries()
+
+    @property
+    def cache(self) -> SieveCache:
+        cache = self._cache()
+        if cache is None:
+            raise ValueError("the layer's cache is gone: expected the SieveCache itself")
+        return cache
 
     # What transformers asks of a layer.
 
@@ -52,7 +65,7 @@ class SieveLayer(DynamicLayer):  # type: ignore[misc]
         new = query_length if isinstance(query_length, int) else query_length.shape[0]  # 5.2 passes positions
         return self.seen + int(new), 0
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
         self.cache.enter(self, key_states)
         new = int(key_states.shape[-2])
@@ -97,7 +110,9 @@ class SieveLayer(DynamicLayer):  # type: ignore[misc]
         self.queries.crop(self.seen)
 
     def batch_repeat_interleave(self, repeats: int) -> None:
-        raise ValueError(f"batch_repeat_interleave({repeats}): a plan cannot be doubled; make the cache for the larger batch")
+        raise ValueError(
+            f"batch_repeat_interleave({repeats}): a plan cannot be doubled; give generate the larger batch"
+        )
 
     def batch_select_indices(self, indices: Any) -> None:
         raise ValueError("batch_select_indices: a compressed cache keeps the batch that it was made for")

@@ -23,7 +23,7 @@ def decoder_of(model: Any) -> Any:
     if getattr(config, "is_encoder_decoder", False):
         raise ValueError(f"{type(model).__name__} has an encoder: expected a decoder-only model")
     if hasattr(model, "_orig_mod"):
-        raise ValueError("model is compiled by torch.compile: expected the model itself; the library is called between layers")
+        raise ValueError("model is what torch.compile returned: expected the model that it was given")
     decoder = model.get_decoder() if hasattr(model, "get_decoder") else model
     text = decoder.config.get_text_config(decoder=True)
     if any(getattr(text, name, None) for name in ("num_kv_shared_layers", "kv_sharing_modes")):
@@ -53,7 +53,7 @@ def compressed_layers(decoder: Any) -> list[int]:
     if kinds and not releases.knows_layer_types():
         for index, kind in enumerate(kinds):
             if kind not in releases.ATTENTION_LAYERS:
-                raise ValueError(f"layer {index} is {kind}: this release of transformers has no cache for it; take a newer one")
+                raise ValueError(f"layer {index} is {kind}: this release of transformers has no cache for that")
     found = [i for i, layer in enumerate(DynamicCache(config=decoder.config).layers) if type(layer) is DynamicLayer]
     if not found:
         raise ValueError(
@@ -80,7 +80,7 @@ def generation(model: Any, cache: Any, given: dict[str, Any]) -> None:
     config.update(**{name: value for name, value in known.items() if hasattr(config, name)})
     mode = str(getattr(config.get_generation_mode(given.get("assistant_model")), "value", ""))
     if mode not in MODES:
-        raise ValueError(f"generate would run {mode}: expected {', '.join(MODES)}; a compressed prompt cannot be taken back")
+        raise ValueError(f"generate would run {mode}: expected {', '.join(MODES)}; what is compressed stays so")
     if config.use_cache is False:
         raise ValueError("use_cache is False: there is no cache to compress")
     if config.cache_implementation is not None:
@@ -91,7 +91,9 @@ def generation(model: Any, cache: Any, given: dict[str, Any]) -> None:
         raise ValueError("token_healing changes the prompt's length: expected False")
     beams = config.num_beams or 1
     if beams > 1 and cache.decodes:
-        raise ValueError(f"num_beams is {beams}: a plan that decodes follows one sequence; expected decoding=0 or num_beams=1")
+        raise ValueError(
+            f"num_beams is {beams}: a plan that decodes follows one sequence; expected decoding=0, or 1 beam"
+        )
     if config.prefill_chunk_size is not None and not releases.chunks_have_positions(model):
         raise ValueError(
             f"prefill_chunk_size is {config.prefill_chunk_size}: this release of transformers gives chunks wrong positions, with any "

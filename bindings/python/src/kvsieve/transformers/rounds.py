@@ -8,7 +8,6 @@ Letters: B sequences, H key/value heads, n rows, q new tokens, D head size.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -119,53 +118,53 @@ def step(layers: list[SieveLayer], sequences: list[Sequence], new: int, valid: A
 
     valid: (B, new) bool, whether a column is one of the sequence's tokens; None if all are.
     """
-    arrivals = []
-    for layer in layers:
-        arrivals.append((layer.keys[:, :, layer.settled :], layer.values[:, :, layer.settled :]))
-        if new > 1:
-            layer.keys, layer.values = layer.keys[:, :, : layer.settled], layer.values[:, :, : layer.settled]
+    arrivals = [(layer.keys[:, :, layer.settled :], layer.values[:, :, layer.settled :]) for layer in layers]
+    asking = [layer.queries.parts[0][1] for layer in layers]
     for column in range(new):
         takes = [valid is None or bool(valid[index, column]) for index in range(len(sequences))]
-        for layer, (keys, values) in zip(layers, arrivals):
+        one = slice(column, column + 1)
+        for layer, (keys, values), queries in zip(layers, arrivals, asking):
             if new > 1:
-                layer.keys = torch.cat([layer.keys, keys[:, :, column : column + 1]], 2)
-                layer.values = torch.cat([layer.values, values[:, :, column : column + 1]], 2)
-            _step(layer, sequences, takes, lambda index, layer=layer: layer.queries.parts[0][1][index, :, column : column + 1])
+                begin = layer.settled
+                layer.keys = torch.cat([layer.keys[:, :, :begin], keys[:, :, one]], 2)
+                layer.values = torch.cat([layer.values[:, :, :begin], values[:, :, one]], 2)
+            _step(layer, sequences, takes, queries[:, :, one])
     for layer in layers:
         layer.queries.clear()
 
 
-def _step(layer: SieveLayer, sequences: list[Sequence], takes: list[bool], query: Callable[[int], Any]) -> None:
-    """The last row of a layer moves into the slots that its plans name; where they name none, it becomes one."""
+def _step(layer: SieveLayer, sequences: list[Sequence], takes: list[bool], queries: Any) -> None:
+    """The last row of a layer moves into the slots that its plans name; where they name none, it becomes one.
+
+    queries: (B, Hq, 1, D). takes: by sequence, whether the row is one of its tokens; if not, the row is dropped.
+    """
     assert layer.how is not None
-    number, last = layer.number, layer.settled
-    grown = []
+    number, last, grown = layer.number, layer.settled, []
     for index, sequence in enumerate(sequences):
-        count = sequence.longest(number)
-        grows = False
+        count, grows = sequence.longest(number), False
         if takes[index]:
-            keys, values = layer.keys[index, :, last - count :], layer.values[index, :, last - count :]
-            slots = scores.step(sequence.plan, number, query(index), keys, values, layer.how)[:, 0]
-            grows = bool((slots < 0).any())
-            if not grows:  # in a plan that decodes, all heads of a layer have as many slots
-                heads, to = torch.arange(len(slots)), torch.from_numpy(slots).long()
-                for rows in (keys, values):
-                    rows[heads, to] = rows[:, -1]
-            else:
+            rows = layer.keys[index, :, last - count :], layer.values[index, :, last - count :]
+            slots = scores.step(sequence.plan, number, queries[index], *rows, layer.how)[:, 0]
+            grows = bool((slots < 0).any())  # in a plan that decodes, all heads of a layer have as many slots
+            if grows:
                 sequence.counts[number] = [rows + 1 for rows in sequence.counts[number]]
+            else:
+                heads, to = torch.arange(len(slots)), torch.from_numpy(slots).long()
+                for tensor in rows:
+                    tensor[heads, to] = tensor[:, -1]
         grown.append(grows)
-    if not any(grown):
-        room = layer.keys, layer.values
-        layer.settle(layer.keys[:, :, :last], layer.values[:, :, :last], _front(layer, sequences, last))
-        layer.room = room
-        return
-    for index, grows in enumerate(grown):
-        if not grows:  # its rows end one further back now
+    room = layer.keys, layer.values
+    if any(grown):
+        for index in [index for index, grows in enumerate(grown) if not grows]:
             count = sequences[index].longest(number)
-            for tensor in (layer.keys, layer.values):
+            for tensor in room:  # its rows end one further back, where those of the others do
                 tensor[index, :, last - count + 1 :] = tensor[index, :, last - count : last].clone()
-    most = max(sequence.longest(number) for sequence in sequences)
-    layer.settle(layer.keys[:, :, last + 1 - most :], layer.values[:, :, last + 1 - most :], _front(layer, sequences, most))
+        most = max(sequence.longest(number) for sequence in sequences)
+        begin = last + 1 - most
+        layer.settle(room[0][:, :, begin:], room[1][:, :, begin:], _front(layer, sequences, most))
+    else:
+        layer.settle(room[0][:, :, :last], room[1][:, :, :last], _front(layer, sequences, last))
+        layer.room = room
 
 
 def _front(layer: SieveLayer, sequences: list[Sequence], rows: int) -> Any:
