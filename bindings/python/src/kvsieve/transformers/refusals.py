@@ -94,8 +94,14 @@ def generation(model: Any, cache: Any, given: dict[str, Any]) -> None:
         raise ValueError(
             f"num_beams is {beams}: a plan that decodes follows one sequence; expected decoding=0, or 1 beam"
         )
-    if config.prefill_chunk_size is not None and not releases.chunks_have_positions(model):
+    chunk = config.prefill_chunk_size
+    if chunk is not None and not releases.chunks_have_positions(model):
         raise ValueError(
-            f"prefill_chunk_size is {config.prefill_chunk_size}: this release of transformers gives chunks wrong positions, with any "
-            f"cache; take a newer one, or pass the chunks to the model yourself"
+            f"prefill_chunk_size is {chunk}: this release of transformers gives chunks wrong positions, with any cache; "
+            f"take a newer one, or pass the chunks to the model yourself"
+        )
+    if chunk is not None and cache.get_seq_length() and not releases.chunks_follow_cache(model):
+        raise ValueError(
+            f"prefill_chunk_size is {chunk} and the cache is not empty: this release of transformers reads all of the text "
+            f"again, with any cache; take a newer one, or expected None"
         )

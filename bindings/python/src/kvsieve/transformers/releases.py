@@ -25,6 +25,11 @@ def chunks_have_positions(model: Any) -> bool:
     return "is_first_iteration" in inspect.signature(model._prefill).parameters
 
 
+def chunks_follow_cache(model: Any) -> bool:
+    """Whether they go on where a cache ends that is not empty. Releases before 5.20 or so read all of the text again."""
+    return "prefill_ids" in model._prefill.__code__.co_varnames
+
+
 def knows_layer_types() -> bool:
     """Whether DynamicCache makes a layer of the right kind for each layer type."""
     from transformers import cache_utils
