@@ -81,9 +81,7 @@ STEPS: dict[str, Step] = {
         shares=".build-asan",
     ),
     "engines": Step("torch and the newest transformers", f"{ENVIRONMENT} newest", shares=".venv-engines"),
-    "engines-oldest": Step(
-        "the oldest transformers beside it", f"{ENVIRONMENT} newest oldest", shares=".venv-engines"
-    ),
+    "engines-oldest": Step("the oldest transformers beside it", f"{ENVIRONMENT} newest oldest", shares=".venv-engines"),
 }
 
 PARTS: dict[str, Part] = {
