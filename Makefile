@@ -10,8 +10,8 @@ PREFIX ?= /usr/local
 LIBDIR ?= lib
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
-.PHONY: help build install uninstall manual wheel release clean setup demo check test test-long bench bench-peers lab lab-full \
-	header golden counts format linters needs
+.PHONY: help build install uninstall manual wheel release clean setup demo check test test-long test-engines bench bench-peers lab \
+	lab-full header golden counts format linters needs
 .NOTPARALLEL:
 
 build: needs ## the library: prints its path; nothing is installed, nothing outside this folder is written
@@ -65,6 +65,11 @@ test: linters ## all tests but those of test-long
 
 test-long: linters ## all tests, before a release
 	@$(PYTHON) Tests/run.py --long
+
+# torch for CPUs if it can be had, else PyPI's, several GB. `make test` runs the first of the two where torch for CPUs is at hand.
+test-engines: linters ## kvsieve.transformers with the newest and the oldest release of transformers, which it downloads
+	@$(PYTHON) bindings/python/engines/environment.py --insist newest oldest
+	@$(PYTHON) Tests/run.py transformers transformers-oldest
 
 bench: needs ## what the library costs, beside bare products and memcpy
 	@.ci/swift build -c release --product kvsieve-bench
