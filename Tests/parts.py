@@ -177,6 +177,12 @@ PARTS: dict[str, Part] = {
         needs=LIBRARY,
         check=True,
     ),
+    "paged": Part(
+        "a paged engine's block tables, free lists and prefix cache with dense arrays, through 200 streams of requests",
+        "python Tests/Paged/check.py",
+        needs=LIBRARY,
+        check=True,
+    ),
     "replay": Part(
         "the references while decoding with cases worked by hand", "python Tests/Decoding/selfcheck.py", LIBRARY
     ),

@@ -16,7 +16,7 @@ from pdoc import render
 
 HERE = Path(__file__).resolve().parent
 # What names of other modules are documented where the package has them.
-MODULES = ("kvsieve", "kvsieve.plot", "!kvsieve.plan", "!kvsieve.errors")
+MODULES = ("kvsieve", "kvsieve.plot", "kvsieve.lmcache", "!kvsieve.plan", "!kvsieve.errors")
 
 
 def docstring(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,15 @@ def test_quickstart_prints_what_each_layer_kept(method: kvsieve.MethodInfo) -> N
     assert len(example.read_text().splitlines()) <= 40
 
 
+class Stream:
+    """As LMCache's: it hands a function what is stored, and keeps what that returns."""
+
+    def modify_kv(self, function: Callable[[Any, Any], tuple[Any, Any]]) -> None:
+        shape = 2, 768, 8 * 128
+        tensors = {"kv": noise(10, 2, *shape), "query": noise(11, 1, 2, 768, 32 * 128)}
+        self.stored, self.tokens = function(tensors, range(768))
+
+
 def test_the_lines_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each block marked python, one after the other, on the arrays that it takes from an engine.
 
@@ -75,12 +85,14 @@ def test_the_lines_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "new_keys": [noise(5, 8, 10, 128)] * 32,
         "new_values": [noise(6, 8, 10, 128)] * 32,
         "words": [f" word {position}" for position in range(1100)],
+        "stream": Stream(),
         "new_tokens": [[(noise(7, 32, 128), noise(8, 8, 128), noise(9, 8, 128))] * 32] * 2,
     }
     monkeypatch.chdir(tmp_path)  # the last block writes pictures
     for block in blocks:
         exec(block, scope)  # noqa: S102
-    assert len(blocks) == 6
+    assert len(blocks) == 7
+    assert scope["stream"].stored.shape == (2, 2, 512, 8 * 128) and len(scope["stream"].tokens) == 512
     assert [layer.kept.counts.tolist() for layer in scope["small"]] == [[132] * 8] * 32
     assert scope["sequence"][0].kept.tokens == 700
     assert scope["packed"].shape == (scope["kept"].total, 128)
