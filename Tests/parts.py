@@ -33,6 +33,7 @@ class Part:
     long: bool = False  # is in `make test-long` alone; what it guards is in another part in a smaller form
     instructions: str = ""  # the value of KVSIEVE_ISA; "not on this processor" if the library cannot follow it
     repeats: str = ""  # this part has done the same if the processor's own instructions are these
+    unless: str = ""  # a file, which a step may write: if it is there the part is not run, and its text says why
     shares: str = ""  # two that share a word never run at once
     cores: int = 1  # how many cores' worth of other parts must not run meanwhile
     limit: int = 1800  # seconds until it is ended and has failed
@@ -53,6 +54,9 @@ GENERATED = ".build/release/KVSieveABI.build/include/KVSieveABI-Swift.h Sources/
 EXAMPLES = "make --no-print-directory -C bindings/c clean check"
 ABI = "bash Tests/ABI/run.sh .build/release/libkvsieve.so ."
 LIBRARY = ("library",)
+ENVIRONMENT = "python bindings/python/engines/environment.py"
+NO_ENGINES = ".build/no-engines"
+ENGINES = ".venv-engines/bin/python -m pytest -q bindings/python/engines"
 
 STEPS: dict[str, Step] = {
     "library": Step("the release library", "swift build -c release --product kvsieve", shares=".build"),
@@ -76,6 +80,8 @@ STEPS: dict[str, Step] = {
         "swift build --product kvsieve -c release --scratch-path .build-asan --sanitize=address",
         shares=".build-asan",
     ),
+    "engines": Step("torch and the newest transformers", f"{ENVIRONMENT} newest", shares=".venv-engines"),
+    "engines-oldest": Step("the oldest transformers beside it", f"{ENVIRONMENT} newest oldest", shares=".venv-engines"),
 }
 
 PARTS: dict[str, Part] = {
@@ -212,6 +218,19 @@ PARTS: dict[str, Part] = {
         check=True,
     ),
     "quickstart": Part("that the first example runs", "python bindings/python/examples/quickstart.py", LIBRARY),
+    "transformers": Part(
+        "caches that generate() compresses with full passes in which what was dropped is masked; newest release",
+        f"{ENGINES} -k 'not compiled'",
+        needs=("library", "engines"),
+        unless=NO_ENGINES,
+    ),
+    "transformers-oldest": Part(
+        "the same with the oldest release",
+        f"env PYTHONPATH=.venv-engines/oldest:bindings/python/src {ENGINES}",
+        needs=("library", "engines-oldest"),
+        unless=NO_ENGINES,
+        long=True,
+    ),
     "wheel": Part(
         "the wheel: its tag, size, content; that it runs on the oldest and the newest Python here, beside other BLAS; the sdist",
         "python Tests/Wheel/check.py",

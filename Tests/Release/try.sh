@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What `make release` has made, each in an empty folder: the README's programs with the tarball (cc, pkg-config, CMake if there is
-# one) and with the wheel; the sdist's sentence.      try.sh FOLDER ROOT
+# one) and with the wheel; the sdist's sentence, and the sdist with the tarball's library.
+#     try.sh FOLDER ROOT
 set -u
 folder=$(realpath "$1") root=$(realpath "$2")
 work=$(mktemp -d)
@@ -72,6 +73,10 @@ check "is one folder" test "$(ls)" = "$source"
 check "without a library it says how to get one" says "/nowhere/libkvsieve.so is not there" env KVSIEVE_LIBRARY=/nowhere/libkvsieve.so \
     ../wheel/environment/bin/python -m pip wheel --no-deps --disable-pip-version-check -w made "$folder/$source.tar.gz"
 check "and makes nothing" test -z "$(ls -A made 2>/dev/null)"
+
+check "with the tarball's library it installs" env KVSIEVE_LIBRARY="$work/tarball/$tree/lib/libkvsieve.so" ../wheel/environment/bin/python \
+    -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "$folder/$source.tar.gz"
+check "the program runs" of_python env PATH=/nowhere ../wheel/environment/bin/python ../wheel/program.py
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
