@@ -8,6 +8,7 @@ from conftest import CLOSE, Talk, settings
 from families import EAGER, FAMILIES, make, words
 
 import kvsieve.transformers as sieve
+from kvsieve.transformers import releases
 
 COMPRESSED = {"gemma2": [1, 3], "gemma3": [1, 3], "gpt_oss": [1, 3]}
 
@@ -46,6 +47,22 @@ def test_layers_with_a_window_are_what_transformers_makes_of_them() -> None:
         model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=2, do_sample=False)
     assert [layer.keys.shape[2] for layer in run.cache.layers] == [31, 21, 31, 21]
     assert type(run.cache.layers[0]).__name__ == "DynamicSlidingWindowLayer"
+
+
+def test_linear_layers_are_left_alone() -> None:
+    model = make("qwen3_next")
+    if not releases.knows_layer_types():
+        with pytest.raises(
+            ValueError, match="layer 0 is linear_attention: this release of transformers has no cache for that"
+        ):
+            sieve.SieveCache(model, "adakv")
+        return
+    talk = Talk(model, "adakv", **settings("adakv"))
+    assert [layer.index for layer in talk.cache.sieved] == [1, 3]
+    talk.generate(words(100, seed=8), 5)
+    talk.generate(words(30, seed=9), 5)
+    assert talk.dropped() > 0
+    assert talk.difference() < CLOSE
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -26,7 +26,8 @@ def chunks_have_positions(model: Any) -> bool:
 
 
 def chunks_follow_cache(model: Any) -> bool:
-    """Whether they go on where a cache ends that is not empty. Releases before 5.20 or so read all of the text again."""
+    """Whether they go on where a cache ends that is not empty. Of the tested releases 5.24 alone does;
+    the others read all of the text again."""
     return "prefill_ids" in model._prefill.__code__.co_varnames
 
 
