@@ -66,7 +66,9 @@ class SieveLayer(DynamicLayer):  # type: ignore[misc]
         return self.seen + int(new), 0
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
+    def update(  # pyright: ignore[reportIncompatibleMethodOverride] # torch's decorator hides its signature
+        self, key_states: Any, value_states: Any, *_: Any, **__: Any
+    ) -> tuple[Any, Any]:
         self.cache.enter(self, key_states)
         new = int(key_states.shape[-2])
         if self.keys is None:
