@@ -24,6 +24,9 @@ def docstring(text: str) -> str:
     out = []
     for block in re.split(r"\n{2,}", text.strip("\n")):
         lines = block.split("\n")
+        if lines[0].startswith(">>> "):  # an example, with what it prints
+            out.append(columns(lines))
+            continue
         marked = [line.startswith(" ") or bool(re.search(r"\S {2,}\S", line)) for line in lines]
         begin = next((i for i, mark in enumerate(marked) if mark), len(lines))
         end = max((i + 1 for i, mark in enumerate(marked) if mark), default=len(lines))
