@@ -61,7 +61,8 @@ public final class InProcessGroup: @unchecked Sendable {
             gone -= 1
             if gone == 0 { condition.broadcast() }
             guard fits else { return 7 }
-            return fault?(rank, calls[rank] - 1, UnsafeMutableRawBufferPointer(start: receive, count: ranks * count)) ?? 0
+            return fault?(rank, calls[rank] - 1, UnsafeMutableRawBufferPointer(start: receive, count: ranks * count))
+                ?? 0
         }
     }
 

@@ -53,7 +53,8 @@ public struct Layer: @unchecked Sendable {
         let table = try table(work.noise)
         for head in 0..<shape.heads {
             let key = mixed(
-                mixed(mixed(UInt64(truncatingIfNeeded: seed)) ^ UInt64(first.layer + index)) ^ UInt64(first.head + head))
+                mixed(mixed(UInt64(truncatingIfNeeded: seed)) ^ UInt64(first.layer + index)) ^ UInt64(first.head + head)
+            )
             let numbers = table.row(head)
             guard let start = numbers.baseAddress else { continue }
             for row in 0..<numbers.count {

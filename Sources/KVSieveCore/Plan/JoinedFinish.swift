@@ -163,7 +163,8 @@ extension Plan {
         try joined.nextCaches.set(protected, seen: seen) { (layer, head) throws(KVSieveError) in
             guard let rank = parts.rank(layer: layer, head: head) else { throw exchange.nonsense(nil) }
             let part = parts.all[rank]
-            let told = try exchange.message(of: rank).assumingMemoryBound(to: Int32.self)
+            let told =
+                try exchange.message(of: rank).assumingMemoryBound(to: Int32.self)
                 + ((layer - part.firstLayer) * ofLayer + (head - part.firstHead) * numbers)
             let rows = Int(told[0])
             guard rows >= 1, rows <= joined.layers.frames[layer].of(head).rows else { throw exchange.nonsense(rank) }

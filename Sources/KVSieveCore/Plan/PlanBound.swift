@@ -15,7 +15,8 @@ extension Plan {
         guard frame.units > 0 else { return max(slots, frame.rows) }
         // A head of which nothing is kept for certain keeps a unit.
         let most = min(
-            frame.competingRows, max(method.mostRows(frame, layer: first.layer + layer), frame.certain > 0 ? 0 : frame.unit))
+            frame.competingRows,
+            max(method.mostRows(frame, layer: first.layer + layer), frame.certain > 0 ? 0 : frame.unit))
         return max(slots, frame.certain + most)
     }
 }

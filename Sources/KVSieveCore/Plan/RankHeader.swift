@@ -50,7 +50,8 @@ struct RankHeader: Equatable {
     /// Throws if this rank's header cannot be one of the same plan as that of rank 0.
     func check(_ rank: Int, _ first: RankHeader, mostTokens: Int) throws(KVSieveError) {
         func same(
-            _ kind: KVSieveError.Kind, _ name: StaticString, _ own: Int, _ other: Int, _ text: (Int) -> String = String.init
+            _ kind: KVSieveError.Kind, _ name: StaticString, _ own: Int, _ other: Int,
+            _ text: (Int) -> String = String.init
         ) throws(KVSieveError) {
             guard own == other else {
                 throw KVSieveError(
@@ -86,7 +87,8 @@ struct RankHeader: Equatable {
 
     /// Throws if a parameter differs from that of rank 0; threads may.
     static func checkParameters(
-        _ rank: Int, _ settings: Settings, _ message: UnsafeRawPointer, _ first: UnsafeRawPointer, but threads: Parameter
+        _ rank: Int, _ settings: Settings, _ message: UnsafeRawPointer, _ first: UnsafeRawPointer,
+        but threads: Parameter
     ) throws(KVSieveError) {
         let (own, other) = (message + 8 * 20, first + 8 * 20)
         for index in 0..<min(settings.count, mostParameters) where settings.parameter(index).id != threads.id {

@@ -26,7 +26,9 @@ final class WholeCaches: @unchecked Sendable {
     }
 
     /// What a rank tells of one of its heads.
-    static func write(_ kept: Selection, _ head: Int, _ protected: ProtectedRows, to numbers: UnsafeMutablePointer<Int32>) {
+    static func write(
+        _ kept: Selection, _ head: Int, _ protected: ProtectedRows, to numbers: UnsafeMutablePointer<Int32>
+    ) {
         numbers[0] = Int32(truncatingIfNeeded: kept.count(head))
         let rows = Int(kept.offsets[head])..<Int(kept.offsets[head + 1])
         for index in 0..<protected.count {

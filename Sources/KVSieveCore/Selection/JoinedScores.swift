@@ -64,7 +64,8 @@ extension JoinedLayers {
                     vectors.row(part.firstHead + head)?.update(from: row, count: width)
                 }
             }
-            try mark(layer, isSplit: parts.all.contains { $0.layerRange.contains(layer) && $0.heads < heads }, width, work)
+            try mark(
+                layer, isSplit: parts.all.contains { $0.layerRange.contains(layer) && $0.heads < heads }, width, work)
         }
     }
 
