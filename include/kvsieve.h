@@ -746,11 +746,14 @@ typedef struct kvsieve_group {
  *  rank's heads and layers (of the rank that has most).
  *    always                    3 rounds: 544 bytes, 0, and 4 (1 + protected ranges) Hl Ll
  *    dynamickv                 5 rounds each time it divides its budget: 10,752 bytes and 16 Ll
- *    adakv                     5 rounds a layer of the model: 10,752 bytes and 16 Hl
+ *    adakv                     5 rounds a layer of the model: 10,752 bytes and 16 Hl; nothing more if no two
+ *                              ranks share a layer
  *    taskkv                    1 round: 4 Hl Ll Dv
- *    windowkv                  a round for each layer that chooses: a float for each window and query head;
- *                              with KVSIEVE_WINDOWKV_CHARGE 1, at most one more a layer of the model: 8 bytes
- *    tova, KVSIEVE_SHARE 1, 2  a round a layer of the rank that has most: 4 n Hl; 4 n if a rank has all heads
+ *    windowkv                  a round for each layer that chooses: 16 bytes, and a float for each window and
+ *                              query head; with KVSIEVE_WINDOWKV_CHARGE 1, at most one more a layer of the
+ *                              model: 8 bytes
+ *    tova, KVSIEVE_SHARE 1, 2  a round a layer of the rank that has most: at most 16 + 4 n Hl; if no two
+ *                              ranks share a layer, at most 16 + 4 n, and only with KVSIEVE_SHARE 2
  *    the others                nothing more
  *  dynamickv with 32 layers, 8 heads and 32,768 tokens sends less than 128 KiB a rank, in 43 rounds.
  *  Steps of a decoding exchange nothing: heads that choose together at every step (tova) are on one rank.

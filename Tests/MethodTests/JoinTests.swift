@@ -99,15 +99,26 @@ private final class RanksBox: @unchecked Sendable {
     }
 }
 
+/// How much the random sequences of a method have tried.
+private struct Tried {
+    var refused = 0
+    var compared = 0
+    var laterRounds = 0
+    var dropped = 0
+}
+
 @Suite struct JoinTests {
     private static let seeds = Array(UInt64(1)...40)
 
-    /// Rounds of a random sequence.
+    /// Rounds of random sequences.
     @Test(arguments: AnyMethod.all) func ranksKeepWhatOneProcessKeeps(_ method: AnyMethod) throws {
-        for seed in Self.seeds { try compare(method, seed: seed &* 7919 &+ UInt64(method.row.id)) }
+        var tried = Tried()
+        for seed in Self.seeds { try compare(method, seed: seed &* 7919 &+ UInt64(method.row.id), &tried) }
+        #expect(tried.compared > 20 && tried.laterRounds > 5 && tried.refused < 20, "\(tried)")
+        #expect(tried.dropped > tried.compared / 2, "\(tried)")
     }
 
-    private func compare(_ method: AnyMethod, seed: UInt64) throws {
+    private func compare(_ method: AnyMethod, seed: UInt64, _ tried: inout Tried) throws {
         var random = SplitMix(seed)
         let (layers, heads) = (1 + random.below(6), 1 + random.below(5))
         let shape = try ModelShape(
@@ -119,14 +130,11 @@ private final class RanksBox: @unchecked Sendable {
             "charge": Double(random.below(2)), "shared": Double(1 + random.below(3)), "task": Double(random.below(2)),
             "threads": Double(1 + random.below(2)), "pool": Double(random.below(2)),
             "normal": Double(random.below(2)), "top": Double(random.below(3)), "seed": Double(random.below(9)),
+            "share": Double(random.below(3)), "even": Double(random.below(2)), "block": [1, 1, 4][random.below(3)],
         ]
-        wishes["share"] = Double(random.below(3))
-        wishes["even"] = Double(random.below(2))
-        wishes["block"] = [1, 1, 4][random.below(3)]
         if wishes["block"] == 4 { wishes["size"] = 8 }
         if random.below(4) == 0 && wishes["share"] == 0 && method.name != "tova" && method.name != "windowkv" {
-            wishes["mass"] = 0.7
-            wishes["even"] = 0
+            (wishes["mass"], wishes["even"]) = (0.7, 0)
         }
         let parameters = method.tight(tokens: tokens, ratio: 0.5, wishes)
         let flat = random.below(5) == 0
@@ -141,6 +149,7 @@ private final class RanksBox: @unchecked Sendable {
             do { try sequence.whole.go(count) } catch { refused = error as? KVSieveError }
             let errors = sequence.go(count)
             if let refused {
+                tried.refused += 1
                 #expect(errors.allSatisfy { $0 != nil }, "\(name) round \(round): \(errors)")
                 #expect(errors.contains { $0?.kind == refused.kind }, "\(name) round \(round): \(errors)")
                 return
@@ -150,6 +159,49 @@ private final class RanksBox: @unchecked Sendable {
             let (expected, found) = try (sequence.whole.kept, sequence.together())
             #expect(found == expected, "\(name) round \(round)")
             guard found == expected else { return }
+            tried.compared += 1
+            if round > 0 { tried.laterRounds += 1 }
+            if expected.joined().contains(where: { $0.count < tokens }) { tried.dropped += 1 }
         }
     }
+
+    /// A rank whose memory ends in finish() says so: all ranks say it, no plan has changed, and with memory they finish.
+    @Test(arguments: AnyMethod.all, [0.0, 1, 2]) func aRankWithoutMemoryIsNoEnd(
+        _ method: AnyMethod, _ share: Double
+    ) throws {
+        let shape = try ModelShape(layers: 3, queryHeads: 4, heads: 2, headDim: 8)
+        let parts = [
+            PartOfModel(layers: 0..<2, heads: 0..<1), PartOfModel(layers: 0..<2, heads: 1..<2),
+            PartOfModel(layers: 2..<3, heads: 0..<2),
+        ]
+        let parameters = method.tight(tokens: 120, ratio: 0.5, ["share": share])
+        var refusals = 0
+        for more in stride(from: 0, through: 400_000, by: 1500) {
+            var sequence = try JoinedSequence(method, shape, parameters, parts, total: 130, seed: 3)
+            let expected = try sequence.whole.go(120)
+            for rank in sequence.ranks.indices {
+                try sequence.ranks[rank].extend(120)
+                for layer in 0..<parts[rank].layers.count { try sequence.ranks[rank].observe(layer) }
+            }
+            let (plans, account) = (PlansBox(sequence.ranks.map(\.plan)), sequence.ranks[1].account)
+            account.limit = account.held + more
+            let errors = sequence.group.run { try plans.all[$0].finish() }.map { $0 as? KVSieveError }
+            account.limit = .max
+            if errors.allSatisfy({ $0 == nil }) { break }
+            refusals += 1
+            #expect(errors.allSatisfy { $0?.kind == .memory }, "\(more): \(errors)")
+            #expect(errors.allSatisfy { $0?.message.hasPrefix("rank 1: out of memory") == true }, "\(more): \(errors)")
+            for plan in plans.all { #expect(try positions(plan, layer: 0)[0].count == 120, "\(more)") }
+            let again = sequence.group.run { try plans.all[$0].finish() }
+            #expect(again.allSatisfy { $0 == nil }, "\(more): \(again)")
+            for rank in sequence.ranks.indices { try sequence.ranks[rank].settle() }
+            #expect(try sequence.together() == expected, "\(more)")
+        }
+        #expect(refusals > 0)
+    }
+}
+
+private final class PlansBox: @unchecked Sendable {
+    let all: [Plan]
+    init(_ all: [Plan]) { self.all = all }
 }

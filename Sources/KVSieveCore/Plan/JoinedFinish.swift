@@ -107,6 +107,9 @@ extension Plan {
         try joined.exchange.reserve(16 * max(parts.mostLayers, parts.mostHeads))
         try joined.exchange.reserve(choiceBytes(layers.parts))
         try joined.nextCaches.reserve(protected.rows)
+        // What HeadQuota needs, which asks no other rank.
+        try work.places.reserve(joined.model.heads)
+        try work.caller.histogram.reserve(RankThreshold.histogramSize)
     }
 
     /// Are means made of rows, or needed, on other ranks than those that have the rows?

@@ -80,16 +80,17 @@ final class RankExchange {
 
     private func check(_ rank: Int, _ message: UnsafeMutableRawPointer) throws(KVSieveError) {
         let head = message.assumingMemoryBound(to: Int64.self)
-        let expected = "expected round \(round - 1), \(size) bytes"
+        // Made when it is needed: a sentence is memory.
+        func expected() -> String { "expected round \(round - 1), \(size) bytes" }
         guard head[0] == Self.mark else {
             throw KVSieveError(
-                .group, "group.all_gather: what came of rank \(rank) is no message of this library; \(expected)")
+                .group, "group.all_gather: what came of rank \(rank) is no message of this library; \(expected())")
         }
         guard head[1] == round - 1, head[2] == Int64(rank), head[3] == Int64(size) else {
             throw KVSieveError(
                 .group,
                 "group.all_gather: what came of rank \(rank) is of rank \(head[2]), round \(head[1]), \(head[3]) bytes;"
-                    + " \(expected)")
+                    + " \(expected())")
         }
     }
 

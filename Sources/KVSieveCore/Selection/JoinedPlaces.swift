@@ -52,8 +52,15 @@ extension JoinedLayers {
     }
 
     /// How many of the best `places` of all scores of a layer are each head's.
-    func placesOfHeads(_ places: Int, layer: Int) throws(KVSieveError) -> ReadOnlyBuffer<Int> {
+    func placesOfHeads(_ places: Int, layer: Int, _ work: Workspace) throws(KVSieveError) -> ReadOnlyBuffer<Int> {
         let won = try won.reserve(max(layers, heads))
+        // If each rank has all heads of its layers, what other layers' heads win is not asked for.
+        if !parts.splitsHeads {
+            won.update(repeating: 0, count: heads)
+            return try counted(layer).map { (scores) throws(KVSieveError) in
+                try HeadQuota.counts(scores, places: places, work)
+            } ?? ReadOnlyBuffer(UnsafePointer(won), heads)
+        }
         let entries = entries(layer)
         guard rankings[layer] == .byHead else {
             if rankings[layer] == .nothing { return ReadOnlyBuffer() }

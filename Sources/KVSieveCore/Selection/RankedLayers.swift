@@ -53,7 +53,7 @@ public struct RankedLayers {
 
     /// How many of the best `places` of all scores of the newest layer are each head's.
     public func placesOfHeads(_ places: Int) throws(KVSieveError) -> ReadOnlyBuffer<Int> {
-        if let joined { return try joined.placesOfHeads(places, layer: newest) }
+        if let joined { return try joined.placesOfHeads(places, layer: newest, work) }
         guard let scores = layers.last.flatMap({ $0 }) else { return ReadOnlyBuffer() }
         return try HeadQuota.counts(scores, places: places, work)
     }

@@ -313,7 +313,7 @@ def test_what_is_sent(method: kvsieve.MethodInfo, divide: Any) -> None:
     rows = [16 + 4 * TOKENS * (heads if heads < HEADS else 1)] * layers
     more = {
         "dynamickv": [*division, 16 * layers] * LAYERS,
-        "adakv": [*division, 16 * heads] * LAYERS,
+        "adakv": [*division, 16 * heads] * LAYERS if heads < HEADS else [],
         "taskkv": [4 * heads * layers * (DIM if heads < HEADS else 1)],
         "tova": rows if heads < HEADS else [],
     }.get(method.name, [])
