@@ -14,8 +14,8 @@ static int is_as_one(ranks *r, const kvsieve_plan *whole) {
                 const int32_t number = parts[rank].first_head + head;
                 const int64_t count = all.offsets[number + 1] - all.offsets[number];
                 if (own.offsets[head + 1] - own.offsets[head] != count) return 0;
-                if (memcmp(own.positions + own.offsets[head], all.positions + all.offsets[number],
-                           (size_t)count * sizeof(int32_t)) != 0)
+                if (memcmp(own.positions + own.offsets[head], all.positions + all.offsets[number], (size_t)count * sizeof(int32_t))
+                    != 0)
                     return 0;
             }
         }
@@ -110,8 +110,7 @@ static void join_refuses(void) {
     for (int field = 0; field < 6; ++field) {
         static const int32_t values[] = { INT32_MIN, -1, 2048, INT32_MAX };
         for (int value = 0; value < 4; ++value) {
-            int32_t *fields[] = { &group.rank,   &group.ranks,      &group.first_layer,
-                                  &group.layers, &group.first_head, &group.heads };
+            int32_t *fields[] = { &group.rank, &group.ranks, &group.first_layer, &group.layers, &group.first_head, &group.heads };
             group = good;
             *fields[field] = values[value];
             EXPECT_STATUS(kvsieve_plan_join(plan, &group), KVSIEVE_ERR_SHAPE);

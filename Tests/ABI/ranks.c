@@ -21,15 +21,14 @@ static int32_t all_gather(void *context, const void *send, int64_t bytes, void *
     if (bytes > MOST_MESSAGE) return 2;
     memcpy(all->meeting->messages[member->rank], send, (size_t)bytes);
     pthread_barrier_wait(&all->meeting->barrier);
-    for (int rank = 0; rank < RANKS; ++rank)
-        memcpy((char *)receive + rank * bytes, all->meeting->messages[rank], (size_t)bytes);
+    for (int rank = 0; rank < RANKS; ++rank) memcpy((char *)receive + rank * bytes, all->meeting->messages[rank], (size_t)bytes);
     pthread_barrier_wait(&all->meeting->barrier);
     return call == all->failing;
 }
 
 kvsieve_group group_of(ranks *r, int rank) {
-    kvsieve_group group = { sizeof group, rank, RANKS, parts[rank].first_layer, LAYERS, parts[rank].first_head, HEADS, 0,
-                            &r->member[rank], all_gather };
+    kvsieve_group group = { sizeof group,           rank,  RANKS, parts[rank].first_layer, LAYERS,
+                            parts[rank].first_head, HEADS, 0,     &r->member[rank],        all_gather };
     return group;
 }
 

@@ -18,11 +18,16 @@ typedef struct ranks {
     /* The call that fails, or -1. */
     int failing;
     struct meeting *meeting;
-    struct member { struct ranks *all; int rank; } member[RANKS];
+    struct member {
+        struct ranks *all;
+        int rank;
+    } member[RANKS];
 } ranks;
 
 /* What a rank has of the model. */
-extern const struct part { int32_t first_layer, layers, first_head, heads; } parts[RANKS];
+extern const struct part {
+    int32_t first_layer, layers, first_head, heads;
+} parts[RANKS];
 
 /* Plans of all parts, which have joined each other. */
 ranks *ranks_new(int32_t method);

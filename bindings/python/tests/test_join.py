@@ -27,7 +27,17 @@ DIVISIONS = {
     "both": both(LAYERS, HEADS),
     "one": [Part(range(LAYERS), range(HEADS))],
 }
-SMALL = {"window": 8, "sinks": 3, "recent": 7, "semantic": 16, "size": 4, "shared": 2, "pyramid": 4, "every": 2, "charge": 1}
+SMALL = {
+    "window": 8,
+    "sinks": 3,
+    "recent": 7,
+    "semantic": 16,
+    "size": 4,
+    "shared": 2,
+    "pyramid": 4,
+    "every": 2,
+    "charge": 1,
+}
 WHOLE = Part(range(LAYERS), range(HEADS))
 
 
@@ -95,14 +105,18 @@ SHARES = [{}, {"share": 1}, {"share": 1, "block": 8, "size": 8}, {"share": 2}, {
 @pytest.mark.parametrize("parts", DIVISIONS.values(), ids=DIVISIONS)
 @pytest.mark.parametrize("shape", SHARES, ids=str)
 def test_rounds_of_a_sequence(method: kvsieve.MethodInfo, shape: dict[str, int], parts: list[Part]) -> None:
-    """"What all ranks keep together is what one plan of the whole model would keep, bit for bit, in every round"."""
+    """ "What all ranks keep together is what one plan of the whole model would keep, bit for bit, in every round"."""
     whole = Rank(WHOLE, method, **shape)
     group, ranks = by_threads(parts, method, **shape)
     for plan in [whole.plan, *(rank.plan for rank in ranks)]:
         plan.protect(20, 3)
     for new in (TOKENS, 9, 30):
         expected = whole.go(new)
-        assert together(parts, group.run(lambda rank, new=new: ranks[rank].go(new))) == expected, new
+
+        def go(rank: int, new: int = new) -> list[list[list[int]]]:
+            return ranks[rank].go(new)
+
+        assert together(parts, group.run(go)) == expected, new
     dropped = [len(rows) < STREAM - 21 for layer in expected for rows in layer]
     assert any(dropped)
 
@@ -128,7 +142,7 @@ def test_attention_that_is_given(method: kvsieve.MethodInfo, kind: str, parts: l
 
 
 def test_further_sequences(method: kvsieve.MethodInfo) -> None:
-    """"kvsieve_plan_extend() and kvsieve_plan_reset() do not end the membership"."""
+    """ "kvsieve_plan_extend() and kvsieve_plan_reset() do not end the membership"."""
     parts = DIVISIONS["both"]
     whole = Rank(WHOLE, method)
     group, ranks = by_threads(parts, method)
@@ -150,7 +164,7 @@ def test_layers_keep_everything_until_finish(method: kvsieve.MethodInfo) -> None
 
 @pytest.mark.parametrize("name", ["ahakv", "h2o", "streamingllm"])
 def test_decoding_exchanges_nothing(name: str) -> None:
-    """"Steps of a decoding exchange nothing"."""
+    """ "Steps of a decoding exchange nothing"."""
     method = next(method for method in kvsieve.methods() if method.name == name)
     parts = DIVISIONS["both"]
     whole = Rank(WHOLE, method, decoding=1)
@@ -159,7 +173,7 @@ def test_decoding_exchanges_nothing(name: str) -> None:
     assert together(parts, group.run(lambda rank: ranks[rank].go(TOKENS))) == expected
     calls = [len(sent) for sent in group.sent]
     for token in range(TOKENS, TOKENS + 20):
-        slots = {}
+        slots: dict[tuple[int, int], int] = {}
         for rank in [whole, *ranks]:
             for index, layer in enumerate(rank.part.layers):
                 rows = []

@@ -88,4 +88,4 @@ class Joinable(Settings):
 
 
 def _bytes(address: int, count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    return np.frombuffer((ctypes.c_uint8 * count).from_address(address), np.uint8)
+    return np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(ctypes.c_uint8)), (count,))
