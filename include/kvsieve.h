@@ -736,12 +736,15 @@ typedef struct kvsieve_group {
  *  the same layer, and a layer keeps everything. What all ranks keep together is what one plan of the
  *  whole model would keep, bit for bit, in every round of the sequence: kvsieve_plan_extend() and
  *  kvsieve_plan_reset() do not end the membership.
- *  All ranks have the same method, parameters (KVSIEVE_THREADS aside), protected tokens and number of tokens.
- *  Parts cover each layer and head of the model once. Ranks that share a layer have the same layers.
+ *  All ranks have the same library, method, parameters (KVSIEVE_THREADS aside), protected tokens and number
+ *  of tokens. Parts cover each layer and head of the model once: a head that several ranks hold is given to
+ *  one. Ranks that share a layer have the same layers.
  *  If ranks disagree, or one of them cannot finish, kvsieve_plan_finish() fails with the same status and
- *  sentence on every rank. The sentence names the rank. Every plan is as it was. If a rank never calls
- *  finish(), the others wait in all_gather, whose time limit is the engine's. If all_gather fails in the last
- *  round, and on some ranks only, the others have finished: reset all.
+ *  sentence on every rank. The sentence names the rank. Every plan is as it was. A rank whose observe()
+ *  failed calls finish(), too: then all ranks are told.
+ *  If all_gather fails on every rank, every plan is as it was. If it fails on some ranks only, the others
+ *  wait in it for the next round, or, after the last round, have finished: reset all. The time limit of a
+ *  rank that waits is the engine's.
  *  Costs of finish(), of a rank: 256 bytes a message beside what is here. n are the rows, Hl and Ll this
  *  rank's heads and layers (of the rank that has most).
  *    always                    3 rounds: 544 bytes, 0, and 4 (1 + protected ranges) Hl Ll
@@ -774,7 +777,7 @@ typedef struct kvsieve_group {
  *                                 tokens differ
  *          KVSIEVE_ERR_METHOD     methods differ
  *          KVSIEVE_ERR_PARAMETER  a parameter or the scale differs
- *          KVSIEVE_ERR_STATE      protected tokens or rounds differ, or a layer was not observed
+ *          KVSIEVE_ERR_STATE      libraries, protected tokens or rounds differ, or a layer was not observed
  *          KVSIEVE_ERR_GROUP      all_gather failed, or what it delivered is not what the ranks sent */
 KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_join(kvsieve_plan *plan, const kvsieve_group *group);
 

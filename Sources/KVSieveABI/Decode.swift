@@ -148,6 +148,6 @@ func decode(_ group: UnsafePointer<kvsieve_group>?, of shape: ModelShape) throws
     let context = group.context
     return try RankGroup(
         rank: Int(group.rank), ranks: Int(group.ranks), firstLayer: Int(group.first_layer), layers: Int(group.layers),
-        firstHead: Int(group.first_head), heads: Int(group.heads), of: shape
+        firstHead: Int(group.first_head), heads: Int(group.heads), of: shape, version: Int(kvsieve_version())
     ) { allGather(context, $0, Int64($1), $2) }
 }

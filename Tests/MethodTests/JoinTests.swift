@@ -13,10 +13,12 @@ struct JoinedSequence {
     var whole: ExtendedSequence
     var ranks: [ExtendedSequence]
 
-    /// - Parameter flat: queries are zeros: many scores are equal.
+    /// - Parameters:
+    ///   - flat: queries are zeros: many scores are equal.
+    ///   - versions: of each rank's library.
     init(
         _ method: AnyMethod, _ shape: ModelShape, _ parameters: [String: Double], _ parts: [PartOfModel], total: Int,
-        seed: UInt64, flat: Bool = false
+        seed: UInt64, flat: Bool = false, versions: [Int] = []
     ) throws {
         self.parts = parts
         group = InProcessGroup(parts.count)
@@ -41,7 +43,8 @@ struct JoinedSequence {
             try sequence.plan.join(
                 RankGroup(
                     rank: rank, ranks: parts.count, firstLayer: part.layers.lowerBound, layers: shape.layers,
-                    firstHead: part.heads.lowerBound, heads: shape.heads, of: own, allGather: group.allGather(rank)))
+                    firstHead: part.heads.lowerBound, heads: shape.heads, of: own,
+                    version: versions.isEmpty ? 1 : versions[rank], allGather: group.allGather(rank)))
             ranks.append(sequence)
         }
     }
@@ -163,6 +166,17 @@ private struct Tried {
             if round > 0 { tried.laterRounds += 1 }
             if expected.joined().contains(where: { $0.count < tokens }) { tried.dropped += 1 }
         }
+    }
+
+    @Test func ranksWithOtherLibraries() throws {
+        let shape = try ModelShape(layers: 2, queryHeads: 2, heads: 2, headDim: 8)
+        let parts = [PartOfModel(layers: 0..<2, heads: 0..<1), PartOfModel(layers: 0..<2, heads: 1..<2)]
+        let method = try AnyMethod.named("snapkv")
+        var sequence = try JoinedSequence(
+            method, shape, method.tight(tokens: 60), parts, total: 60, seed: 1, versions: [100, 200])
+        let errors = sequence.go(60)
+        let expected = "the version of the library is 200 on rank 1 and 100 on rank 0; expected the same"
+        #expect(errors.map { $0?.kind } == [.state, .state] && errors.map { $0?.message } == [expected, expected])
     }
 
     /// A rank whose memory ends in finish() says so: all ranks say it, no plan has changed, and with memory they finish.

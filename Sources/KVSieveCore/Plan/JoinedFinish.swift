@@ -66,7 +66,7 @@ extension Plan {
 
     private func header(_ joined: JoinedPlan) -> RankHeader {
         var header = RankHeader()
-        header.part = joined.group.part
+        (header.part, header.version) = (joined.group.part, joined.group.version)
         (header.layers, header.heads) = (joined.model.layers, joined.model.heads)
         (header.group, header.headDim, header.scale) = (shape.group, shape.headDim, shape.scale)
         (header.method, header.round) = (Int(row.id), joined.round)

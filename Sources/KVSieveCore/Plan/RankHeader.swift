@@ -7,6 +7,8 @@ struct RankHeader: Equatable {
     static let words = 20 + mostParameters
     static var bytes: Int { 8 * words }
 
+    /// Of the library.
+    var version = 0
     var part = RankPart(firstLayer: 0, layers: 0, firstHead: 0, heads: 0)
     var layers = 0
     var heads = 0
@@ -30,11 +32,12 @@ struct RankHeader: Equatable {
         (words[8], words[9], words[10]) = (Int(scale.bitPattern), method, round)
         (words[11], words[12], words[13], words[14]) = (seen, new, protected, protectedBounds)
         (words[15], words[16], words[17]) = (sizes.marks, sizes.meanRows, sizes.meanFloats)
+        words[18] = version
         let values = (message + 8 * 20).assumingMemoryBound(to: Double.self)
         for index in 0..<min(settings.count, Self.mostParameters) { values[index] = settings.value(index) }
     }
 
-    /// Words 18 and 19 are not used.
+    /// Word 19 is not used.
     init(_ message: UnsafeRawPointer) {
         let words = message.assumingMemoryBound(to: Int.self)
         part = RankPart(firstLayer: words[0], layers: words[1], firstHead: words[2], heads: words[3])
@@ -43,6 +46,7 @@ struct RankHeader: Equatable {
         (method, round) = (words[9], words[10])
         (seen, new, protected, protectedBounds) = (words[11], words[12], words[13], words[14])
         (sizes.marks, sizes.meanRows, sizes.meanFloats) = (words[15], words[16], words[17])
+        version = words[18]
     }
 
     init() {}
@@ -58,6 +62,7 @@ struct RankHeader: Equatable {
                     kind, "\(name) is \(text(own)) on rank \(rank) and \(text(other)) on rank 0; expected the same")
             }
         }
+        try same(.state, "the version of the library", version, first.version)
         try same(.shape, "group.layers", layers, first.layers)
         try same(.shape, "group.heads", heads, first.heads)
         try same(.shape, "query_heads / kv_heads", group, first.group)

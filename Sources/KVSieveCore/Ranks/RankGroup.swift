@@ -14,6 +14,8 @@ public struct RankGroup {
     public let layers: Int
     public let heads: Int
     let part: RankPart
+    /// Of the library: other versions may send other messages.
+    let version: Int
     let allGather: AllGather
 
     /// - Parameters:
@@ -21,7 +23,7 @@ public struct RankGroup {
     ///   - heads: likewise, key/value heads.
     public init(
         rank: Int, ranks: Int, firstLayer: Int, layers: Int, firstHead: Int, heads: Int, of shape: ModelShape,
-        allGather: @escaping AllGather
+        version: Int = 0, allGather: @escaping AllGather
     ) throws(KVSieveError) {
         try Self.check("ranks", ranks, 1...Self.mostRanks)
         try Self.check("rank", rank, 0...(ranks - 1))
@@ -31,6 +33,7 @@ public struct RankGroup {
         try Self.check("first_head", firstHead, 0...(heads - shape.heads))
         (self.rank, self.ranks, self.layers, self.heads) = (rank, ranks, layers, heads)
         part = RankPart(firstLayer: firstLayer, layers: shape.layers, firstHead: firstHead, heads: shape.heads)
+        self.version = version
         self.allGather = allGather
     }
 
