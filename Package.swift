@@ -31,7 +31,7 @@ let wideKernels: [Target] = [
 #else
 let wideKernels: [Target] = []
 #endif
-/// Of OpenBLAS one kernel, not those of twenty processors: Sources/COpenBLAS/one-kernel.sh. The bench has them all, to compare with.
+/// Of OpenBLAS one kernel, not those of twenty processors: Sources/COpenBLAS/one-kernel.sh. The bench compares with the system's.
 #if arch(x86_64)
 let oneKernel: [LinkerSetting] = [.unsafeFlags(["@\(root)/Sources/COpenBLAS/one-kernel.args"])]
 #else
@@ -71,13 +71,15 @@ let package = Package(
         .target(name: "KVSieveMethods", dependencies: ["KVSieveCore"], exclude: ["README.md"]),
         // The C functions: checks what a caller passed, turns errors into statuses.
         .target(name: "KVSieveABI", dependencies: ["CKVSieve", "CSupport", "KVSieveCore", "KVSieveMethods"]),
-        // Link only: the flags of the shared library. Tests depend on KVSieveABI, never on this.
+        // Link only: the flags of the shared library. Tests depend on KVSieveABI, never on this. The linker is the toolchain's own:
+        // gold, its default, leaves names of Swift in the table that programs link by, and code in one segment with tables.
         .target(
             name: "KVSieve", dependencies: ["KVSieveABI"],
             linkerSettings: [
                 .unsafeFlags([
-                    "-static-stdlib", "-Xlinker", "--version-script=\(root)/Sources/KVSieve/exports.map",
+                    "-static-stdlib", "-use-ld=lld", "-Xlinker", "--version-script=\(root)/Sources/KVSieve/exports.map",
                     "-Xlinker", "-soname=libkvsieve.so.0", "-Xlinker", "-z", "-Xlinker", "nodelete",
+                    "-Xlinker", "-z", "-Xlinker", "now", "-Xlinker", "--script=\(root)/Sources/KVSieve/discard.lds",
                     "-Xlinker", "--wrap=_ZN5swift7runtime11environment10initializeEPv",
                 ]),
                 .unsafeFlags(["-Xlinker", "-s"], .when(configuration: .release)),
@@ -86,7 +88,8 @@ let package = Package(
         .target(name: "HeaderComposer"),
         .executableTarget(name: "kvsieve-header", dependencies: ["HeaderComposer", "KVSieveCore", "KVSieveMethods"]),
         // Times the library beside its bare products and memcpy: make bench.
-        .executableTarget(name: "kvsieve-bench", dependencies: ["CSupport", "KVSieveCore", "KVSieveMethods"]),
+        .executableTarget(
+            name: "kvsieve-bench", dependencies: ["CSupport", "KVSieveCore", "KVSieveMethods"], linkerSettings: oneKernel),
         // Independent truths: naive references in double, seeded caches, golden files.
         .target(
             name: "TestSupport", dependencies: ["KVSieveCore"], path: "Tests/TestSupport", swiftSettings: optimised),

@@ -73,6 +73,8 @@ TRAPS = re.compile(
 )
 UNSAFE_POINTER = re.compile(r"\bUnsafe\w*Pointer\b")
 LONGEST_FILE = 300
+# Generated, or a copy of what was.
+AS_LONG_AS_IT_IS = ("include/", "Tests/ABI/previous/kvsieve.h")
 
 
 def main() -> int:
@@ -106,7 +108,7 @@ def main() -> int:
             continue
         text = path.read_text()
         passed += 1
-        if text.count("\n") > LONGEST_FILE and not name.startswith("include/"):
+        if text.count("\n") > LONGEST_FILE and not name.startswith(AS_LONG_AS_IT_IS):
             failures.append(f"{name}: {text.count(chr(10))} lines, more than {LONGEST_FILE}")
         module = name.split("/")[1] if name.startswith("Sources/") else ""
         if module not in IMPORTS or path.suffix != ".swift":

@@ -11,7 +11,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 
-INSTRUCTION_SETS = {"base": ("sse2", "neon"), "v3": ("avx2",), "v4": ("avx512",)}
+INSTRUCTION_SETS = {"base": ("sse2", "neon"), "v3": ("avx2",), "v4": ("avx512",), "v4bf16": ("avx512bf16",)}
 """What kvsieve_build_info() names if KVSIEVE_ISA has this value and the processor has these instructions."""
 
 
@@ -33,6 +33,7 @@ class Part:
     long: bool = False  # is in `make test-long` alone; what it guards is in another part in a smaller form
     instructions: str = ""  # the value of KVSIEVE_ISA; "not on this processor" if the library cannot follow it
     repeats: str = ""  # this part has done the same if the processor's own instructions are these
+    unless: str = ""  # a file, which a step may write: if it is there the part is not run, and its text says why
     shares: str = ""  # two that share a word never run at once
     cores: int = 1  # how many cores' worth of other parts must not run meanwhile
     limit: int = 1800  # seconds until it is ended and has failed
@@ -53,6 +54,9 @@ GENERATED = ".build/release/KVSieveABI.build/include/KVSieveABI-Swift.h Sources/
 EXAMPLES = "make --no-print-directory -C bindings/c clean check"
 ABI = "bash Tests/ABI/run.sh .build/release/libkvsieve.so ."
 LIBRARY = ("library",)
+ENVIRONMENT = "python bindings/python/engines/environment.py"
+NO_ENGINES = ".build/no-engines"
+ENGINES = ".venv-engines/bin/python -m pytest -q bindings/python/engines"
 
 STEPS: dict[str, Step] = {
     "library": Step("the release library", "swift build -c release --product kvsieve", shares=".build"),
@@ -76,6 +80,8 @@ STEPS: dict[str, Step] = {
         "swift build --product kvsieve -c release --scratch-path .build-asan --sanitize=address",
         shares=".build-asan",
     ),
+    "engines": Step("torch and the newest transformers", f"{ENVIRONMENT} newest", shares=".venv-engines"),
+    "engines-oldest": Step("the oldest transformers beside it", f"{ENVIRONMENT} newest oldest", shares=".venv-engines"),
 }
 
 PARTS: dict[str, Part] = {
@@ -86,7 +92,7 @@ PARTS: dict[str, Part] = {
         "swift format lint --recursive --strict Sources Tests Package.swift",
         check=True,
     ),
-    "lint": Part("Python and C by ruff, mypy --strict and clang-format", "python Tests/lint.py", check=True),
+    "lint": Part("Python and C by ruff, mypy --strict, pyright and clang-format", "python Tests/lint.py", check=True),
     "golden": Part(
         "the committed golden files with the references, computed again",
         "python Tests/Golden/make_golden.py --check",
@@ -171,6 +177,12 @@ PARTS: dict[str, Part] = {
         needs=LIBRARY,
         check=True,
     ),
+    "paged": Part(
+        "a paged engine's block tables, free lists and prefix cache with dense arrays, through 200 streams of requests",
+        "python Tests/Paged/check.py",
+        needs=LIBRARY,
+        check=True,
+    ),
     "replay": Part(
         "the references while decoding with cases worked by hand", "python Tests/Decoding/selfcheck.py", LIBRARY
     ),
@@ -200,10 +212,34 @@ PARTS: dict[str, Part] = {
         "the C and C++ examples", f"{EXAMPLES} CC=gcc CXX=g++", LIBRARY, check=True, shares="bindings/c/build"
     ),
     "c-clang": Part("the same with clang", f"{EXAMPLES} CC=clang CXX=clang++", LIBRARY, shares="bindings/c/build"),
+    "manual": Part(
+        "the HTML manual: made without a warning, an entry for everything public; links there and in all Markdown files",
+        "python Tests/Manual/check.py",
+        check=True,
+    ),
     "quickstart": Part("that the first example runs", "python bindings/python/examples/quickstart.py", LIBRARY),
+    "transformers": Part(
+        "caches that generate() compresses with full passes in which what was dropped is masked; newest release",
+        f"{ENGINES} -k 'not compiled'",
+        needs=("library", "engines"),
+        unless=NO_ENGINES,
+    ),
+    "transformers-oldest": Part(
+        "the same with the oldest release",
+        f"env PYTHONPATH=.venv-engines/oldest:bindings/python/src {ENGINES}",
+        needs=("library", "engines-oldest"),
+        unless=NO_ENGINES,
+        long=True,
+    ),
     "wheel": Part(
-        "the wheel: its tag, size and content; that it installs and runs on the oldest and the newest Python here",
+        "the wheel: its tag, size, content; that it runs on the oldest and the newest Python here, beside other BLAS; the sdist",
         "python Tests/Wheel/check.py",
+        needs=LIBRARY,
+        shares=".build",
+    ),
+    "release": Part(
+        "what make release refuses; that its packages are of one time, and run the README's programs in empty folders",
+        "bash Tests/Release/check.sh .build/release/libkvsieve.so .",
         needs=LIBRARY,
         shares=".build",
     ),
@@ -231,6 +267,14 @@ PARTS: dict[str, Part] = {
         AGAIN,
         needs=("tests", "library"),
         instructions="v4",
+        repeats="swift",
+        long=True,
+    ),
+    "swift-v4bf16": Part(
+        "likewise with products of bfloat16, which the library does not use on Intel's processors unless asked",
+        AGAIN,
+        needs=("tests", "library"),
+        instructions="v4bf16",
         repeats="swift",
         long=True,
     ),

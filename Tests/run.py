@@ -8,7 +8,7 @@
                         compared; what it needs
 
 As many parts run at once as there are cores. A part's whole output is in .build/test-logs/PART.log; the terminal shows a
-line when it starts, a line when it ended and, if it failed, why. A part that the processor cannot run is not counted.
+line when it starts, a line when it ended and, if it failed, why. A part that cannot run here says why and is not counted.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def instruction_set(instructions: str) -> str:
 
 
 def why_not(part: Part, chosen: list[str]) -> str:
-    """Why a part that asks for instructions is not run here; "" if it is."""
+    """Why a part is not run here; "" if it is."""
+    if part.unless and (ROOT / part.unless).exists():
+        return (ROOT / part.unless).read_text().strip()
     if not part.instructions:
         return ""
     found = instruction_set(part.instructions)

@@ -66,11 +66,25 @@
  *           The same holds if it is no longer than the sinks, recent and
  *           protected tokens that are kept for certain: by ratio, and of taskkv
  *           also by budget.
- * Environ   One variable is read, once: KVSIEVE_ISA. Its values base, v3 (AVX2) and
- *           v4 (AVX-512) hold the library to that instruction set on x86-64.
+ * Environ   One variable is read, once: KVSIEVE_ISA. Its values base, v3 (AVX2), v4
+ *           (AVX-512) and v4bf16 (with products of bfloat16, which are used by
+ *           default except on Intel's processors, where they are slower) hold the
+ *           library to that instruction set on x86-64.
  * Reserved  `reserved` fields must be 0. Structs that the library writes begin with
  *           struct_size. If the caller was compiled against an older header, the
  *           library writes only the fields that its struct has room for.
+ * Versions  A release is MAJOR.MINOR.PATCH. PATCH repairs, MINOR adds, and only MAJOR
+ *           changes or removes, also while it is 0. Each MAJOR has its own soname
+ *           (libkvsieve.so.0). A program runs with every library that has the MAJOR
+ *           of its header and is not older than its header.
+ *           Added are functions; ids and codes; fields at the end of structs that the
+ *           library writes; meanings of reserved fields that are not 0. Each other
+ *           number, place and prototype stays, and no number is given twice.
+ *           If the library is older and lacks a function that the program calls, the
+ *           loader refuses the program and names the release that has it:
+ *           KVSIEVE_0.1 is the version of the symbols that came with 0.1.0.
+ *           Defaults and choices of a method may change with MINOR; CHANGELOG.md says
+ *           so.
  *
  * The comment of every function has the same lines: what it does; Shapes, what each
  * argument must be; Cost; Memory, what the call allocates or who owns the result;
@@ -109,7 +123,8 @@ extern "C" {
 #define KVSIEVE_VERSION (KVSIEVE_VERSION_MAJOR * 10000 + KVSIEVE_VERSION_MINOR * 100 + KVSIEVE_VERSION_PATCH)
 
 /** Returns the version of the library that is running.
- *  Compare it with KVSIEVE_VERSION, the version of this header.
+ *  It serves a program if it is at least KVSIEVE_VERSION, the version of the program's header, and has its
+ *  MAJOR: the number divided by 10000.
  *  Shapes  no argument
  *  Cost    constant
  *  Memory  none
@@ -129,7 +144,7 @@ KVSIEVE_API const char *kvsieve_build_info(void);
 /** What a call returns: KVSIEVE_OK or a negative code. */
 typedef int32_t kvsieve_status;
 enum {
-    KVSIEVE_OK            = 0,
+    KVSIEVE_OK            = 0,    /**< the call has done what it says */
     KVSIEVE_ERR_NULL      = -1,   /**< a pointer that must be set is NULL */
     KVSIEVE_ERR_SHAPE     = -2,   /**< a shape disagrees with the model or an earlier call */
     KVSIEVE_ERR_LAYOUT    = -3,   /**< strides or alignment that are not supported, or overlapping tensors */
@@ -439,9 +454,9 @@ typedef struct kvsieve_plan kvsieve_plan;
 
 /** Which tensors a layer's observe reads; a sum of these. */
 enum {
-    KVSIEVE_NEEDS_QUERIES = 1,
-    KVSIEVE_NEEDS_KEYS    = 2,
-    KVSIEVE_NEEDS_VALUES  = 4,
+    KVSIEVE_NEEDS_QUERIES = 1,      /**< the queries of the last W tokens */
+    KVSIEVE_NEEDS_KEYS    = 2,      /**< the keys */
+    KVSIEVE_NEEDS_VALUES  = 4,      /**< the values */
     KVSIEVE_NEEDS_ALL_QUERIES = 8,  /**< the queries are those of all T tokens, not of the last W */
     KVSIEVE_NEEDS_LENGTH  = 16      /**< of `keys` only the shape is read, in every layer (of a plan that has
                                          joined others, maybe in layer 0 alone); data may be NULL */
@@ -993,7 +1008,7 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_gather_rotated(const kvs
 /** The tokens in the slots of one head. */
 typedef struct kvsieve_slots {
     uint32_t       struct_size;  /**< in: sizeof(kvsieve_slots); out: how much of it was written */
-    int32_t        reserved;
+    int32_t        reserved;     /**< 0 */
     int64_t        length;       /**< physical length: slots of the head */
     int64_t        tokens;       /**< logical length: tokens seen in this layer, the next one's position */
     const int32_t *positions;    /**< length absolute positions, slot by slot, owned by the plan */

@@ -27,10 +27,23 @@ int32_t support_isa_level(void) {
     return level;
 }
 
+int32_t support_pairs_are_fast(void) {
+#if defined(__x86_64__)
+    const char *cap = getenv("KVSIEVE_ISA");
+    if (cap && strcmp(cap, "v4bf16") == 0) return 1;
+    unsigned most = 0, name[3] = { 0 };
+    if (!__get_cpuid(0, &most, &name[0], &name[2], &name[1])) return 0;
+    return memcmp(name, "GenuineIntel", sizeof name) != 0;
+#else
+    return 0;
+#endif
+}
+
 int32_t support_byte_dots(void) {
 #if defined(__x86_64__)
     const char *cap = getenv("KVSIEVE_ISA");
-    if (cap && (strcmp(cap, "base") == 0 || strcmp(cap, "v3") == 0 || strcmp(cap, "v4") == 0)) return 0;
+    if (cap && (strcmp(cap, "base") == 0 || strcmp(cap, "v3") == 0 || strcmp(cap, "v4") == 0 || strcmp(cap, "v4bf16") == 0))
+        return 0;
     const int32_t level = support_isa_level();
     unsigned a = 0, b = 0, c = 0, d = 0;
     const int narrow = level >= 3 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);

@@ -1,23 +1,54 @@
 // What the library is compared with: memcpy, and the products of its scores by the BLAS alone.
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
 import KVSieveCore
 
 func copy(_ source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, _ bytes: Int) {
     target.copyMemory(from: source, byteCount: bytes)
 }
 
-/// The BLAS with the memory it packs in.
+/// The system's OpenBLAS, one thread, with its kernels for the instruction set that the library uses: it does not know processors
+/// that are newer than itself, and takes kernels of 2004 for them. OPENBLAS_CORETYPE chooses others. The one inside the library has a
+/// kernel for old processors alone, which nothing should be compared with.
 final class Products {
-    private let buffer: Memory
+    private typealias Product = @convention(c) (
+        Int32, Int32, Int32, Int32, Int32, Int32, Float, UnsafePointer<Float>, Int32, UnsafePointer<Float>, Int32, Float,
+        UnsafeMutablePointer<Float>, Int32
+    ) -> Void
+    private typealias SetThreads = @convention(c) (Int32) -> Void
+    private typealias Name = @convention(c) () -> UnsafePointer<CChar>?
 
-    init() throws { buffer = try Memory(MatrixProduct.bufferBytes / 4, seed: 1) }
+    private let product: Product
+    /// The processor whose kernel it uses.
+    let kernel: String
+
+    init() throws {
+        if instructionSet == "avx2" { setenv("OPENBLAS_CORETYPE", "Haswell", 0) }
+        if instructionSet.hasPrefix("avx512") { setenv("OPENBLAS_CORETYPE", "SkylakeX", 0) }
+        guard let library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND),
+            let product = dlsym(library, "cblas_sgemm"), let threads = dlsym(library, "openblas_set_num_threads"),
+            let name = dlsym(library, "openblas_get_corename")
+        else { throw KVSieveError(.state, "no libopenblas.so.0 to compare with: install libopenblas0-pthread") }
+        self.product = unsafeBitCast(product, to: Product.self)
+        unsafeBitCast(threads, to: SetThreads.self)(1)
+        kernel = unsafeBitCast(name, to: Name.self)().map { String(cString: $0) } ?? "unknown"
+    }
 
     /// out (rows, columns) = a (rows, depth; stride floats from row to row) times b (depth, columns).
     func multiply(
         _ a: UnsafePointer<Float>, rows: Int, stride: Int, depth: Int, _ b: UnsafePointer<Float>, columns: Int,
         into out: UnsafeMutablePointer<Float>
     ) {
-        MatrixProduct.multiply(
-            a, rows: rows, stride: stride, depth: depth, b, columns: columns, into: out, buffer: buffer.start)
+        let rowMajor: Int32 = 101
+        let asItIs: Int32 = 111
+        let width = Int32(columns)
+        product(
+            rowMajor, asItIs, asItIs, Int32(rows), width, Int32(depth), 1, a, Int32(stride), b, width, 0, out, width)
     }
 }
 

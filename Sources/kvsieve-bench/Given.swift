@@ -8,7 +8,6 @@ func given(_ options: Options) throws {
     note(
         "snapkv, pool_kernel 7; observe, finish and reset. Reading is the maximum of the numbers; of logits it is that and the"
             + " exponentials of every row. Ratios in turns.")
-    guard let kernels = kernelTables.last else { throw KVSieveError(.state, "no kernels") }
     let shape = try layerShape()
     let sums = try Memory(shape.heads * tokens, .float32, seed: 71)
     for index in 0..<shape.heads * tokens { sums.floats[index] = abs(sums.floats[index]) }

@@ -26,6 +26,7 @@ func machine(_ options: Options) throws {
                     into: target.floats)
             },
         ])
+    note("OpenBLAS uses its kernels for \(products.kernel).")
     var table = Table("work", "unit", "median", "fastest")
     func add(_ work: String, _ unit: String, _ amount: Int, _ series: Series) {
         table.add(

@@ -15,7 +15,6 @@ struct StageTimes {
 final class StageWork {
     /// As AttentionTiles has it.
     static let tile = 384
-    private let kernels: support_kernels
     private let shape: ModelShape
     private let tokens: Int
     private let rows: Int
@@ -32,11 +31,9 @@ final class StageWork {
     private let weights: Memory
     private let columns: Memory
     private let unpooled: Memory
-    private let products: Products
+    private let blasBuffer: Memory
 
     init(_ shape: ModelShape, tokens: Int) throws {
-        guard let kernels = kernelTables.last else { throw KVSieveError(.state, "no kernels for this processor") }
-        self.kernels = kernels
         self.shape = shape
         self.tokens = tokens
         rows = shape.group * LayerMemory.window
@@ -51,7 +48,7 @@ final class StageWork {
         weights = try Memory(tiles * rows, seed: 36)
         columns = try Memory(tokens, seed: 37)
         unpooled = try Memory(SUPPORT_POOL_BLOCK + 7, seed: 38)
-        products = try Products()
+        blasBuffer = try Memory(MatrixProduct.bufferBytes / 4, seed: 1)
     }
 
     func run(_ keys: TensorView) -> StageTimes {
@@ -117,7 +114,9 @@ final class StageWork {
             _ = pairColumns(
                 packedPairs.floats, vectors, keys, words, nil, columns, words, factors.floats, out, width, highest)
         } else if kernels.lanes == 4 {
-            products.multiply(keys, rows: count, stride: dim, depth: dim, packed.floats, columns: rows, into: out)
+            MatrixProduct.multiply(
+                keys, rows: count, stride: dim, depth: dim, packed.floats, columns: rows, into: out,
+                buffer: blasBuffer.start)
             _ = kernels.column_maxima(out, columns, vectors, width, highest)
         } else {
             _ = kernels.logit_columns(

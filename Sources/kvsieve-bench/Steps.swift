@@ -19,7 +19,6 @@ private final class Attention {
     private let products: Products
     private let shape: ModelShape
     private let rows: Int
-    private let kernels: support_kernels
     private let packed: Memory
     private let columns: Memory
     private let weights: Memory
@@ -30,8 +29,6 @@ private final class Attention {
         self.shape = shape
         self.rows = rows
         products = try Products()
-        guard let kernels = kernelTables.last else { throw KVSieveError(.state, "no kernels") }
-        self.kernels = kernels
         packed = try Memory(shape.queryHeads * shape.headDim, seed: 51)
         columns = try Memory(shape.group * rows, seed: 52)
         weights = try Memory(shape.group * rows, seed: 53)

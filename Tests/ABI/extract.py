@@ -1,10 +1,11 @@
-"""Compiles and runs what looks like code: the blocks of README.md and the program on the first page of the header.
+"""Compiles and runs what looks like code: the blocks of README.md and of the guides, and the program on the header's first page.
 
     extract.py LIBRARY_FOLDER ROOT          ends with "N passed, N failed"
 
-LIBRARY_FOLDER has libkvsieve.so and libkvsieve.so.0. Of README.md every block marked c, python or sh:
+LIBRARY_FOLDER has libkvsieve.so and libkvsieve.so.0. Of README.md and docs/*.md every block marked c, python or sh:
     c       compiled (C99, all warnings are errors) and run; without a main it becomes the body of one
-    python  run by $VENV_PYTHON, or python3
+    python  run by $VENV_PYTHON, or python3; the blocks of a guide are one program, in their order
+    text    right behind a program: what it prints
     sh      checked by `sh -n`; a `make TARGET` must be a target of the Makefile (`make -n`); nothing is run
 """
 
@@ -56,36 +57,36 @@ int main(void) {{
 BODY = "#include <kvsieve.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\nint main(void) {{\n{body}\nreturn 0;\n}}\n"
 
 
-def run(command: list[str], **options: object) -> str | None:
-    """None if the command succeeds, else what it said."""
+def run(command: list[str], prints: str | None = None, **options: object) -> str | None:
+    """None if the command succeeds and prints that, if anything is named; else what it said."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)  # type: ignore[call-overload]
-    return (
-        None
-        if done.returncode == 0
-        else f"exit {done.returncode}: {' '.join(command[:3])} ...\n{done.stdout}{done.stderr}"
-    )
+    if done.returncode != 0:
+        return f"exit {done.returncode}: {' '.join(command[:3])} ...\n{done.stdout}{done.stderr}"
+    if prints is not None and done.stdout != prints:
+        return f"prints\n{done.stdout}where the page says\n{prints}"
+    return None
 
 
-def c_program(text: str) -> str | None:
+def c_program(text: str, prints: str | None = None) -> str | None:
     with tempfile.TemporaryDirectory() as work:
         source, program = Path(work, "program.c"), Path(work, "program")
         source.write_text(text)
         link = [f"-L{FOLDER}", "-lkvsieve", f"-Wl,-rpath,{FOLDER}", "-lm"]
         return run(["gcc", *WARNINGS, f"-I{ROOT}/include", str(source), "-o", str(program), *link]) or run(
-            [str(program)]
+            [str(program)], prints
         )
 
 
-def c_block(text: str) -> str | None:
-    return c_program(text if re.search(r"\bmain\s*\(", text) else BODY.format(body=text))
+def c_block(text: str, prints: str | None) -> str | None:
+    return c_program(text if re.search(r"\bmain\s*\(", text) else BODY.format(body=text), prints)
 
 
-def python_block(text: str) -> str | None:
-    path = f"{ROOT}/bindings/python/src"
-    return run([PYTHON, "-c", text], env=dict(os.environ, PYTHONPATH=path, KVSIEVE_LIBRARY=f"{FOLDER}/libkvsieve.so"))
+def python_block(text: str, prints: str | None) -> str | None:
+    found = dict(os.environ, PYTHONPATH=f"{ROOT}/bindings/python/src", KVSIEVE_LIBRARY=f"{FOLDER}/libkvsieve.so")
+    return run([PYTHON, "-c", text], prints, env=found)
 
 
-def sh_block(text: str) -> str | None:
+def sh_block(text: str, _: str | None) -> str | None:
     if failure := run(["sh", "-n", "-c", text]):
         return failure
     for target in re.findall(r"^\s*make\s+([a-z][a-z-]*)", text, re.MULTILINE):
@@ -103,13 +104,32 @@ def first_page(header: str) -> str | None:
     return c_program(FIRST_PAGE.format(body=body))
 
 
+def pages() -> list[Path]:
+    """README.md, and the guides that are to be there."""
+    guides = sorted((ROOT / "docs").glob("*.md"))
+    if not {"decoding.md", "engines.md", "follow-ups.md"} <= {guide.name for guide in guides}:
+        raise FileNotFoundError("a guide is missing in docs")
+    return [ROOT / "README.md", *guides]
+
+
+def blocks(page: Path) -> list[tuple[str, str | None]]:
+    """Each block of a page with its failure. The lines of a guide's earlier Python are kept, so that a traceback has its lines."""
+    text = page.read_text()
+    kinds = {"c": c_block, "python": python_block, "sh": sh_block}
+    results, earlier = [], ""
+    for match in re.finditer(
+        r"^```(c|python|sh)\n(.*?)^```$(?:\n+```text\n(.*?)^```$)?", text, re.MULTILINE | re.DOTALL
+    ):
+        line, code = text[: match.start()].count("\n") + 1, match[2]
+        if match[1] == "python" and page.parent != ROOT:
+            code = earlier = earlier + "\n" * (line - earlier.count("\n")) + code
+        results.append((f"{page.relative_to(ROOT)}:{line}, {match[1]}", kinds[match[1]](code, match[3])))
+    return results
+
+
 def main() -> int:
     results = [("the program on the first page of kvsieve.h", first_page((ROOT / "include/kvsieve.h").read_text()))]
-    readme = (ROOT / "README.md").read_text()
-    kinds = {"c": c_block, "python": python_block, "sh": sh_block}
-    for match in re.finditer(r"^```(c|python|sh)\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL):
-        line = readme[: match.start()].count("\n") + 1
-        results.append((f"README.md:{line}, {match[1]}", kinds[match[1]](match[2])))
+    results += [result for page in pages() for result in blocks(page)]
     for name, failure in results:
         if failure:
             print(f"FAILED {name}\n{failure}")

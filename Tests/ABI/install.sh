@@ -26,6 +26,9 @@ mkdir -p "$work/repository/.build/release" "$work/tools" "$work/home" "$work/fre
 git -C "$root" ls-files --cached --others --exclude-standard -z |
     tar -c -C "$root" --null -T - --ignore-failed-read 2>/dev/null | tar -x -C "$work/repository"
 sources=$(files "$work/repository")
+mkdir -p "$work/repository/.build/manual/python" # what make manual leaves
+echo one >"$work/repository/.build/manual/index.html"
+echo two >"$work/repository/.build/manual/python/kvsieve.html"
 ln -s "$library" "$work/repository/.build/release/libkvsieve.so"
 with_swift=$PATH cmake=$(command -v cmake)
 swift_version=$(swift --version 2>&1 | sed -nE 's/.*(Swift version [0-9.]+).*/\1/p')
@@ -52,8 +55,8 @@ END
 
 make_() { (umask 077 && make --no-print-directory "$@"); }
 
-installed() { # which Makefile, LIBDIR, LIBDIR as it is passed
-    local name="LIBDIR=$3, " stage="$work/stage of $2" prefix=$work/moved/$2 lib=$2
+installed() { # which Makefile, LIBDIR, LIBDIR as it is passed, pages of the manual
+    local name="LIBDIR=$3, " stage="$work/stage of $2" prefix=$work/moved/$2 lib=$2 pages=${4-}
     local to=(PREFIX=/opt/sieve LIBDIR="$3" DESTDIR="$stage")
     mkdir -p "$stage/opt/sieve/share/doc/other" "$prefix"
     touch "$stage/opt/sieve/share/doc/other/NOTICE"
@@ -62,11 +65,13 @@ installed() { # which Makefile, LIBDIR, LIBDIR as it is passed
         include/kvsieve.hpp include/kvsieve/module.modulemap include/kvsieve/outcome.hpp include/kvsieve/views.hpp \
         "$lib/cmake/kvsieve/kvsieveConfig.cmake" "$lib/cmake/kvsieve/kvsieveConfigVersion.cmake" "$lib/libkvsieve.so" \
         "$lib/libkvsieve.so.0" "$lib/libkvsieve.so.$version" "$lib/pkgconfig/kvsieve.pc" share/doc/kvsieve/LICENSE \
-        share/doc/kvsieve/NOTICE share/doc/other/NOTICE)"
+        share/doc/kvsieve/NOTICE $pages share/doc/other/NOTICE)"
     check "${name}all may read them" same "$(find "$stage/opt/sieve/$lib" "$stage/opt/sieve/include" "$stage/opt/sieve/share/doc/kvsieve" \
         \( -type d -not -perm 755 \) -o \( -type f -name 'lib*' -not -perm 755 \) -o \( -type f -not -name 'lib*' -not -perm 644 \))" ""
     cp -a "$stage/opt/sieve/." "$prefix"
+    [ -z "$pages" ] || touch "$stage/opt/sieve/share/doc/kvsieve/html/old.html"
     check "${name}make install again" make_ -C "$1" install LIB="$work/repository/.build/release" "${to[@]}"
+    check "${name}a page that the manual has no more is gone" test ! -e "$stage/opt/sieve/share/doc/kvsieve/html/old.html"
     check "${name}make uninstall" make_ -C "$1" uninstall "${to[@]}"
     check "${name}what was there before is left" same "$(files "$stage")" opt/sieve/share/doc/other/NOTICE
     check "${name}no folder of its own is left" same "$(find "$stage/opt" -name '*kvsieve*')" ""
@@ -98,17 +103,19 @@ installed() { # which Makefile, LIBDIR, LIBDIR as it is passed
     check "${name}it runs" env -i ./methods
     [ -n "$cmake" ] || return
     rm -rf build
-    check "${name}cmake finds the package" "$cmake" -S . -B build -Dwanted=0.1 -Dkvsieve_DIR="$prefix/$lib/cmake/kvsieve"
+    check "${name}cmake finds the package" "$cmake" -S . -B build -Dwanted="${version%.*}" -Dkvsieve_DIR="$prefix/$lib/cmake/kvsieve"
     check "${name}cmake builds with it" "$cmake" --build build
     check "${name}what it built runs" env -i build/methods
     check "${name}cmake refuses another major version" has \
-        "$("$cmake" -S . -B other -Dwanted=1.0 -Dkvsieve_DIR="$prefix/$lib/cmake/kvsieve" 2>&1)" "kvsieveConfig.cmake, version: $version"
+        "$("$cmake" -S . -B other -Dwanted=$((${version%%.*} + 1)).0 -Dkvsieve_DIR="$prefix/$lib/cmake/kvsieve" 2>&1)" "kvsieveConfig.cmake, version: $version"
     rm -rf other
 }
 
-installed "$root/bindings/c" lib lib
+manual="share/doc/kvsieve/html/index.html share/doc/kvsieve/html/python/kvsieve.html"
+installed "$work/repository/bindings/c" lib lib "$manual"
+installed "$work/repository" lib64 /opt/sieve/lib64/ "$manual"
+rm -r "$work/repository/.build/manual"
 installed "$work/repository" lib/x86_64-linux-gnu lib/x86_64-linux-gnu
-installed "$work/repository" lib64 /opt/sieve/lib64/
 cd "$work" || exit 1
 
 # Two toolchains have built in the library's folder: nothing says whose the library is.
@@ -169,7 +176,7 @@ check "and a line says what it is" same "$(make_ -C "$root" help | grep -vE '^ma
 
 for made in .build/release/x .build-tests/x .build-asan/x .venv/bin/python .venv-lab/x .venv-peers/x .mypy_cache/x .ruff_cache/x \
     .pytest_cache/x Package.resolved bindings/c/build/x bindings/python/build/x dist/x Tests/__pycache__/x.pyc \
-    bindings/python/src/kvsieve.egg-info/x bindings/python/tests/.pytest_cache/x bindings/python/lab/__pycache__/x.pyc; do
+    bindings/python/src/kvsieve.egg-info/x bindings/python/tests/.pytest_cache/x bindings/python/lab/__pycache__/x.pyc docs/manual/__pycache__/x.pyc; do
     mkdir -p "$work/repository/$(dirname $made)"
     touch "$work/repository/$made"
 done

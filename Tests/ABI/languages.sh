@@ -67,6 +67,12 @@ if command -v go >/dev/null; then
     block go >"$work/main.go"
     same "go" env CGO_CFLAGS="-I$root/include" CGO_LDFLAGS="-L$libraries" go run "$work/main.go"
 fi
+jna=/usr/share/java/jna.jar # libjna-java of Debian
+if command -v javac >/dev/null && [ -e "$jna" ]; then
+    mkdir "$work/java" && block java >"$work/java/Main.java"
+    compiled "java" javac -Xlint:all -Werror -cp "$jna" -d "$work/java" "$work/java/Main.java" &&
+        same "java" java -cp "$work/java:$jna" Main
+fi
 node=$(command -v node) && headers=$(dirname "$(dirname "$(realpath "$node")")")/include/node
 if [ -n "$node" ] && [ -e "$headers/node_api.h" ]; then
     block c >"$work/addon.c" && block js >"$work/main.js"

@@ -133,6 +133,10 @@ plain() {
     for name in contract paged misuse_numbers misuse_decoding misuse_decoding_order misuse_extending misuse_memory attention threads; do
         count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"
     done
+    # Products of bfloat16, which Intel's processors use only if asked.
+    for name in dtypes paged contract; do
+        count "$name (KVSIEVE_ISA=v4bf16)" env KVSIEVE_ISA=v4bf16 "$work/$name"
+    done
     # shellcheck disable=SC2086
     if build gcc guest forward.c ${shared% decoder.c blocks.c ranks.c} -o "$work/guest" -Wl,--export-dynamic-symbol=cblas_sgemm -lm -lpthread -ldl; then
         count guest "$work/guest" "$library"
@@ -149,6 +153,8 @@ plain() {
         program gcc embed $(/usr/bin/python3-config --embed --ldflags) &&
             count embed env PYTHONPATH="$root/bindings/python/src" KVSIEVE_LIBRARY="$work/lib/libkvsieve.so.0" "$work/embed" "$VENV_PYTHON"
     fi
+    count previous bash "$here/previous.sh" "$library" "$root"
+    count version bash "$here/version.sh" "$library" "$root"
     count install bash "$here/install.sh" "$library" "$root"
     count languages bash "$here/languages.sh" "$work/lib" "$root"
     count extract python3 "$here/extract.py" "$work/lib" "$root"

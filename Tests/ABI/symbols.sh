@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Exported functions of the library == prototypes of the header, both ways; soname, needs and constants.
+# Exported functions of the library == prototypes of the header, both ways; symbol versions, soname, needs and constants.
 #     symbols.sh LIBRARY INCLUDE CONSTANTS          (CONSTANTS: what `versions --constants` prints)
 set -u
 library=$1 header=$2/kvsieve.h constants=$3
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(cd "$(dirname "$0")" && pwd) root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
@@ -18,8 +18,8 @@ same() { # name, file found, file expected
 
 # Prototypes as the compiler sees them, so that a comment cannot look like one.
 gcc -E -P "$header" | tr '\n' ' ' | grep -oE 'kvsieve_[a-z_]+ ?\(' | tr -d ' (' | sort -u >"$work/header"
-# Capital letters: global. (The linker also lists a few local symbols, for relocations; no program can link to those.)
-nm -D --defined-only "$library" | awk '$2 ~ /[B-Z]/' >"$work/symbols"
+# All that dynsym defines, local symbols too.
+nm -D --defined-only "$library" >"$work/symbols"
 awk '{ sub(/@.*/, "", $3); print $3 }' "$work/symbols" | sort -u >"$work/exports"
 same "exported symbols are the functions of the header, no more and no less" "$work/exports" "$work/header"
 sed -E 's/^.*[ *](kvsieve_[a-z_]+)\(.*/\1/' "$here/functions.txt" | sort >"$work/listed"
@@ -30,8 +30,12 @@ grep -ohE 'kvsieve_[a-z_]+\(' "$2"/kvsieve.hpp "$2"/kvsieve/*.hpp | tr -d '(' | 
 same "kvsieve.hpp has every function" "$work/wrapped" "$work/header"
 awk '$2 != "T"' "$work/symbols" >"$work/others"
 same "nothing but functions is exported" "$work/others" /dev/null
-awk '$3 !~ /@@KVSIEVE_0$/' "$work/symbols" >"$work/unversioned"
-same "every symbol has the version KVSIEVE_0" "$work/unversioned" /dev/null
+readelf --dyn-syms -W "$library" | awk '$5 == "LOCAL" && $7 != "UND"' >"$work/local"
+same "dynsym has no local symbol" "$work/local" /dev/null
+# "Name@@node" of each, against the map that the linker was given.
+awk '{ print $3 }' "$work/symbols" | sort >"$work/bound"
+awk '/^KVSIEVE_/ { node = $1 } /^ +kvsieve_/ { sub(/;/, ""); print $1 "@@" node }' "$root/Sources/KVSieve/exports.map" | sort >"$work/mapped"
+same "every function has the version that exports.map gives it" "$work/bound" "$work/mapped"
 
 readelf -dW "$library" | sed -nE 's/.*\(SONAME\).*\[(.*)\]/\1/p' >"$work/soname"
 echo libkvsieve.so.0 >"$work/expected"
@@ -44,6 +48,17 @@ same "no text relocations, no RPATH" "$work/textrel" /dev/null
 readelf -lW "$library" | grep GNU_STACK | grep -c RWE | sed 's/^0$//;/^$/d' >"$work/stack"
 same "the stack is not executable" "$work/stack" /dev/null
 
+# BIND_NOW: the table of calls is read-only once the library is loaded. Code has a segment of its own, without headers and tables.
+readelf -dW "$library" | grep -oE 'BIND_NOW' >"$work/now"
+echo BIND_NOW >"$work/expected"
+same "calls are bound when the library is loaded" "$work/now" "$work/expected"
+readelf -lW "$library" | sed -nE 's/^ +(LOAD|GNU_RELRO) +(0x0+ )?.*0x[0-9a-f]+ (R.{2}) 0x.*/\1 \2\3/p' | sed 's/0x0* /headers /' >"$work/segments"
+printf '%s\n' "LOAD headers R  " "LOAD R E" "LOAD RW " "LOAD RW " "GNU_RELRO R  " >"$work/expected"
+same "segments: nothing is both written and run" "$work/segments" "$work/expected"
+
+readelf -SW "$library" | grep -o swift_modhash >"$work/notes"
+same "no notes that differ from build to build" "$work/notes" /dev/null
+
 # Of OpenBLAS only one processor's sgemm comes in (Sources/COpenBLAS/one-kernel.sh): with all it has 32 MB.
 if [ "$(uname -m)" = x86_64 ]; then
     stat -Lc %s "$library" | awk '$1 > 8000000 { print "has", $1, "bytes" }' >"$work/size"
@@ -54,6 +69,10 @@ fi
 sed -n '/^\/\* == Methods/,/^\/\* == Plan/p' "$header" | sed -nE 's/^ +(KVSIEVE_[A-Z0-9_]+) += ([0-9]+).*/\1 \2/p' | sort -u >"$work/macros"
 sort -u "$constants" >"$work/asked"
 same "constants of the header are those of introspection" "$work/asked" "$work/macros"
+
+gcc -E -P "$header" | grep -oE 'KVSIEVE_[A-Z0-9_]+ += -?[0-9]+' | tr -s ' =' '  ' | sort >"$work/numbers"
+awk '$1 == "value" { print $2, $3 }' "$here/layout.txt" | sort >"$work/pinned"
+same "layout.txt pins every constant of the header" "$work/pinned" "$work/numbers"
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

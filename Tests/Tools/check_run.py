@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from unittest import mock
 
@@ -59,6 +60,14 @@ def tests_the_list_has_a_line_a_part() -> None:
 def tests_a_step_stands_once_before_the_first_part_that_needs_it() -> None:
     names = [job.name for job in run.jobs(["sources", "python", "quickstart", "swift"])]
     assert names == ["sources", "library", "python", "quickstart", "tests", "swift"]
+
+
+def tests_a_part_whose_needs_cannot_be_had_says_why() -> None:
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(run, "ROOT", Path(folder)):
+        part = Part("", "true", unless="why")
+        assert run.why_not(part, []) == ""
+        Path(folder, "why").write_text("not installable here (no network)\n")
+        assert run.why_not(part, []) == "not installable here (no network)"
 
 
 def tests_instructions_that_are_not_there_are_not_counted() -> None:

@@ -25,6 +25,18 @@ each_file() { # what is called with each
     "$1" copy "$root/LICENSE" share/doc/kvsieve/LICENSE
     "$1" fill "$root/docs/NOTICE.in" share/doc/kvsieve/NOTICE
 }
+# The HTML manual, if `make manual` has made it. Its files are not listed: the folder is the manual's alone.
+manual=share/doc/kvsieve/html
+install_manual() {
+    [ -f "$root/.build/manual/index.html" ] || return 0
+    target=$DESTDIR$PREFIX/$manual
+    rm -rf "$target"
+    (cd "$root/.build/manual" && find . -type f) | sort | while read -r page; do
+        install -D -m 644 "$root/.build/manual/$page" "$target/$page"
+    done
+    find "$target" -type d -exec chmod 755 {} +
+    echo "$target/index.html"
+}
 # Folders that are KVSieve's alone. Others may have been there before.
 own_folders() {
     echo include/kvsieve
@@ -86,9 +98,11 @@ install)
     [ -f "$LIBRARY" ] || refuse "No library is at $LIBRARY: make build, in the root of the repository, makes it."
     linked
     each_file write
+    install_manual
     ;;
 uninstall)
     each_file remove
+    rm -rf "$DESTDIR$PREFIX/$manual"
     own_folders | while read -r folder; do
         rmdir "$DESTDIR$PREFIX/$folder" 2>/dev/null || true
     done

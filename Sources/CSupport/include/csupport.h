@@ -23,8 +23,12 @@ const char *support_last_error(void);
 /* -- cpu.c ------------------------------------------------------------------------------------------------------ */
 
 /** 0 baseline; 3 AVX2+FMA+F16C; 4 AVX-512 F/BW/DQ/VL/CD as well; 5 AVX512-BF16 as well. Capped by KVSIEVE_ISA (base, v3,
- *  v4). */
+ *  v4, v4bf16). */
 int32_t support_isa_level(void);
+
+/** 1 if VDPBF16PS makes keys in bfloat16 faster on this processor: Intel's (Emerald Rapids) multiply pairs of bfloat16 at less than half
+ *  the rate of floats, AMD's (Zen 4) at the same rate. 1 with KVSIEVE_ISA=v4bf16. */
+int32_t support_pairs_are_fast(void);
 /** Products of an unsigned and a signed byte, four to a lane: 1 in vectors of 256 bits (AVX-VNNI), 2 of 512 (AVX512-VNNI), 3 both.
  *  0 under any cap of KVSIEVE_ISA: no level has them. */
 int32_t support_byte_dots(void);

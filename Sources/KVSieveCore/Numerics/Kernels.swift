@@ -24,7 +24,11 @@ public nonisolated(unsafe) let kernelTables: [support_kernels] = {
     #endif
 }()
 
-nonisolated(unsafe) let kernels: support_kernels = kernelTables.last ?? KVSieveKernels.kernelTable()
+/// The widest, but for bfloat16's where its products are slower than floats'.
+public nonisolated(unsafe) let kernels: support_kernels = {
+    let tables = kernelTables.filter { $0.pair_columns == nil || support_pairs_are_fast() == 1 }
+    return tables.last ?? KVSieveKernels.kernelTable()
+}()
 
 /// "avx512bf16", "avx512", "avx2", "sse2" or "neon".
 public var instructionSet: String { String(cString: kernels.name) }

@@ -19,10 +19,16 @@ tensors and the check.
 from __future__ import annotations
 
 import os
+import sys
 
+# Before anything that reads them is imported.
 os.environ.update({f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "BLIS")})
+if "--avx2" in sys.argv:
+    os.environ.update(KVSIEVE_ISA="v3", OPENBLAS_CORETYPE="Haswell", MKL_ENABLE_INSTRUCTIONS="AVX2")
+    os.environ.update(ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2", DNNL_MAX_CPU_ISA="AVX2")
 
 import argparse
+import csv
 import ctypes
 import datetime
 import statistics
@@ -90,11 +96,26 @@ def processor() -> str:
     return f"{values.get('model name', 'unknown processor')} ({numbers})"
 
 
+def write(path: Path, measured: dict[tuple[str, str], dict[int, dict[str, float]]]) -> None:
+    """A line a cell."""
+    instructions = kvsieve.build_info().split(", ")[1]
+    with path.open("w", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(["processor", "instructions", "date", "dtype", "malloc", "tokens", "who", "ms"])
+        for (dtype, malloc), columns in measured.items():
+            for tokens, took in columns.items():
+                for name, ms in took.items():
+                    today = datetime.date.today()
+                    lines.writerow([processor(), instructions, today, dtype, malloc, tokens, name, f"{ms:.2f}"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, nargs="+", default=[4096, 16384, 32768], help="more than 1,024")
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES))
     parser.add_argument("--samples", type=int, default=15)
+    parser.add_argument("--csv", type=Path, help="where the medians are written as well, for chart.py")
+    parser.add_argument("--avx2", action="store_true", help="all contenders as on a processor without AVX-512")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
@@ -103,12 +124,14 @@ def main() -> None:
     for malloc in ("glibc's malloc", "a malloc that keeps what is freed"):
         for dtype in options.dtypes:
             columns = {tokens: measure(tokens, DTYPES[dtype], options.samples) for tokens in options.tokens}
-            measured[f"{dtype}, {malloc}"] = columns
+            measured[dtype, malloc] = columns
         keep_freed_memory()
     print(f"\n{processor()}; {kvsieve.build_info()}; {packages}; {datetime.date.today()}")
     print(f"processor milliseconds of one layer, median of {options.samples}, one thread (times ours)")
     for title, columns in measured.items():
-        print(f"\n{table(title, columns)}")
+        print(f"\n{table(', '.join(title), columns)}")
+    if options.csv:
+        write(options.csv, measured)
 
 
 if __name__ == "__main__":

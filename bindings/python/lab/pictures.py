@@ -3,7 +3,7 @@
     python pictures.py                                    all that there are numbers for
     python pictures.py prompt grid --share 0.12           some
 
-    prompt   kept.png, kept-all.png, rows.png: one real prompt through the methods; needs the model (fetch.py)
+    prompt   kept.png, kept-best.png, kept-all.png, rows.png: one real prompt through the methods; needs the model (fetch.py)
     grid     needle-grid.png: digits right by depth and length; needs raw results (run.py)
     curves   right-*.png, kl-*.png: against the share kept; needs the CSV files of results (tables.py cells)
     cost     cost.png: bytes and time; needs results/cost.csv (cost.py)
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 MAIN = ["ahakv", "taskkv", "windowkv", "dynamickv", "snapkv", "streamingllm"]
 """The four methods that the library is about, the field's baseline, and the first and most recent tokens."""
+BEST = ["ahakv k15", "taskkv k15", "windowkv", "dynamickv k15", "streamingllm"]
+"""For exact strings; of the last, what it is worth to look at nothing."""
 UNEVEN = ["taskkv", "windowkv", "dynamickv", "pyramidkv", "adakv"]
 """Those whose heads or layers do not all keep the same number of rows."""
 LARGEST = 200_000
@@ -72,9 +74,15 @@ def main() -> int:
 
 def of_prompt(options: argparse.Namespace) -> Iterator[Picture]:
     plain = [method.name for method in kvsieve.methods()]
-    one = draw_prompt.read(settings.named(plain), options.share, options.length, options.seed)
+    one = draw_prompt.read(
+        settings.named([*plain, *(name for name in BEST if name not in plain)]),
+        options.share,
+        options.length,
+        options.seed,
+    )
     print(f"prompt {options.seed}, {len(one.words)} tokens: the whole cache has {one.digits['full']} of 5 digits right")
     yield "kept", draw_prompt.kept_picture(one, MAIN, words=True)
+    yield "kept-best", draw_prompt.kept_picture(one, BEST, words=False)
     yield "kept-all", draw_prompt.kept_picture(one, plain, words=False)
     yield "rows", draw_prompt.rows_picture(one, UNEVEN, options.share)
 

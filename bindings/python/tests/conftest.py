@@ -29,7 +29,7 @@ MODEL = kvsieve.Model(LAYERS, QUERY_HEADS, KV_HEADS, DIM)
 SMALL = {"window": WINDOW, "sinks": 4, "recent": 16, "semantic": 32, "size": 8, "shared": 2}
 
 
-def parameters(method: kvsieve.MethodInfo) -> dict[str, float]:
+def parameters(method: kvsieve.MethodInfo) -> dict[str, Any]:
     """Parameters that make every method drop something of TOKENS tokens (test_parity.py checks that)."""
     return settings(method, budget=64, ratio=0.5, **SMALL)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def test_compress_is_plan_layer_by_layer(method: kvsieve.MethodInfo, cache: Cach
 
 def test_compress_takes_words_and_none(cache: Cache) -> None:
     queries = [cache.queries[0], None, cache.queries[2], None]
-    settings = {"budget": 64, "window": WINDOW, "size": 8, "shared": 2}
+    settings: dict[str, Any] = {"budget": 64, "window": WINDOW, "size": 8, "shared": 2}
     layers = kvsieve.compress(
         "windowkv", queries, list(cache.keys), list(cache.values), task="localization", **settings
     )
@@ -59,10 +60,23 @@ def test_quickstart_prints_what_each_layer_kept(method: kvsieve.MethodInfo) -> N
     assert len(example.read_text().splitlines()) <= 40
 
 
+class Stream:
+    """As LMCache's: it hands a function what is stored, and keeps what that returns."""
+
+    def modify_kv(self, function: Callable[[Any, Any], tuple[Any, Any]]) -> None:
+        shape = 2, 768, 8 * 128
+        tensors = {"kv": noise(10, 2, *shape), "query": noise(11, 1, 2, 768, 32 * 128)}
+        self.stored, self.tokens = function(tensors, range(768))
+
+
 def test_the_lines_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each block marked python, one after the other, on the arrays that it takes from an engine."""
+    """Each block marked python, one after the other, on the arrays that it takes from an engine.
+
+    That of transformers runs where transformers is: bindings/python/engines/test_readme.py.
+    """
     readme = (Path(__file__).parents[1] / "README.md").read_text()
     blocks = [text.split("```")[0] for text in readme.split("```python\n")[1:]]
+    blocks = [block for block in blocks if "kvsieve.transformers" not in block]
     scope: dict[str, Any] = {
         "queries": [noise(1, 32, 32, 128)] * 32,
         "keys": [noise(2, 8, 1100, 128)] * 32,
@@ -71,13 +85,17 @@ def test_the_lines_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "new_keys": [noise(5, 8, 10, 128)] * 32,
         "new_values": [noise(6, 8, 10, 128)] * 32,
         "words": [f" word {position}" for position in range(1100)],
+        "stream": Stream(),
         "new_tokens": [[(noise(7, 32, 128), noise(8, 8, 128), noise(9, 8, 128))] * 32] * 2,
     }
     monkeypatch.chdir(tmp_path)  # the last block writes pictures
     for block in blocks:
         exec(block, scope)  # noqa: S102
-    assert len(blocks) == 5
-    assert scope["small"].shape == (scope["kept"].total, 128)
+    assert len(blocks) == 7
+    assert scope["stream"].stored.shape == (2, 2, 512, 8 * 128) and len(scope["stream"].tokens) == 512
+    assert [layer.kept.counts.tolist() for layer in scope["small"]] == [[132] * 8] * 32
+    assert scope["sequence"][0].kept.tokens == 700
+    assert scope["packed"].shape == (scope["kept"].total, 128)
     shown = np.asarray(scope["figure"].axes[0].images[0].get_array())
     assert shown.sum(axis=1).tolist() == [256] * 32 * 8 and shown.shape == (256, 1100)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["kept.png", "rows.png"]

@@ -93,19 +93,23 @@ def test_missing_library_is_an_import_error_that_says_what_to_do(tmp_path: Path)
     assert "set KVSIEVE_LIBRARY" in done.stdout
 
 
-def test_another_major_version_is_refused(tmp_path: Path) -> None:
-    other = stub(tmp_path / "other.so", "other", version=OURS + 30000)
-    major, minor, patch = VERSION.split(".")
+@pytest.mark.parametrize("difference", [30000, -1, -100])  # MAJOR 3 higher; older by a patch, by a minor
+def test_another_major_version_and_an_older_library_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, difference: int
+) -> None:
+    monkeypatch.setattr(_library, "VERSION", "1.2.3")
+    other = stub(tmp_path / "other.so", "other", version=10203 + difference)
     with pytest.raises(ImportError) as caught:
         _library.load(str(other))
     assert str(caught.value) == (
-        f"{other} is libkvsieve {int(major) + 3}.{minor}.{patch}, but this package was written for {VERSION}: "
-        f"the major versions must be equal"
+        f"{other} is libkvsieve {_library.version_text(10203 + difference)}, but this package was written for 1.2.3: "
+        f"it takes a library 1.x that is not older"
     )
 
 
-def test_another_minor_version_is_taken(tmp_path: Path) -> None:
-    other = stub(tmp_path / "newer.so", "newer", version=OURS + 203)
+@pytest.mark.parametrize("difference", [0, 1, 203])  # the same; newer by a patch, by two minors
+def test_a_newer_library_of_the_same_major_version_is_taken(tmp_path: Path, difference: int) -> None:
+    other = stub(tmp_path / "newer.so", "newer", version=OURS + difference)
     assert _library.load(str(other)).kvsieve_build_info() == b"newer"
 
 

@@ -226,3 +226,14 @@ def test_gather_with_a_rope_comes_after_finish(cache: Cache) -> None:
 def test_the_header_says_where_the_next_token_is() -> None:
     text = re.sub(r"\s*\n \*\s*", " ", (INCLUDE / "kvsieve.h").read_text())
     assert "The position of a head's next token is then the number of rows that the head keeps" in text
+
+
+def test_frequencies_of_torch_are_copied_without_a_warning() -> None:
+    """numpy warns if it asks for a copy and __array__ has no such keyword, as torch's has not."""
+
+    class Tensor:
+        def __array__(self, dtype: Any = None) -> Any:
+            return FREQUENCIES if dtype is None else FREQUENCIES.astype(dtype, copy=False)
+
+    rope = kvsieve.Rope(Tensor())
+    assert np.array_equal(rope.frequencies, FREQUENCIES) and not np.shares_memory(rope.frequencies, FREQUENCIES)

@@ -2,65 +2,149 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, overload
 
-from ._kept import Kept
+from ._compressed import Compressed, Layer
 from ._model import Model
+from ._numbers import whole
+from ._prompts import Prompt, prompts
 from ._tensor import tensor
 from .plan import Plan
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._types import Keywords
+    from ._types import Keywords, Number, Numbers, Numpy, Options, PerLayer, Rows, Torch
 
 
-class PerLayer(Protocol):
-    """A list of arrays, or one array whose first axis is the layer."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, layer: int, /) -> Any: ...
-
-
-class Layer(NamedTuple):
-    """One layer after compression."""
-
-    keys: Any
-    """(total, D) numpy: head h has rows kept.offsets[h] to kept.offsets[h+1]."""
-    values: Any
-    """(total, any) numpy, likewise."""
-    kept: Kept
-
-
+@overload
 def compress(
     method: str | int,
-    queries: PerLayer,
-    keys: PerLayer,
-    values: PerLayer,
+    queries: PerLayer[Any] | None,
+    keys: PerLayer[Numpy[Number]],
+    values: PerLayer[Numpy[Number]],
+    *,
+    padding: None = ...,
+    **more: Unpack[Options],
+) -> Compressed[Rows[Number]]: ...
+@overload
+def compress(
+    method: str | int,
+    queries: PerLayer[Any] | None,
+    keys: PerLayer[Torch],
+    values: PerLayer[Torch],
+    *,
+    padding: None = ...,
+    **more: Unpack[Options],
+) -> Compressed[Torch]: ...
+@overload
+def compress(
+    method: str | int,
+    queries: PerLayer[Any] | None,
+    keys: PerLayer[Numpy[Number]],
+    values: PerLayer[Numpy[Number]],
+    *,
+    padding: Numbers,
+    **more: Unpack[Options],
+) -> list[Compressed[Rows[Number]]]: ...
+@overload
+def compress(
+    method: str | int,
+    queries: PerLayer[Any] | None,
+    keys: PerLayer[Torch],
+    values: PerLayer[Torch],
+    *,
+    padding: Numbers,
+    **more: Unpack[Options],
+) -> list[Compressed[Torch]]: ...
+@overload
+def compress(
+    method: str | int,
+    queries: PerLayer[Any] | None,
+    keys: PerLayer[Any],
+    values: PerLayer[Any],
+    *,
+    padding: Any = ...,
+    **more: Unpack[Options],
+) -> Any: ...
+def compress(
+    method: str | int,
+    queries: PerLayer[Any] | None,
+    keys: PerLayer[Any],
+    values: PerLayer[Any],
     *,
     scale: float = 0.0,
+    protect: Iterable[tuple[int, int]] = (),
+    padding: Numbers | None = None,
+    progress: Callable[[int, int], object] | None = None,
     **parameters: Unpack[Keywords],
-) -> list[Layer]:
-    """What `method` keeps of a whole cache, packed.
+) -> Any:
+    """What `method` keeps of a whole cache, packed: a Compressed, or of a batch a list with one for each sequence.
 
-    queries, keys, values: an array a layer, as Plan.observe takes them; queries may be None in a layer that does not
-    need them. The model is read off the shapes. scale: of the logits, 0 means 1/sqrt(D). The other keywords are the
-    method's parameters. Raises what Plan raises, and ValueError if the three do not have the same number of layers.
+        small = kvsieve.compress("snapkv", queries, keys, values, ratio=0.12)
+        small[0].keys, small[0].kept.positions, small.bytes_after
+
+    queries, keys, values  for each layer an array as Plan.observe takes it: the last queries or all (Hq, R, D), keys
+                           (H, T, D), values (H, T, any). The model is read off the shapes. queries may be None, or None in
+                           a layer, where the method reads none.
+    scale                  of the logits; 0 means 1/sqrt(D)
+    protect                (first, count) pairs: positions that every head keeps, as Plan.protect names them
+    padding                of a batch, arrays (B, heads, tokens, dim): how many tokens each sequence is padded with in
+                           front, (B,) or one number for all, 0 if none. Padding is neither read nor kept, and positions
+                           are counted from the first token behind it. protect holds for each sequence.
+    progress               is called as progress(done, total) after each layer; total is L, or B * L of a batch. What it
+                           raises ends compress.
+    parameters             those of the method: budget, ratio, threads ... (kvsieve.methods())
+
+    Raises what Plan raises; TypeError or ValueError, which name the argument, if layers do not fit together.
     """
-    if not len(queries) == len(keys) == len(values) or len(keys) == 0:
-        raise ValueError(
-            f"queries, keys, values have {len(queries)}, {len(keys)}, {len(values)} layers: "
-            f"expected the same number, at least 1"
-        )
-    first = tensor("keys", keys[0]).struct
-    given = (queries[layer] for layer in range(len(queries)))
-    asking = next((tensor("queries", array).struct for array in given if array is not None), first)
-    with Plan(method, Model(len(keys), asking.heads, first.heads, first.dim, scale), **parameters) as plan:
-        for layer in range(len(keys)):
-            plan.observe(layer, queries[layer], keys[layer], values[layer])
-        plan.finish()
-        return [
-            Layer(plan.gather(layer, keys[layer]), plan.gather(layer, values[layer]), plan.kept(layer))
-            for layer in range(len(keys))
-        ]
+    pairs = _pairs(protect)
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress is {progress!r}: expected a function of two numbers, done and total")
+    sequences = prompts(queries, keys, values, padding)
+    model = _model(sequences[0], scale)
+    done, total = 0, len(sequences) * model.layers
+    results: list[Compressed[Any]] = []
+    with Plan(method, model, **parameters) as plan:
+        for prompt in sequences:
+            plan.reset()
+            for first, count in pairs:
+                plan.protect(first, count)
+            for layer, arrays in enumerate(zip(*prompt)):
+                plan.observe(layer, *arrays)
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+            plan.finish()
+            results.append(
+                Compressed(_layer(plan, layer, *arrays) for layer, arrays in enumerate(zip(prompt.keys, prompt.values)))
+            )
+    return results[0] if padding is None else results
+
+
+def _pairs(protect: Any) -> list[tuple[int, int]]:
+    if not isinstance(protect, Iterable):
+        raise TypeError(f"protect is {protect!r}: expected a list of pairs (first, count)")
+    pairs = []
+    for index, pair in enumerate(protect):
+        try:
+            first, count = pair
+        except (TypeError, ValueError):
+            raise TypeError(f"protect[{index}] is {pair!r}: expected a pair (first, count)") from None
+        name = f"protect[{index}]"
+        pairs.append((whole(f"{name}: first", first, 64), whole(f"{name}: count", count, 64)))
+    return pairs
+
+
+def _model(prompt: Prompt, scale: float) -> Model:
+    first = tensor("keys", prompt.keys[0]).struct
+    asking = next((tensor("queries", array).struct for array in prompt.queries if array is not None), first)
+    return Model(len(prompt.keys), asking.heads, first.heads, first.dim, scale)
+
+
+def _layer(plan: Plan, layer: int, keys: Any, values: Any) -> Layer[Any]:
+    kept, view = plan.kept(layer), tensor("keys", keys)
+    row = view.row_bytes + tensor("values", values).row_bytes
+    before = view.struct.heads * view.struct.tokens * row
+    return Layer(plan.gather(layer, keys), plan.gather(layer, values), kept, before, kept.total * row)

@@ -14,17 +14,19 @@ from ._abi import kvsieve_kept, kvsieve_ranges, kvsieve_slots
 class Kept:
     """What one layer keeps. A copy: later calls of the plan do not change it.
 
+    offsets    (H+1,) int64: head h keeps positions[offsets[h]:offsets[h+1]]. Attention kernels call it cu_seqlens_k.
+    positions  (total,) int32: absolute positions, ascending within a head
+    rows       (total,) int32: the row of each in the observed cache, which align=1 pads in front; the same as positions until
+               Plan.extend
+    tokens     logical length: tokens seen, T. The next token's position, however few rows are kept.
+
     Letters: H key/value heads, T tokens of the prompt.
     """
 
     offsets: np.ndarray[Any, np.dtype[np.int64]]
-    """(H+1,): head h keeps positions[offsets[h]:offsets[h+1]]. Attention kernels call it cu_seqlens_k."""
     positions: np.ndarray[Any, np.dtype[np.int32]]
-    """(total,): absolute positions, ascending within a head."""
     rows: np.ndarray[Any, np.dtype[np.int32]]
-    """(total,): the row of each in the observed cache, which align=1 pads in front; the same as positions until Plan.extend."""
     tokens: int
-    """Logical length: tokens seen, T. The next token's position, however few rows are kept."""
 
     @property
     def counts(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -51,12 +53,14 @@ class Kept:
 
 @dataclass(frozen=True, eq=False)
 class Slots:
-    """The tokens in the slots of one head. A copy."""
+    """The tokens in the slots of one head. A copy.
+
+    positions  (length,) int32: the absolute position in each slot, in the order of the slots
+    tokens     logical length: tokens seen. The next token's position.
+    """
 
     positions: np.ndarray[Any, np.dtype[np.int32]]
-    """(length,): the absolute position in each slot, in the order of the slots."""
     tokens: int
-    """Logical length: tokens seen. The next token's position."""
 
 
 def copied_slots(slots: kvsieve_slots) -> Slots:

@@ -47,7 +47,7 @@ def find() -> str:
 
 
 def load(path: str) -> Any:
-    """Loads `path`; refuses another major version than this package's, and a library that lacks a function."""
+    """Loads `path`; refuses another major version than this package's, an older library, and one that lacks a function."""
     try:
         found = ctypes.CDLL(path)
     except OSError as error:
@@ -57,11 +57,12 @@ def load(path: str) -> Any:
         ) from error
     try:
         found.kvsieve_version.restype = ctypes.c_int32
-        version = version_text(found.kvsieve_version())
-        if version.split(".")[0] != VERSION.split(".")[0]:
+        number = found.kvsieve_version()
+        major, minor, patch = map(int, VERSION.split("."))
+        if number // 10000 != major or number < major * 10000 + minor * 100 + patch:
             raise ImportError(
-                f"{path} is libkvsieve {version}, but this package was written for {VERSION}: "
-                f"the major versions must be equal"
+                f"{path} is libkvsieve {version_text(number)}, but this package was written for {VERSION}: "
+                f"it takes a library {major}.x that is not older"
             )
         declare(found)
     except AttributeError as error:

@@ -18,42 +18,49 @@ CHOICES = {"task": {"localization": 0, "aggregation": 1}, "pool": {"mean": 0, "m
 
 @dataclass(frozen=True)
 class ParameterInfo:
-    """A parameter of a method. Numbers are int where the parameter takes whole numbers only."""
+    """A parameter of a method. Numbers are int where the parameter takes whole numbers only.
+
+    id        the library's number for it
+    name      the keyword for Plan and the key for plan[...]: "budget"
+    summary   one line, with the unit
+    initial   value in a new plan
+    lowest    least value allowed
+    highest   greatest value allowed
+    integral  0 any number, 1 whole numbers, 2 odd whole numbers
+    """
 
     id: int
     name: str
-    """The keyword for Plan and the key for plan[...]: "budget"."""
     summary: str
-    """One line, with the unit."""
     initial: float
-    """Value in a new plan."""
     lowest: float
-    """Least value allowed."""
     highest: float
-    """Greatest value allowed."""
     integral: int
-    """0 any number, 1 whole numbers, 2 odd whole numbers."""
 
 
 @dataclass(frozen=True)
 class MethodInfo:
-    """A method of the library."""
+    """A method of the library.
+
+    id          the library's number for it, which Plan takes too
+    name        what Plan takes: "dynamickv"
+    summary     one line
+    choose      one line: choose it when ...
+    paper       where the method was published: "arXiv 2412.14838"
+    decodes     True if the method evicts while decoding, False if decoding appends
+    parameters  a ParameterInfo for each
+    """
 
     id: int
     name: str
-    """What Plan takes: "dynamickv"."""
     summary: str
-    """One line."""
     choose: str
-    """One line: choose it when ..."""
     paper: str
-    """Where the method was published: "arXiv 2412.14838"."""
     decodes: bool
-    """True if the method evicts while decoding, False if decoding appends."""
     parameters: list[ParameterInfo]
 
     def parameter(self, key: str | int) -> ParameterInfo:
-        """The parameter of that name or id. ValueError, naming those there are, if this method has none such."""
+        """The parameter whose name or id is `key`. ValueError, naming those there are, if this method has none such."""
         for info in self.parameters:
             if key == info.name or key == info.id:
                 return info

@@ -10,16 +10,20 @@ from ._numbers import real, whole
 
 @dataclass(frozen=True)
 class Model:
-    """What is fixed for a model. Checked when a Plan is made of it."""
+    """What is fixed for a model. Checked when a Plan is made of it.
+
+    layers       L
+    query_heads  Hq, a multiple of kv_heads
+    kv_heads     H
+    head_dim     D, of queries and keys; values may differ
+    scale        of the logits; 0 means 1/sqrt(head_dim)
+    """
 
     layers: int
     query_heads: int
-    """A multiple of kv_heads."""
     kv_heads: int
     head_dim: int
-    """Of queries and keys; values may differ."""
     scale: float = 0.0
-    """Of the logits; 0 means 1/sqrt(head_dim)."""
 
     def _struct(self) -> kvsieve_model:
         sizes = {name: whole(name, getattr(self, name)) for name in ("layers", "query_heads", "kv_heads", "head_dim")}

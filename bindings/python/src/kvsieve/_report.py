@@ -20,23 +20,24 @@ from .errors import check
 class Report:
     """What one layer has lost, or all layers of a plan. A copy: later calls of the plan do not change it.
 
-    Letters: H key/value heads.
+    kept        rows of all heads that are kept
+    dropped     rows of all tokens seen that are not
+    intact      first positions, 0 ... intact - 1, that every head still has: a prefix cache can go back to here
+    mass        (H,) float32, or (L, H) of all layers: the share that a head's kept rows hold of the attention that the method
+                looked at, before pooling, gain and prior. None unless report=1; where the layer reads no queries; and once it
+                has taken steps. Of all layers it has NaN where a layer has none.
+    mass_mean   the mean over the heads that have a mass; NaN if there is none
+    mass_least  the least of them; NaN if there is none
+
+    Letters: L layers, H key/value heads.
     """
 
     kept: int
-    """Rows of all heads that are kept."""
     dropped: int
-    """Rows of all tokens seen that are not."""
     intact: int
-    """First positions, 0 ... intact - 1, that every head still has: a prefix cache can go back to here."""
     mass: np.ndarray[Any, np.dtype[np.float32]] | None
-    """(H,), or (L, H) of all layers: the share that a head's kept rows hold of the attention that the method looked at, before
-    pooling, gain and prior. None unless report=1; where the layer reads no queries; and once it has taken steps. Of all
-    layers it has NaN where a layer has none."""
     mass_mean: float
-    """The mean over the heads that have a mass; NaN if there is none."""
     mass_least: float
-    """The least of them; NaN if there is none."""
 
 
 def report_of(handle: Any, model: Model, layer: int | None) -> Report:

@@ -29,13 +29,14 @@ class Rope:
     def __init__(self, frequencies: Any, pairing: str = "halves", *, first: int = 0, by_row: bool = False) -> None:
         if pairing not in PAIRINGS:
             raise ValueError(f"pairing is {pairing!r}: expected {' or '.join(map(repr, PAIRINGS))}")
-        numbers = np.array(frequencies, np.float32, order="C")
+        # Not np.array(): it asks for a copy, and of a torch tensor numpy then warns.
+        numbers = np.asarray(frequencies, np.float32).copy(order="C")
         if numbers.ndim != 1:
             raise ValueError(f"frequencies has shape {numbers.shape}: expected one dimension, a number a pair")
         self.frequencies = numbers
         self.pairing = pairing
-        self.first = whole("first", first)
-        self.by_row = bool(by_row)
+        self.first: int = whole("first", first)
+        self.by_row: bool = bool(by_row)
 
     def _struct(self) -> kvsieve_rope:
         """Points to `frequencies`: to be used while this object lives."""

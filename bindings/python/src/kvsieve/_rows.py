@@ -26,7 +26,8 @@ class Paged:
 class Quantised:
     """Rows of bytes that are numbers: "q8_0" or "q4_0" as ggml has them, "float8_e4m3fn" or "float8_e5m2". Never copied.
 
-    data    (heads, tokens, bytes of a row) uint8; a row of dim numbers has dim / 32 * 34 bytes for q8_0, 18 for q4_0
+    data   (heads, tokens, bytes of a row) uint8; a row of dim numbers has dim / 32 * 34 bytes for q8_0, 18 for q4_0
+    dtype  one of the four names. ValueError if it is another.
     """
 
     def __init__(self, data: Any, dtype: str) -> None:

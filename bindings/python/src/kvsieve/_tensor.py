@@ -38,6 +38,11 @@ class Tensor(NamedTuple):
         """For a `const kvsieve_tensor *` parameter."""
         return ctypes.byref(self.struct)
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row's numbers."""
+        return self.memory.shape[-1] * self.memory.itemsize
+
 
 def tensor(argument: str, array: Any, *, writable: bool = False, moved: bool = False) -> Tensor:
     """A view of `array`, which has the shape (heads, tokens, dim), or 1 before these, or is Paged or Quantised.
@@ -104,7 +109,7 @@ def _only_sequence(argument: str, memory: Memory) -> Memory:
 def _typed(argument: str, array: Any, moved: bool) -> tuple[Memory, int, int]:
     """The memory of an array, its KVSIEVE_ constant, and the dim of its rows."""
     quantised = array if isinstance(array, Quantised) else None
-    memory = _exported(argument, array if quantised is None else quantised.data)
+    memory = exported(argument, array if quantised is None else quantised.data)
     length = memory.shape[-1] if memory.shape else 0
     if quantised is not None:
         if memory.dtype != "uint8":
@@ -124,7 +129,7 @@ def _typed(argument: str, array: Any, moved: bool) -> tuple[Memory, int, int]:
 
 def _page(argument: str, paged: Paged, struct: kvsieve_tensor, memory: Memory) -> Memory:
     """Fills in where the blocks are. Returns the table's memory."""
-    table = _exported(f"{argument}.blocks", paged.blocks)
+    table = exported(f"{argument}.blocks", paged.blocks)
     if table.dtype != "int32" or len(table.shape) != 1 or (table.shape[0] > 1 and table.strides[0] != 4):
         raise TypeError(
             f"{argument}.blocks is {table.dtype} of shape {table.shape}: expected contiguous int32 of shape (entries,)"
@@ -157,7 +162,8 @@ def numpy_dtype(name: str) -> Any:
     return np.dtype(getattr(ml_dtypes, name))
 
 
-def _exported(argument: str, array: Any) -> Memory:
+def exported(argument: str, array: Any) -> Memory:
+    """The memory of an array of any shape and dtype."""
     if isinstance(array, np.ndarray):
         return _of_numpy(np.asarray(array))
     if (memory := _torch.memory(array)) is not None:

@@ -11,14 +11,16 @@ from ._library import library
 
 
 class KVSieveError(Exception):
-    """A call into libkvsieve failed; nothing was written and the plan is as it was before the call."""
+    """A call into libkvsieve failed; nothing was written and the plan is as it was before the call.
+
+    status   the library's code, negative
+    name     the code's own name, "KVSIEVE_ERR_SHAPE"
+    message  what went wrong, naming the argument and both values
+    """
 
     status: int
-    """The library's code, negative."""
     name: str
-    """The code's own name, "KVSIEVE_ERR_SHAPE"."""
     message: str
-    """What went wrong, naming the argument and both values."""
 
     def __init__(self, status: int, name: str, message: str) -> None:
         super().__init__(status, name, message)

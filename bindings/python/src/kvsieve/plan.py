@@ -141,7 +141,7 @@ class Plan(Joinable):
             return copied(self._kept(handle, layer))
 
     def ranges(self, layer: int, head: int, dropped: bool = False) -> np.ndarray[Any, np.dtype[np.int32]]:
-        """The positions that `head` keeps, or has dropped, as ranges: (count, 2) of first and end, ascending, a copy.
+        """The positions that `head` of `layer` keeps, or those `dropped`, as ranges: (count, 2) of first and end, ascending, a copy.
 
         At least one position lies between two ranges. If the plan decodes: the positions in the head's slots now.
         """
@@ -202,10 +202,10 @@ class Plan(Joinable):
 
         Then observe every layer again, and finish: the caches are at the budget again. This can be repeated. With m =
         `tokens` and n = kept(layer).longest + m, kept() called before extend, arrays are
-        queries  (Hq, R, D)    of the last R new tokens; R at least min(W, m), m for "all_queries"
-        keys     (H, n, D)     for each head its kept rows, then its m new ones; rows after those are not read. With align=1
-                               every head's rows end at row n - 1, and rows in front of them are not read
-        values   (H, n, any)   likewise, and so are the sources of gather
+        - queries (Hq, R, D): of the last R new tokens; R at least min(W, m), m for "all_queries";
+        - keys (H, n, D): for each head its kept rows, then its m new ones; rows after those are not read. With align=1
+          every head's rows end at row n - 1, and rows in front of them are not read;
+        - values (H, n, any): likewise, and so are the sources of gather.
         Positions are absolute: the first new one is kept(layer).tokens. Kept.rows has the rows in these arrays.
         A plan with decoding=1 takes new tokens by step instead.
         """
@@ -256,7 +256,7 @@ class Plan(Joinable):
             check(library().kvsieve_plan_trim(handle, whole("tokens", tokens, 64)))
 
     def slots(self, layer: int, head: int) -> Slots:
-        """The absolute position in each slot of a head now, as a copy. After finish."""
+        """The absolute position in each slot of `head` of `layer` now, as a copy. After finish."""
         with self._use() as handle:
             return copied_slots(self._slots(handle, whole("layer", layer), whole("head", head)))
 

@@ -17,7 +17,7 @@ COLOURS = 256
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Writes `figure` as a png, with the pixels that it was laid out for."""
+    """Writes `figure` to `path` as a png, with the pixels that it was laid out for."""
     from PIL import Image
 
     buffer = io.BytesIO()

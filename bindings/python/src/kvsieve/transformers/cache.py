@@ -1,0 +1,261 @@
+"""SieveCache: a cache of transformers whose full-attention layers are compressed when a prompt has been read.
+
+Here: what a user calls, and which forward pass ends a prompt. What a round does is in rounds.py, rows are in layer.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from transformers import DynamicCache
+
+from .._model import Model
+from ..plan import Plan
+from . import refusals, rounds, scores
+from .attention import PREFIX, passing
+from .layer import SieveLayer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .._kept import Kept
+    from .._report import Report
+    from .._types import Keywords
+
+NEVER = 2**62
+INSIDE = -1  # of _next: between update() of a layer and its attention
+
+
+class SieveCache(DynamicCache):  # type: ignore[misc]
+    """A cache for generate(past_key_values=...), or for forward passes of your own, inside `with cache.attached():`.
+
+        cache = kvsieve.transformers.SieveCache(model, "dynamickv", budget=1024)
+        with cache.attached():
+            model.generate(**inputs, past_key_values=cache)
+
+    `method` and `parameters` are those of kvsieve.Plan. Each sequence of a batch has a plan of its own.
+
+    protect     ranges (first, count) of tokens that every head keeps, counted without padding
+    each_chunk  True: every forward pass of more than one token is compressed, so that a prompt that is read in chunks
+                (generate's prefill_chunk_size) never needs more rows than budget + chunk. False: once, at the prompt's end;
+                the choice does not depend on the chunks
+
+    A prompt is what generate() is given, or what prompt() announces. Else every forward pass of more than one token is one.
+    After a prompt all layers are at their budget. Tokens that are generated are appended, until the next prompt; with
+    decoding=1 (methods that decode) the budget is held all the time.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        method: str | int,
+        *,
+        protect: Iterable[tuple[int, int]] = (),
+        each_chunk: bool = False,
+        **parameters: Unpack[Keywords],
+    ) -> None:
+        if "align" in parameters:
+            raise ValueError("align is set by the cache: expected no such parameter")
+        self.model, self.decoder = model, refusals.decoder_of(model)
+        places = refusals.compressed_layers(self.decoder)
+        super().__init__(config=self.decoder.config)
+        self.sieved = [SieveLayer(self, number, index) for number, index in enumerate(places)]
+        for layer in self.sieved:
+            self.layers[layer.index] = layer
+        self._of_plan: Any = (method, dict(parameters))
+        self._protect = [(first, count) for first, count in protect]
+        self.each_chunk = each_chunk
+        with self._plan(Model(len(places), 1, 1, 1)) as plan:  # so that what is wrong is said now
+            plan.needs(0)
+            self.method = plan.method
+            self.decodes = bool(dict(parameters).get("decoding"))
+        self._start()
+
+    def _start(self) -> None:
+        self.sequences: list[rounds.Sequence] = []
+        self._next = 0  # the layer whose update() must come
+        self._until: int | None = None  # the column at which a prompt ends; None: each pass of several tokens is one
+        self._settled = 0  # columns when the last round ended
+        self._shown: list[int] | None = None  # how many of them are no padding; None: all
+        self._padding: Any = None  # (B, columns) bool on the CPU, of the pass that is going on; None if there is none
+        self._valid: Any = None  # its columns since the last round; None if all are tokens
+        self._new = 0  # columns of the pass
+        self._closes = False  # whether it ends a prompt
+        self._steps = False  # whether its tokens are taken by step
+
+    def _plan(self, model: Model) -> Plan:
+        method, parameters = self._of_plan
+        plan = Plan(method, model, **{**parameters, "align": 1})
+        for first, count in self._protect:
+            plan.protect(first, count)
+        return plan
+
+    # What a user calls.
+
+    @contextlib.contextmanager
+    def attached(self) -> Iterator[SieveCache]:
+        """The model uses this cache, and others like it, inside the `with`."""
+        from .compress import attached
+
+        with attached(self.model, None):
+            yield self
+
+    def prompt(self, tokens: int) -> None:
+        """The next `tokens` tokens (padding counted) are one prompt, however many forward passes read them."""
+        self._until = self.get_seq_length() + tokens
+
+    def prompt_ends_at(self, column: int | None) -> None:
+        """As prompt(), by the column (padding counted); no pass after it ends a prompt, until None is passed."""
+        self._until = column
+
+    @property
+    def rounds(self) -> int:
+        """How often it was compressed."""
+        return max((sequence.rounds for sequence in self.sequences), default=0)
+
+    @property
+    def bytes(self) -> int:
+        """What keys and values of all layers take in memory."""
+        storages: dict[int, int] = {}
+        for layer in self.layers:
+            packed = getattr(layer, "packed", None) or ()
+            for tensor in (getattr(layer, "keys", None), getattr(layer, "values", None), *packed):
+                if tensor is not None:
+                    storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return sum(storages.values())
+
+    @property
+    def full_bytes(self) -> int:
+        """What they would take if nothing had been dropped."""
+        total = sum(layer.seen * _row_bytes(layer) for layer in self.sieved if layer.keys is not None)
+        own = {layer.index for layer in self.sieved}
+        others = [layer for index, layer in enumerate(self.layers) if index not in own]
+        tensors = [getattr(layer, name, None) for layer in others for name in ("keys", "values")]
+        return int(total + sum(tensor.nbytes for tensor in tensors if tensor is not None))
+
+    def kept(self, layer: int, sequence: int = 0) -> Kept:
+        """What the last round kept of a sequence, by the number of the compressed layer: positions without padding."""
+        return self.sequences[sequence].plan.kept(layer)
+
+    def report(self, sequence: int = 0) -> Report:
+        """What a sequence has lost, in all compressed layers."""
+        return self.sequences[sequence].plan.report()
+
+    # What transformers calls.
+
+    def reset(self) -> None:
+        for sequence in self.sequences:
+            sequence.plan.close()
+        super().reset()
+        self._start()
+
+    def reorder_cache(self, beam_idx: Any) -> None:
+        if self.decodes:
+            raise ValueError("beams change places: a plan that decodes follows one sequence; expected decoding=0")
+        for index, source in enumerate(beam_idx.tolist()):
+            if index != source and self.sequences[index].choice() != self.sequences[source].choice():
+                raise ValueError(f"beams {source} and {index} change places, but were compressed apart")
+        super().reorder_cache(beam_idx)
+
+    def crop(self, tokens_to_remove: int) -> None:
+        """The newest columns leave. A positive number is the length that stays, as in older releases."""
+        seen = self.get_seq_length()
+        count = -tokens_to_remove if tokens_to_remove <= 0 else max(seen - tokens_to_remove, 0)
+        if count > seen - self._settled:
+            raise ValueError(
+                f"crop by {count} tokens: {seen - self._settled} came after the last round; what was compressed cannot be taken back"
+            )
+        if count:
+            super().crop(-count)
+
+    def __deepcopy__(self, _: Any) -> Any:
+        raise TypeError("a SieveCache cannot be copied: its plans follow one sequence each")
+
+    # What the layers call.
+
+    def enter(self, layer: SieveLayer, keys: Any) -> None:
+        """Before update() of a layer."""
+        stuck, passing.layer = passing.layer, None
+        if stuck is not None and stuck.cache is self and stuck.number + 1 == layer.number:
+            raise ValueError(f"layer {stuck.index} calls no attention function of transformers: that is not supported")
+        if layer.number != self._next:
+            raise ValueError("a forward pass did not end, so layers differ in their tokens: cache.reset() begins anew")
+        if layer.number == 0:
+            self._open(keys)
+        self._next = INSIDE
+
+    def leave(self, layer: SieveLayer, query: Any) -> None:
+        """After the attention of a layer."""
+        if layer.number == 0:
+            self._count(layer, query)
+        steps, last = self._steps, layer.number == len(self.sieved) - 1
+        most = None if self._closes or steps else scores.rows_read(self.sequences[0].plan, layer.number)
+        layer.queries.add(layer.seen - self._new, query, most)
+        if self._closes:
+            rounds.observe(layer, self.sequences, self._settled, self._valid)
+            layer.queries.clear()
+            if last:
+                rounds.finish(self.sieved, self.sequences, self._valid)
+        elif steps and last:
+            rounds.step(self.sieved, self.sequences, self._new, self._valid)
+        if last and (self._closes or steps):
+            self._settled, self._shown = layer.seen, _shown(self._padding, layer.seen)
+            if self._until is not None and self._settled >= self._until:
+                self._until = NEVER
+        if not self.decodes:  # slots are dense: a step writes to them in place
+            layer.pack()
+        self._next = 0 if last else layer.number + 1
+
+    def _open(self, keys: Any) -> None:
+        """A forward pass begins: keys are the first layer's new ones."""
+        noted, passing.noted = passing.noted, False
+        padding, passing.padding = passing.padding, None
+        if not str(self.decoder.config._attn_implementation).startswith(PREFIX):
+            raise ValueError("the cache is used outside of its `with cache.attached():`")
+        refusals.pass_of(keys, noted)
+        batch, seen, self._new = int(keys.shape[0]), self.sieved[0].seen, int(keys.shape[2])
+        if self.sequences and len(self.sequences) != batch:
+            raise ValueError(f"the batch has {batch} sequences: expected {len(self.sequences)}; reset() begins anew")
+        self._padding = None if padding is None else padding[:, : seen + self._new].cpu()
+        self._valid = None if self._padding is None else self._padding[:, self._settled :]
+        if self._valid is not None and bool(self._valid.all()):
+            self._valid = None
+        self._steps = self.decodes and self._settled > 0
+        self._closes = not self._steps and self._ends(seen)
+        if self._new > 1 and self._settled and (now := _shown(self._padding, self._settled)) != self._shown:
+            raise ValueError(
+                f"attention_mask shows {now or 'all'} of the first {self._settled} tokens, and {self._shown or 'all'} when they "
+                f"were compressed: expected no change"
+            )
+
+    def _ends(self, seen: int) -> bool:
+        """Whether the pass ends a prompt."""
+        several = self._new > 1 or seen == 0
+        if self._until is None:
+            return several
+        return seen < self._until <= seen + self._new or (self.each_chunk and several)
+
+    def _count(self, layer: SieveLayer, query: Any) -> None:
+        """The sequences, made when the first layer shows their shape, and how many tokens of each are new."""
+        assert layer.how is not None
+        if not self.sequences:
+            heads, dim = int(layer.keys.shape[1]), int(layer.keys.shape[-1])
+            model = Model(len(self.sieved), int(query.shape[1]), heads, dim, layer.how.scale)
+            self.sequences = [rounds.Sequence(self._plan(model)) for _ in range(len(layer.keys))]
+        for index, sequence in enumerate(self.sequences):
+            sequence.new = layer.recent if self._valid is None else int(self._valid[index].sum())
+
+
+def _shown(padding: Any, columns: int) -> list[int] | None:
+    """How many of the first columns are tokens, by sequence; None if all are."""
+    if padding is None or bool(padding[:, :columns].all()):
+        return None
+    return [int(count) for count in padding[:, :columns].sum(1)]
+
+
+def _row_bytes(layer: SieveLayer) -> int:
+    """What a column takes, of all sequences and heads."""
+    batch, heads = layer.keys.shape[:2]
+    return sum(int(batch * heads * rows.shape[-1] * rows.element_size()) for rows in (layer.keys, layer.values))

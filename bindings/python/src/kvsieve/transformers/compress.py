@@ -1,0 +1,153 @@
+"""compress(): a model whose generate() compresses its caches inside a `with`. attached(): the part that changes the model.
+
+What is changed: the decoder's attention implementation, `generate` of the model object, and a hook before the decoder's
+forward. All of it is undone when the `with` ends, also by an exception.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from . import refusals, releases
+from .attention import PREFIX
+from .cache import SieveCache
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self, Unpack
+
+    from .._types import Keywords
+
+
+@contextlib.contextmanager
+def attached(model: Any, new: Callable[[], SieveCache] | None) -> Iterator[None]:
+    """The model's attention understands SieveCache, and its generate() is checked; `new` makes the cache if none is given."""
+    decoder = refusals.decoder_of(model)
+    inner = refusals.inner_of(decoder)
+    with contextlib.ExitStack() as undo:
+        undo.callback(decoder.set_attn_implementation, inner)
+        decoder.set_attn_implementation(PREFIX + inner)
+        if hasattr(model, "generate"):
+            undo.enter_context(_method(model, "generate", functools.partial(_generate, model, new)))
+        if hasattr(model, "generate_batch"):
+            undo.enter_context(_method(model, "generate_batch", _no_batches))
+        yield
+
+
+def compress(
+    model: Any,
+    method: str | int,
+    *,
+    protect: Iterable[tuple[int, int]] = (),
+    each_chunk: bool = False,
+    **parameters: Unpack[Keywords],
+) -> Compressed:
+    """For `with`: model.generate() and forward passes without a cache of their own are given a SieveCache.
+
+        with kvsieve.transformers.compress(model, "dynamickv", budget=1024) as sieve:
+            answer = model.generate(**inputs)
+            print(sieve.cache.bytes, sieve.cache.full_bytes)
+            again = model.generate(**longer, past_key_values=sieve.cache)
+
+    Every call without past_key_values is a new sequence with a new cache. The arguments are those of SieveCache.
+    """
+    return Compressed(model, method, protect=list(protect), each_chunk=each_chunk, **parameters)
+
+
+class Compressed:
+    """What compress() returns. `cache` is the SieveCache of the latest call, or one that was not used yet."""
+
+    def __init__(self, model: Any, method: str | int, **keywords: Any) -> None:
+        self.model = model
+        self._new = functools.partial(SieveCache, model, method, **keywords)
+        self.cache: SieveCache = self._new()
+        self._undo = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(attached(self.model, self._make))
+            decoder = self.cache.decoder
+            before = self._before(releases.cache_keyword(decoder.forward))
+            undo.callback(decoder.register_forward_pre_hook(before, with_kwargs=True).remove)
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo.close()
+
+    def _make(self) -> SieveCache:
+        self.cache = self._new()
+        return self.cache
+
+    def _before(self, keyword: str) -> Any:
+        """A forward pass outside of generate(): without a cache it gets one."""
+
+        def hook(_: Any, arguments: Any, keywords: dict[str, Any]) -> Any:
+            cache = keywords.get(keyword)
+            if isinstance(cache, SieveCache) or keywords.get("use_cache") is False or torch.is_grad_enabled():
+                return None
+            if cache is not None:
+                raise ValueError(f"{keyword} is a {type(cache).__name__}: expected none, or a SieveCache of this model")
+            return arguments, {**keywords, keyword: self._make()}
+
+        return hook
+
+
+def _generate(model: Any, new: Callable[[], SieveCache] | None, *arguments: Any, **keywords: Any) -> Any:
+    """model.generate() with a SieveCache that knows where the prompt ends."""
+    function = type(model).generate
+    given = inspect.signature(function).bind_partial(model, *arguments, **keywords).arguments
+    given = {**given, **given.pop("kwargs", {})}
+    known = [keywords.pop(name) for name in releases.KEYWORDS if keywords.get(name) is not None]
+    if not known and new is None:
+        raise ValueError("generate has no past_key_values: expected the cache whose attached() this is")
+    cache: Any = known[0] if known else new() if new else None
+    if not isinstance(cache, SieveCache) or cache.decoder is not refusals.decoder_of(model):
+        raise ValueError(f"past_key_values is a {type(cache).__name__}: expected a SieveCache of this model, or none")
+    refusals.generation(model, cache, given)
+    before, end = cache.rounds, _prompt_end(given)
+    cache.prompt_ends_at(end)
+    try:
+        result = function(model, *arguments, **{**keywords, releases.cache_keyword(model.forward): cache})
+    finally:
+        cache.prompt_ends_at(None)
+    if cache.rounds == before and not cache.decodes:
+        raise RuntimeError(
+            f"the prompt has {end} tokens by generate's arguments and the model read others: nothing was compressed"
+        )
+    return result
+
+
+def _prompt_end(given: dict[str, Any]) -> int:
+    """The column at which the prompt of a generate() ends."""
+    for name in ("attention_mask", "inputs_embeds", "inputs", "input_ids"):
+        if given.get(name) is not None:
+            return int(given[name].shape[1])
+    return 1  # generate begins with one token of its own
+
+
+@contextlib.contextmanager
+def _method(owner: Any, name: str, function: Any) -> Iterator[None]:
+    """owner.name is `function` inside the `with`, on this object alone."""
+    before = owner.__dict__.get(name)
+    owner.__dict__[name] = function
+    try:
+        yield
+    finally:
+        if before is None:
+            del owner.__dict__[name]
+        else:
+            owner.__dict__[name] = before
+
+
+def _no_batches(*_: Any, **__: Any) -> Any:
+    raise ValueError("generate_batch has paged caches of its own: expected generate")
