@@ -41,13 +41,26 @@ ONLY_IN = {
 # a circle, and a room could no longer be read without the others. "." are the files in no room.
 CORE = ROOT / "Sources/KVSieveCore"
 ROOMS: Table = {
-    "Plan": {"Method", "Decoding", "Attention", "Compaction", "Selection", "Tables", "Views", "Threads", "Memory", "."},
+    "Plan": {
+        "Method",
+        "Decoding",
+        "Attention",
+        "Compaction",
+        "Selection",
+        "Tables",
+        "Ranks",
+        "Views",
+        "Threads",
+        "Memory",
+        ".",
+    },
     "Method": {"Decoding", "Attention", "Selection", "Tables", "Views", "Numerics", "."},
     "Decoding": {"Attention", "Selection", "Tables", "Views", "Threads", "Memory", "Numerics", "."},
     "Attention": {"Selection", "Tables", "Views", "Threads", "Memory", "Numerics", "."},
     "Compaction": {"Selection", "Views", "Threads", "Memory", "Numerics", "."},
-    "Selection": {"Tables", "Views", "Threads", "Memory", "Numerics", "."},
+    "Selection": {"Tables", "Ranks", "Views", "Threads", "Memory", "Numerics", "."},
     "Tables": {"Views", "Threads", "Memory", "Numerics", "."},
+    "Ranks": {"Views", "Memory", "."},
     "Views": {"Numerics", "."},
     "Threads": {"Memory", "."},
     "Memory": {"."},

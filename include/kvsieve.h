@@ -154,7 +154,8 @@ enum {
     KVSIEVE_ERR_STATE     = -7,   /**< the call came at the wrong time in the plan's life */
     KVSIEVE_ERR_BUDGET    = -8,   /**< the budget cannot hold what the method must keep */
     KVSIEVE_ERR_NONFINITE = -9,   /**< what the method reads has NaN or infinity; nothing can be ranked */
-    KVSIEVE_ERR_MEMORY    = -10   /**< out of memory */
+    KVSIEVE_ERR_MEMORY    = -10,  /**< out of memory */
+    KVSIEVE_ERR_GROUP     = -11   /**< all_gather failed, or what it delivered is not what the ranks sent */
 };
 
 /** Returns the name of a code: "KVSIEVE_ERR_SHAPE".
@@ -457,7 +458,8 @@ enum {
     KVSIEVE_NEEDS_KEYS    = 2,      /**< the keys */
     KVSIEVE_NEEDS_VALUES  = 4,      /**< the values */
     KVSIEVE_NEEDS_ALL_QUERIES = 8,  /**< the queries are those of all T tokens, not of the last W */
-    KVSIEVE_NEEDS_LENGTH  = 16      /**< of `keys` only the shape is read, in every layer; data may be NULL */
+    KVSIEVE_NEEDS_LENGTH  = 16      /**< of `keys` only the shape is read, in every layer (of a plan that has
+                                         joined others, maybe in layer 0 alone); data may be NULL */
 };
 
 /** Makes a plan with the method's default parameters.
@@ -663,7 +665,8 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_observe_attention(kvsiev
  *  Memory  their positions
  *  Errors  KVSIEVE_ERR_NULL    plan is NULL
  *          KVSIEVE_ERR_STATE   a layer was not observed, or the plan is finished already
- *          KVSIEVE_ERR_MEMORY  out of memory */
+ *          KVSIEVE_ERR_MEMORY  out of memory
+ *          after kvsieve_plan_join() those that it lists */
 KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_finish(kvsieve_plan *plan);
 
 /** Begins a further round of the sequence: a follow-up question, or an answer that was generated.
@@ -718,6 +721,80 @@ KVSIEVE_API void kvsieve_plan_destroy(kvsieve_plan *plan);
  *  Memory  the plan owns the text; it is valid until the next call on the plan that fails, or destroy
  *  Errors  none; never NULL */
 KVSIEVE_API const char *kvsieve_plan_error(const kvsieve_plan *plan);
+
+/* == Several ranks: tensor-parallel and pipeline-parallel engines ========== */
+
+/** Sends `bytes` bytes of every rank to every rank. The engine's own collective: MPI, NCCL, gloo, threads.
+ *  All ranks call it as often, with the same `bytes`, in the same order. When it returns, `receive` has
+ *  ranks * bytes bytes: those of rank 0, then those of rank 1, and so on. It is called on the thread that
+ *  calls kvsieve_plan_finish(), and must not call the plan.
+ *  Returns 0 for success; whatever else it returns is a failure. */
+typedef int32_t (*kvsieve_all_gather)(void *context, const void *send, int64_t bytes, void *receive);
+
+/** Which part of a model a plan has, and how it reaches the other parts. */
+typedef struct kvsieve_group {
+    uint32_t struct_size; /**< set by the caller: sizeof(kvsieve_group) */
+    int32_t  rank;        /**< this plan's, 0 ... ranks - 1 */
+    int32_t  ranks;       /**< plans that have a part, 1 ... 1,024 */
+    int32_t  first_layer; /**< of the whole model: the layer that is layer 0 of this plan */
+    int32_t  layers;      /**< of the whole model; kvsieve_model.layers are this plan's */
+    int32_t  first_head;  /**< of the whole model: the key/value head that is head 0 of this plan */
+    int32_t  heads;       /**< key/value heads of the whole model; kvsieve_model.kv_heads are this plan's */
+    int32_t  reserved;
+    void    *context;     /**< handed to all_gather; may be NULL */
+    kvsieve_all_gather all_gather;
+} kvsieve_group;
+
+/** Joins a plan of a part of a model with the plans of the other parts.
+ *  Each rank makes a plan of its own layers and heads, and observes them with the layer and head numbers of
+ *  that plan. kvsieve_plan_finish() calls all_gather, and no other call does: until then ranks need not be at
+ *  the same layer, and a layer keeps everything. What all ranks keep together is what one plan of the
+ *  whole model would keep, bit for bit, in every round of the sequence: kvsieve_plan_extend() and
+ *  kvsieve_plan_reset() do not end the membership.
+ *  All ranks have the same library, method, parameters (KVSIEVE_THREADS aside), protected tokens and number
+ *  of tokens. Parts cover each layer and head of the model once: a head that several ranks hold is given to
+ *  one. Ranks that share a layer have the same layers.
+ *  If ranks disagree, or one of them cannot finish, kvsieve_plan_finish() fails with the same status and
+ *  sentence on every rank. The sentence names the rank. Every plan is as it was. A rank whose observe()
+ *  failed calls finish(), too: then all ranks are told.
+ *  If all_gather fails on every rank, every plan is as it was. If it fails on some ranks only, the others
+ *  wait in it for the next round, or, after the last round, have finished: reset all. The time limit of a
+ *  rank that waits is the engine's.
+ *  Costs of finish(), of a rank: 256 bytes a message beside what is here. n are the rows, Hl and Ll this
+ *  rank's heads and layers (of the rank that has most).
+ *    always                    3 rounds: 544 bytes, 0, and 4 (1 + protected ranges) Hl Ll
+ *    dynamickv                 5 rounds each time it divides its budget: 10,752 bytes and 16 Ll
+ *    adakv                     5 rounds a layer of the model: 10,752 bytes and 16 Hl; nothing more if no two
+ *                              ranks share a layer
+ *    taskkv                    1 round: 4 Hl Ll Dv
+ *    windowkv                  a round for each layer that chooses: 16 bytes, and a float for each window and
+ *                              query head; with KVSIEVE_WINDOWKV_CHARGE 1, at most one more a layer of the
+ *                              model: 8 bytes
+ *    tova, KVSIEVE_SHARE 1, 2  a round a layer of the rank that has most: at most 16 + 4 n Hl; if no two
+ *                              ranks share a layer, at most 16 + 4 n, and only with KVSIEVE_SHARE 2
+ *    the others                nothing more
+ *  dynamickv with 32 layers, 8 heads and 32,768 tokens sends less than 128 KiB a rank, in 43 rounds.
+ *  Steps of a decoding exchange nothing: heads that choose together at every step (tova) are on one rank.
+ *  Shapes  plan   from kvsieve_plan_create(); no layer was observed, and no queries came, since then or reset
+ *          group  read during the call, copied; context is used until the plan is destroyed or joins again
+ *  Cost    constant
+ *  Memory  Later: the scores of all layers of this plan until finish(), and ranks times the largest message.
+ *          The first finish() of a size allocates; further sequences of that size do not.
+ *  Errors  KVSIEVE_ERR_NULL       plan, group or all_gather is NULL
+ *          KVSIEVE_ERR_PARAMETER  struct_size is not sizeof(kvsieve_group)
+ *          KVSIEVE_ERR_LAYOUT     reserved is not 0
+ *          KVSIEVE_ERR_SHAPE      a rank, layer or head is out of range
+ *          KVSIEVE_ERR_STATE      a layer was observed, or queries came
+ *          KVSIEVE_ERR_MEMORY     out of memory
+ *          Later, of observe(): KVSIEVE_ERR_PARAMETER if KVSIEVE_MASS or KVSIEVE_DECODING is set and heads or
+ *          layers on several ranks choose together. Later, of finish(), on every rank:
+ *          KVSIEVE_ERR_SHAPE      parts overlap, leave a hole, or cut a stage otherwise; models or numbers of
+ *                                 tokens differ
+ *          KVSIEVE_ERR_METHOD     methods differ
+ *          KVSIEVE_ERR_PARAMETER  a parameter or the scale differs
+ *          KVSIEVE_ERR_STATE      libraries, protected tokens or rounds differ, or a layer was not observed
+ *          KVSIEVE_ERR_GROUP      all_gather failed, or what it delivered is not what the ranks sent */
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_join(kvsieve_plan *plan, const kvsieve_group *group);
 
 /* == Result ================================================================ */
 

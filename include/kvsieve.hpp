@@ -66,6 +66,8 @@ public:
         const kvsieve_status status = kvsieve_plan_bound(get(), layer, tokens, &rows);
         return give(status, rows);
     }
+    /** `group` is copied; its context is used as long as the plan. */
+    outcome<void> join(const kvsieve_group &group) { return done(kvsieve_plan_join(get(), &group)); }
     outcome<void> protect(std::int64_t first, std::int64_t count) { return done(kvsieve_plan_protect(get(), first, count)); }
 
     outcome<void> observe(std::int32_t layer, maybe_tensor queries, maybe_tensor keys, maybe_tensor values = nullptr) {

@@ -55,6 +55,7 @@ private func status(_ kind: KVSieveError.Kind) -> kvsieve_status {
     case .budget: return kvsieve_status(KVSIEVE_ERR_BUDGET)
     case .nonfinite: return kvsieve_status(KVSIEVE_ERR_NONFINITE)
     case .memory: return kvsieve_status(KVSIEVE_ERR_MEMORY)
+    case .group: return kvsieve_status(KVSIEVE_ERR_GROUP)
     }
 }
 

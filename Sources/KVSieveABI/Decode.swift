@@ -133,3 +133,21 @@ func decode(_ rope: UnsafePointer<kvsieve_rope>?, dim: Int) throws(KVSieveError)
         pairing: pairing, positions: positions, first: Int(rope.first), dims: Int(rope.dims), of: dim,
         frequencies: required(rope.frequencies, "rope.frequencies"))
 }
+
+/// - Parameter shape: the part of the model that the plan has.
+func decode(_ group: UnsafePointer<kvsieve_group>?, of shape: ModelShape) throws(KVSieveError) -> RankGroup {
+    let pointer = try required(group, "group")
+    let size = UnsafeRawPointer(pointer).load(as: UInt32.self)
+    guard Int(size) == MemoryLayout<kvsieve_group>.size else {
+        throw KVSieveError(
+            .parameter, "group.struct_size is \(size); expected sizeof, \(MemoryLayout<kvsieve_group>.size)")
+    }
+    let group = pointer.pointee
+    guard let allGather = group.all_gather else { throw KVSieveError(.null, "group.all_gather is NULL") }
+    guard group.reserved == 0 else { throw KVSieveError(.layout, "group.reserved is not 0") }
+    let context = group.context
+    return try RankGroup(
+        rank: Int(group.rank), ranks: Int(group.ranks), firstLayer: Int(group.first_layer), layers: Int(group.layers),
+        firstHead: Int(group.first_head), heads: Int(group.heads), of: shape, version: Int(kvsieve_version())
+    ) { allGather(context, $0, Int64($1), $2) }
+}

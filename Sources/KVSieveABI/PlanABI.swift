@@ -57,6 +57,13 @@ public func kvsieve_plan_protect(
     boundary(plan) { (plan) throws(KVSieveError) in try plan.protect(first: Int(first), count: Int(count)) }
 }
 
+@_cdecl("kvsieve_plan_join")
+public func kvsieve_plan_join(
+    _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ group: UnsafePointer<kvsieve_group>?
+) -> kvsieve_status {
+    boundary(plan) { (plan) throws(KVSieveError) in try plan.join(decode(group, of: plan.shape)) }
+}
+
 @_cdecl("kvsieve_plan_observe")
 public func kvsieve_plan_observe(
     _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ layer: Int32, _ queries: UnsafePointer<kvsieve_tensor>?,

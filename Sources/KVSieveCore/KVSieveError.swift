@@ -1,8 +1,11 @@
 // Every way to fail, with the sentence a user reads. The C status of a kind is KVSieveABI's business.
 
 public struct KVSieveError: Error {
-    public enum Kind: Sendable {
+    /// Ranks tell each other the raw values.
+    public enum Kind: Int, Sendable {
         case null, shape, layout, dtype, method, parameter, state, budget, nonfinite, memory
+        /// A collective of the engine failed.
+        case group
     }
 
     public let kind: Kind

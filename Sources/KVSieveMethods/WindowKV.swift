@@ -162,7 +162,7 @@ struct WindowKV: Method {
     func budgets(_ ranked: RankedLayers, into budgets: BudgetTable) throws(KVSieveError) {
         let (layer, frame) = (ranked.newest, ranked.frame)
         let (full, short) = windows(frame, layer: layer)
-        let oneMore = short > 0 && ranked.isAmongBest(full + 1, unit: frame.units - 1)
+        let oneMore = short > 0 ? try ranked.isAmongBest(full + 1, unit: frame.units - 1) : false
         budgets.shrink(layer, to: full + (oneMore ? 1 : 0))
     }
 }

@@ -265,6 +265,7 @@ void refusals() {
             "the status's name, then the sentence");
     expect(std::strstr(plan.last_error(), "budget is -1") != nullptr, "last_error is the plan's");
     refused([&] { return plan.kept(0); }, KVSIEVE_ERR_STATE, "", "not observed yet");
+    refused([&] { return plan.join({}); }, KVSIEVE_ERR_PARAMETER, "group.struct_size is 0", "a group without its size");
     refused([&] { return plan.ranges(0, 0); }, KVSIEVE_ERR_STATE, "", "no ranges yet");
     refused([&] { return plan.observe(0, nullptr, nullptr); }, KVSIEVE_ERR_NULL, "keys is NULL", "a tensor that is needed");
     refused([] { return kvsieve::method_at(99); }, KVSIEVE_ERR_METHOD, "", "no such index");

@@ -35,6 +35,7 @@ static void same(const char *what, long found, long expected) {
 #define kvsieve_tensor_zero { NULL, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, { 0, 0 } }
 #define kvsieve_model_zero { 0, 0, 0, 0, 0, { 0, 0, 0 } }
 #define kvsieve_kept_zero { 0, 0, 0, 0, NULL, NULL, 0, NULL }
+#define kvsieve_group_zero { 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL }
 #define kvsieve_rope_zero { 0, 0, 0, 0, NULL, 0, 0 }
 #define kvsieve_ranges_zero { 0, 0, NULL }
 #define kvsieve_report_zero { 0, 0, 0, 0, 0, 0, NULL, 0 }

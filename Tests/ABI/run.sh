@@ -18,7 +18,7 @@ c_flags="-std=c99 -g -O2 -Wall -Wextra -Wpedantic -Werror -I$include -I$work"
 # Programs that read the caller's memory. valgrind, which is fifty times slower, runs those that call each function with each
 # method between them, to see what was never written.
 seen="contract contract_lengths tiny paged dtypes misuse_pointers misuse_decoding_order misuse_inputs attention chunks rope ranges
-    report mass shapes bounds protect align align_rounds"
+    report mass shapes bounds protect align align_rounds join"
 checked="$seen misuse_parameters misuse_tensors misuse_numbers misuse_order misuse_decoding misuse_extending threads"
 
 # What linker and loader look for, beside each other.
@@ -26,7 +26,7 @@ mkdir "$work/lib"
 ln -s "$library" "$work/lib/libkvsieve.so.0"
 ln -s libkvsieve.so.0 "$work/lib/libkvsieve.so"
 # What test programs share.
-shared="harness.c registry.c fixture.c refusal.c snapshot.c room.c decoder.c blocks.c"
+shared="harness.c registry.c fixture.c refusal.c snapshot.c room.c decoder.c blocks.c ranks.c"
 link="-L$work/lib -lkvsieve -Wl,-rpath,$work/lib -lm -lpthread -ldl"
 sed -nE 's/^size +(\S+) (\S+) (\S+)$/SIZE(\1, \2, \3)/p
     s/^field +([^.]+)\.(\S+) (\S+) (\S+)$/FIELD(\1, \2, \3, \4)/p
@@ -138,10 +138,10 @@ plain() {
         count "$name (KVSIEVE_ISA=v4bf16)" env KVSIEVE_ISA=v4bf16 "$work/$name"
     done
     # shellcheck disable=SC2086
-    if build gcc guest forward.c ${shared% decoder.c blocks.c} -o "$work/guest" -Wl,--export-dynamic-symbol=cblas_sgemm -lm -lpthread -ldl; then
+    if build gcc guest forward.c ${shared% decoder.c blocks.c ranks.c} -o "$work/guest" -Wl,--export-dynamic-symbol=cblas_sgemm -lm -lpthread -ldl; then
         count guest "$work/guest" "$library"
     fi
-    for name in steady observe_steady; do
+    for name in steady observe_steady join_steady; do
         if program gcc $name allocations.c; then
             count $name "$work/$name"
             count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"

@@ -11,12 +11,14 @@ public struct Layer: @unchecked Sendable {
     let origins: RowOrigins?
     /// Where its attention is remembered, (H, n), as the model's softmax has it but for a factor a head; nil if nobody asks for it.
     let remembered: TableMemory?
+    /// The numbers that the first layer and head of this part have in the model.
+    let first: (layer: Int, head: Int)
     /// Will the sequence be decoded? Then the numbers with which decoding begins are kept beside the scores.
     let decodes: Bool
 
     init(
         _ view: LayerView, _ frame: Frame, _ work: Workspace, scores: TableMemory, origins: RowOrigins? = nil,
-        remembered: TableMemory? = nil, decodes: Bool = false
+        remembered: TableMemory? = nil, first: (layer: Int, head: Int) = (0, 0), decodes: Bool = false
     ) {
         self.view = view
         self.frame = frame
@@ -24,11 +26,12 @@ public struct Layer: @unchecked Sendable {
         self.scores = scores
         self.origins = origins
         self.remembered = remembered
+        self.first = first
         self.decodes = decodes
     }
 
-    /// 0 ..< L.
-    public var index: Int { view.layer }
+    /// 0 ..< L, of this part of the model.
+    var index: Int { view.layer }
     public var shape: ModelShape { view.shape }
     public var length: CacheLength { view.length }
     /// Rows of the window: W, or as many as there are new tokens.
@@ -44,11 +47,14 @@ public struct Layer: @unchecked Sendable {
         return HeadTable(memory, work, .rows(length), rows: shape.heads)
     }
 
-    /// Random numbers in 0 ..< 1, (H, n), that depend on the seed, the layer, the head and the token's position alone.
+    /// Random numbers in 0 ..< 1, (H, n), that depend on the seed, the layer and the head of the model, and the token's position
+    /// alone.
     public func noise(seed: Int) throws(KVSieveError) -> HeadTable {
         let table = try table(work.noise)
         for head in 0..<shape.heads {
-            let key = mixed(mixed(mixed(UInt64(truncatingIfNeeded: seed)) ^ UInt64(index)) ^ UInt64(head))
+            let key = mixed(
+                mixed(mixed(UInt64(truncatingIfNeeded: seed)) ^ UInt64(first.layer + index)) ^ UInt64(first.head + head)
+            )
             let numbers = table.row(head)
             guard let start = numbers.baseAddress else { continue }
             for row in 0..<numbers.count {

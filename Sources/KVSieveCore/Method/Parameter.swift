@@ -64,6 +64,10 @@ public struct Settings: Sendable {
         parameters.firstIndex { $0.id == parameter.id }.map { values[$0] } ?? parameter.initial
     }
 
+    var count: Int { parameters.count }
+    func parameter(_ index: Int) -> Parameter { parameters[index] }
+    func value(_ index: Int) -> Double { values[index] }
+
     /// The default of a parameter in this method.
     public func initial(_ parameter: Parameter) -> Double {
         parameters.first { $0.id == parameter.id }?.initial ?? parameter.initial

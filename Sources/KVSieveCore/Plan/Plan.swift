@@ -19,23 +19,25 @@ public final class Plan {
     public let shape: ModelShape
     private let type: any Method.Type
     let parameters: PlanParameters
-    private let account: MemoryAccount
+    let account: MemoryAccount
     private(set) var settings: Settings
     private var work: Workspace?
     /// Made from the settings by the first observe of a sequence.
     private var method: (any Method)?
     /// The rule for decoding after a prompt of that length, protected tokens aside; nil if the plan does not decode.
     private var rule: (length: CacheLength, rule: DecodeRule)?
-    private(set) var phase = Phase.prefill(nil)
+    var phase = Phase.prefill(nil)
     /// The layers so far, and the same as they will be when the call that works on them has succeeded.
-    private(set) var current: PrefillState
-    private var next: PrefillState
+    var current: PrefillState
+    var next: PrefillState
     private let scorePool: ScorePool
-    private let decodingPool: DecodingPool
+    let decodingPool: DecodingPool
     let rangePool: RangePool
     var protected: ProtectedTokens
     let masses: MassRecord
     let chunks: QueryChunks
+    /// The other ranks, if this plan has a part of a model.
+    var joined: JoinedPlan?
     let lock: OpaquePointer
 
     public init(
@@ -72,6 +74,11 @@ public final class Plan {
             )
         }
         try settings.set(parameter, value, of: row.name, parameters.missing)
+        forgetMethod()
+    }
+
+    /// It is made again when it is needed.
+    func forgetMethod() {
         method = nil
         rule = nil
     }
@@ -85,7 +92,7 @@ public final class Plan {
 
     public func needs(layer: Int) throws(KVSieveError) -> Needs {
         try checkLayer(layer)
-        return try currentMethod().reads(layer: layer)?.needs ?? []
+        return try reads(currentMethod(), layer)?.needs ?? []
     }
 
     // MARK: - Prefill
@@ -97,35 +104,40 @@ public final class Plan {
         try checkLayer(layer)
         let caches = try checkTurn(layer)
         let method = try currentMethod()
-        let reads = method.reads(layer: layer)
+        let reads = reads(method, layer)
         let tensors = try chunks.with(
             read(reads?.needs ?? []), layer: layer, window: reads?.window, new: caches?.length(layer).new)
         let view = try LayerView(
             shape, layer: layer, length: caches?.length(layer) ?? current.length, reads: reads, tensors,
-            coarse: settings.int(parameters.coarse) == 1)
+            caches: model.layers * model.heads, coarse: settings.int(parameters.coarse) == 1)
         let length = try protected.checked(view.length, caches?.origins(layer))
-        let frame = try method.frame(length, layer: layer)
+        let whole = try method.frame(wholeLength(first.layer + layer, caches, own: length), layer: first.layer + layer)
+        let frame = joined == nil || caches == nil ? whole : whole.of(length)
+        let competes = whole.units > 0
         let rule = try currentRule(method, length)
         let work = currentWorkspace()
-        work.beginLayer()
-        let choosesItself = frame.units > 0 && reads != nil
-        let scores = choosesItself ? scorePool.next() : nil
+        work.beginLayer(splitsHeads: splitsHeads)
+        let scores = competes && leads(method, layer) ? scorePool.next() : nil
         let observed = try Layer(
             view, frame, work, scores: scores?.memory ?? work.unscored, origins: caches?.origins(layer),
-            remembered: massMemory(frame, reads), decodes: rule != nil)
+            remembered: massMemory(frame, reads, competes: competes), first: first, decodes: rule != nil)
         try next.copy(current)
         defer { next.clear() }
-        let ranking = try rank(observed, method, scores)
+        let ranking = try competes ? rank(observed, method, scores) : nil
         next.append(frame, ranking)
-        if sharing == .layers, let ranking { try next.sum.add(ranking) }
-        if frame.units > 0 {
-            let ranked = RankedLayers(layers: next.scores, work: work, frame: frame, heads: shape.heads)
-            try method.budgets(ranked, into: next.budgets)
-            try shrinkToMass(next, observed, leader: method.scope.leader(of: layer))
+        if sharing == .layers, joined == nil, let ranking { try next.sum.add(ranking) }
+        if competes {
+            // If the plan has joined others, budgets are divided by finish(); while decoding a layer is by itself.
+            if joined == nil || rule != nil {
+                let ranked = RankedLayers(
+                    layers: next.scores, work: work, frame: whole, heads: shape.heads, newest: first.layer + layer)
+                try method.budgets(ranked, into: next.budgets)
+            }
+            try shrinkToMass(next, observed, leader: method.scope.leader(of: first.layer + layer) - first.layer)
             next.forgetSelections(since: current)
         }
         // If a layer's scores are freed now, its choice is made now. Other choices are made when they are asked for, or at the end.
-        let remembered = method.scope.firstRemembered(after: layer)
+        let remembered = joined == nil ? method.scope.firstRemembered(after: layer) : 0
         let final = sharing == .layers ? 0 : min(remembered, layer + 1)
         for index in 0..<final {
             try next.select(index, from: caches?.origins(index), work)
@@ -166,14 +178,18 @@ public final class Plan {
         return caches
     }
 
-    /// The scores by which the layer's units are ranked: its leader's, its own, or nil if nothing competes or is scored.
+    /// The scores by which the layer's units are ranked: its leader's, its own, or nil if nothing is scored, or another rank
+    /// may have done it.
     private func rank(
         _ layer: Layer, _ method: any Method, _ scores: LayerScores?
     ) throws(KVSieveError) -> LayerScores? {
-        guard layer.frame.units > 0 else { return nil }
-        guard let scores else { return next.scores[method.scope.leader(of: layer.index)] }
+        guard let scores else { return joined == nil ? next.scores[method.scope.leader(of: layer.index)] : nil }
         guard let table = try method.score(layer) else { return nil }
         let ranked = sharing == .none ? table : table.meanOfRows()
+        if ranked.awaitsMean {
+            try scores.take(ranked)
+            return scores
+        }
         try scores.take(layer.frame.unit > 1 ? ranked.windows(.mean) : ranked)
         scores.setApartProtected()
         return scores
@@ -186,7 +202,7 @@ public final class Plan {
         try current.budgets.reserve()
         if next.sum.table != nil { try current.sum.prepare(like: next.sum) }
         let scope = method.scope
-        if scope.firstRemembered(after: shape.layers - 1) > 0 && sharing != .layers {
+        if scope.firstRemembered(after: shape.layers - 1) > 0 && sharing != .layers && joined == nil {
             // A token more or less a head: shares are rounded down.
             let words = try next.select(0, from: caches?.origins(0), work).words + shape.heads
             try work.selections.prepare(shape.layers - 1, words)
@@ -195,73 +211,16 @@ public final class Plan {
         // Layers whose scores are remembered at once, the one that is scored among them.
         var remembered = 1
         for layer in 0..<shape.layers {
-            let first = min(scope.firstRemembered(after: layer), layer)
-            remembered = max(remembered, (first...layer).count { scope.leader(of: $0) == $0 })
+            let begin = joined == nil ? min(scope.firstRemembered(after: layer), layer) : 0
+            remembered = max(remembered, (begin...layer).count { leads(method, $0) })
         }
-        if scope == .model { try LayerQuota.prepare(scores, layers: remembered, work) }
+        if scope == .model && joined == nil { try LayerQuota.prepare(scores, layers: remembered, work) }
         try scorePool.prepare(remembered, like: scores)
         if let sums { try masses.prepare(sharing == .layers ? shape.layers : remembered, like: sums) }
     }
 
-    public func finish() throws(KVSieveError) {
-        guard case .prefill(let caches) = phase else { throw KVSieveError(.state, "the plan is finished already") }
-        guard let length = current.length, current.layers.count == shape.layers else {
-            throw KVSieveError(
-                .state, "\(current.layers.count) of \(shape.layers) layers were observed; call finish after the last")
-        }
-        if sharing == .layers { current.forgetSelections() }
-        do {
-            for layer in 0..<shape.layers {
-                try current.select(layer, from: caches?.origins(layer), currentWorkspace())
-            }
-        } catch {
-            if sharing == .layers { current.forgetSelections() }
-            throw error
-        }
-        forget(before: shape.layers)
-        settleMasses(before: shape.layers)
-        rangePool.clear()
-        phase =
-            decodingPool.layers.isEmpty
-            ? .finished : .decoding(DecodingSequence(decodingPool.layers, seen: length.seen))
-    }
-
-    /// The sequence goes on: `tokens` new ones follow the kept rows of each layer. Every layer is observed again.
-    public func extend(_ tokens: Int) throws(KVSieveError) {
-        switch phase {
-        case .prefill: throw KVSieveError(.state, "extend came before finish")
-        case .decoding: throw KVSieveError(.state, "extend: this plan decodes; it takes new tokens by step")
-        case .finished: break
-        }
-        let seen = current.length?.seen ?? 0
-        var kept: [Selection] = []
-        for layer in 0..<shape.layers { try kept.append(self.kept(layer: layer)) }
-        let longest = kept.reduce(0) { max($0, $1.longest) }
-        let most = min(ModelShape.mostTokens - longest, Int(Int32.max) - seen)
-        guard tokens >= 1, tokens <= most else {
-            let expected = most > 0 ? "expected 1 ... \(most)" : "the sequence can have no more; reset begins the next"
-            throw KVSieveError(.shape, "tokens is \(tokens); \(expected)")
-        }
-        phase = .prefill(ExtendedCaches(kept, seen: seen, new: tokens, alignment))
-        current.clear()
-        rangePool.clear()
-        masses.clear()
-    }
-
-    /// Ready for the next sequence; parameters and memory are kept.
-    public func reset() {
-        forget(before: shape.layers)
-        current.clear()
-        rangePool.clear()
-        masses.clear()
-        chunks.clear()
-        protected.clear()
-        decodingPool.release()
-        phase = .prefill(nil)
-    }
-
     /// Frees scores that no later call reads.
-    private func forget(before first: Int) {
+    func forget(before first: Int) {
         for layer in 0..<min(first, current.layers.count) {
             guard let scores = current.scores[layer] else { continue }
             current.dropScores(layer)
@@ -274,13 +233,19 @@ public final class Plan {
     func currentMethod() throws(KVSieveError) -> any Method {
         if let method { return method }
         try checkMass()
-        return try type.init(settings, shape)
+        return try type.init(settings, model)
     }
 
     func currentRule(_ method: any Method, _ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
         guard settings.int(parameters.decoding) == 1 else { return nil }
         if let rule, rule.length == length.with(ProtectedRows()), rule.rule.suits(length) { return rule.rule }
-        return try sharing.rule(method.decoding(length), of: row.name, block: settings.int(parameters.block))
+        let made = try rule(of: method, length)
+        if splitsHeads, let made { try checkApart(made) }
+        return made
+    }
+
+    private func rule(of method: any Method, _ length: CacheLength) throws(KVSieveError) -> DecodeRule? {
+        try sharing.rule(method.decoding(length), of: row.name, block: settings.int(parameters.block))
     }
 
     func currentWorkspace() -> Workspace {

@@ -8,14 +8,15 @@ extension Plan {
             throw KVSieveError(.shape, "tokens is \(tokens); expected 1 ... \(ModelShape.mostTokens)")
         }
         let method = try currentMethod()
-        let length = try protected.checked(CacheLength(prompt: tokens, caches: shape.layers * shape.heads))
-        let frame = try method.frame(length, layer: layer)
+        let length = try protected.checked(CacheLength(prompt: tokens, caches: model.layers * model.heads))
+        let frame = try method.frame(length, layer: first.layer + layer)
         let slots = try currentRule(method, length)?.budget ?? 0
         // A whole frame has no budget.
         guard frame.units > 0 else { return max(slots, frame.rows) }
         // A head of which nothing is kept for certain keeps a unit.
         let most = min(
-            frame.competingRows, max(method.mostRows(frame, layer: layer), frame.certain > 0 ? 0 : frame.unit))
+            frame.competingRows,
+            max(method.mostRows(frame, layer: first.layer + layer), frame.certain > 0 ? 0 : frame.unit))
         return max(slots, frame.certain + most)
     }
 }

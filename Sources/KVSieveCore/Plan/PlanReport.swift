@@ -74,10 +74,10 @@ extension Plan {
     private var reports: Bool { settings.int(parameters.report) == 1 }
 
     /// Where the attention of a layer is remembered; nil if nobody asks for it, or none is computed.
-    func massMemory(_ frame: Frame, _ reads: Reads?) throws(KVSieveError) -> TableMemory? {
+    func massMemory(_ frame: Frame, _ reads: Reads?, competes: Bool) throws(KVSieveError) -> TableMemory? {
         guard reads?.queryRows != nil, reports || settings[parameters.mass] > 0 else { return nil }
         if reports { try masses.reserve() }
-        return frame.units > 0 ? try masses.next(width: frame.rows) : nil
+        return competes ? try masses.next(width: frame.rows) : nil
     }
 
     /// A layer was observed. What layers before `final` keep cannot change any more.
@@ -117,8 +117,9 @@ extension Plan {
     func shrinkToMass(_ state: PrefillState, _ layer: Layer, leader: Int) throws(KVSieveError) {
         let (least, index, budgets) = (settings[parameters.mass], layer.index, state.budgets)
         guard least > 0 else { return }
+        try checkMassApart(leader < index || state.scores[index]?.awaitMean ?? false)
         if leader < index {
-            for head in 0..<shape.heads { budgets.shrink(index, head: head, to: budgets.of(leader)[head]) }
+            for head in 0..<shape.heads { budgets.shrink(own: index, head: head, to: budgets.of(leader)[head]) }
             return
         }
         guard let sums = layer.remembered, let scores = state.scores[index] else { return }
@@ -128,6 +129,6 @@ extension Plan {
             frame: layer.frame, scores: scores, sums: sums, least: least, heads: shape.heads, units: units)
         try need.reserve(layer.work)
         try layer.work.forEach(scores.rows, need)
-        for head in 0..<shape.heads { budgets.shrink(index, head: head, to: units[head]) }
+        for head in 0..<shape.heads { budgets.shrink(own: index, head: head, to: units[head]) }
     }
 }

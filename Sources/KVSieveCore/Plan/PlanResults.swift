@@ -68,7 +68,7 @@ extension Plan {
         var waits = false
         if case .prefill(let caches) = phase {
             origins = caches?.origins(layer)
-            waits = sharing == .layers
+            waits = sharing == .layers || joined != nil
         }
         return try current.select(layer, from: origins, waits: waits, currentWorkspace())
     }

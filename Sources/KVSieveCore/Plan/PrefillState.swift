@@ -82,6 +82,9 @@ final class PrefillState {
         return made
     }
 
+    /// A layer's units are ranked by these from now on.
+    func rank(_ layer: Int, by ranking: LayerScores?) { scores[layer] = ranking }
+
     /// Frees a layer's scores: no later call reads them.
     func dropScores(_ layer: Int) { scores[layer] = nil }
 }

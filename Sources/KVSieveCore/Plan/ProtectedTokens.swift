@@ -3,7 +3,7 @@
 
 struct ProtectedTokens {
     private let memory: SelectionMemory
-    private var rows = ProtectedRows()
+    private(set) var rows = ProtectedRows()
 
     init(_ account: MemoryAccount) { memory = SelectionMemory(account) }
 

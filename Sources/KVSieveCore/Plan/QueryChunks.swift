@@ -98,7 +98,7 @@ extension Plan {
             throw KVSieveError(
                 .state, "queries of layer \(layer) came after it was observed; extend and reset begin a new round")
         }
-        guard let reads = try currentMethod().reads(layer: layer), reads.queryRows != nil else { return }
+        guard let reads = try reads(currentMethod(), layer), reads.queryRows != nil else { return }
         guard let window = reads.window else {
             throw KVSieveError(
                 .state, "the method reads the queries of all tokens; expected them at once, in kvsieve_plan_observe")

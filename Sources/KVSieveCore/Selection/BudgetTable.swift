@@ -7,6 +7,8 @@ public final class BudgetTable: @unchecked Sendable {
     private var units: UnsafeMutablePointer<Int>?
     /// Layers it speaks of.
     private var layers = 0
+    /// The numbers that the first layer and head have in the model, of which this may be a part.
+    var first: (layer: Int, head: Int) = (0, 0)
 
     init(_ shape: ModelShape, _ account: MemoryAccount) {
         heads = shape.heads
@@ -16,17 +18,22 @@ public final class BudgetTable: @unchecked Sendable {
 
     /// Every head of a layer keeps at most so many from now on.
     public func shrink(_ layer: Int, to most: Int) {
-        for head in 0..<heads { shrink(layer, head: head, to: most) }
+        for head in 0..<heads { shrink(own: layer - first.layer, head: head, to: most) }
     }
 
-    /// One head keeps at most so many. A layer that was not observed yet is ignored.
+    /// One head keeps at most so many. A layer that was not observed yet is ignored, and what another rank has.
     public func shrink(_ layer: Int, head: Int, to most: Int) {
+        shrink(own: layer - first.layer, head: head - first.head, to: most)
+    }
+
+    /// By the numbers in this part of the model.
+    func shrink(own layer: Int, head: Int, to most: Int) {
         guard let units, (0..<layers).contains(layer), (0..<heads).contains(head) else { return }
         let place = units + (layer * heads + head)
         place.pointee = min(place.pointee, max(most, 0))
     }
 
-    /// One number a head.
+    /// One number a head, of a layer of this part.
     func of(_ layer: Int) -> ReadOnlyBuffer<Int> {
         ReadOnlyBuffer(units.map { UnsafePointer($0 + layer * heads) }, heads)
     }

@@ -84,7 +84,8 @@ public struct Selection: @unchecked Sendable {
 
     /// Where the caches of the next round have these tokens, of which `seen` were seen.
     func rows(seen: Int) -> ProtectedRows.Kept {
-        ProtectedRows.Kept(offsets: offsets, positions: positions, seen: seen, heads: heads, owner: memory)
+        ProtectedRows.Kept(
+            offsets: offsets, rows: .of(positions: positions), seen: seen, heads: heads, owner: memory)
     }
 
     /// How many rows a head keeps.

@@ -18,16 +18,20 @@ public struct HeadTable: @unchecked Sendable {
     let work: Workspace
     let columns: Columns
     public let rows: Int
+    var isForAllHeads: Bool { rowsOfHead == 0 }
     /// Which row of the memory is the first, and whose it is.
     private let first: (row: Int, head: Int)
     /// Rows of one key/value head; 0 where one row is for all heads.
     private let rowsOfHead: Int
-    /// One number a head beside the rows: see marked(by:).
+    /// Numbers of the heads beside the rows: see marked(by:).
     let marks: ReadOnlyBuffer<Float>
+    /// Is it in the place of the mean of its rows, to which other ranks' rows belong?
+    let awaitsMean: Bool
 
     init(
         _ memory: TableMemory, _ work: Workspace, _ columns: Columns, rows: Int, rowsOfHead: Int = 1,
-        first: (row: Int, head: Int) = (0, 0), marks: ReadOnlyBuffer<Float> = ReadOnlyBuffer()
+        first: (row: Int, head: Int) = (0, 0), marks: ReadOnlyBuffer<Float> = ReadOnlyBuffer(),
+        awaitsMean: Bool = false
     ) {
         self.memory = memory
         self.work = work
@@ -36,15 +40,17 @@ public struct HeadTable: @unchecked Sendable {
         self.rowsOfHead = rowsOfHead
         self.first = first
         self.marks = marks
+        self.awaitsMean = awaitsMean
     }
 
     /// The same rows with other columns, other memory or other marks.
     func with(
-        _ columns: Columns? = nil, memory: TableMemory? = nil, marks: ReadOnlyBuffer<Float>? = nil
+        _ columns: Columns? = nil, memory: TableMemory? = nil, marks: ReadOnlyBuffer<Float>? = nil,
+        awaitsMean: Bool? = nil
     ) -> HeadTable {
         HeadTable(
             memory ?? self.memory, work, columns ?? self.columns, rows: rows, rowsOfHead: rowsOfHead, first: first,
-            marks: marks ?? self.marks)
+            marks: marks ?? self.marks, awaitsMean: awaitsMean ?? self.awaitsMean)
     }
 
     /// The first row alone, for all heads of the layer.

@@ -7,7 +7,7 @@ public final class LayerScores: @unchecked Sendable {
     /// Nil before a score was taken.
     private(set) var table: HeadTable?
     private let markMemory: Buffer<Float>
-    /// One number a head, of methods that rank heads; else none.
+    /// One number a head, of methods that rank heads; a row a head, if other ranks have heads of the layer; else none.
     private(set) var marks = ReadOnlyBuffer<Float>()
     private let counts: Buffer<Int>
     private var counted = false
@@ -22,7 +22,15 @@ public final class LayerScores: @unchecked Sendable {
     func take(_ score: HeadTable) throws(KVSieveError) {
         counted = false
         var taken = score
-        if score.memory !== memory {
+        if score.memory !== memory, score.awaitsMean {
+            // Columns stay where they are: units are made of the mean.
+            try memory.reserve(rows: score.rows, width: score.memory.stride)
+            for row in 0..<score.rows {
+                guard let source = score.memoryStart(row), let out = memory.row(row) else { continue }
+                out.update(from: source, count: score.memory.stride)
+            }
+            taken = score.with(memory: memory)
+        } else if score.memory !== memory {
             try memory.reserve(rows: score.rows, width: score.longest)
             for row in 0..<score.rows {
                 guard let source = score.start(row), let out = memory.row(row) else { continue }
@@ -78,6 +86,12 @@ public final class LayerScores: @unchecked Sendable {
     /// The memory is kept.
     func forget() { table = nil }
 
+    /// Room for one row of so many numbers, and its counts.
+    func reserve(_ width: Int, buckets: Int) throws(KVSieveError) {
+        try memory.reserve(rows: 1, width: width)
+        if buckets > 0 { try counts.reserve(buckets) }
+    }
+
     /// The memory that another layer's scores and their counts take.
     func prepare(like other: LayerScores, buckets: Int = 0) throws(KVSieveError) {
         try memory.reserve(rows: other.memory.rows, width: other.memory.stride)
@@ -86,6 +100,10 @@ public final class LayerScores: @unchecked Sendable {
     }
 
     var rows: Int { table?.rows ?? 0 }
+    /// Does one row rank all heads?
+    var isForAllHeads: Bool { table?.isForAllHeads ?? false }
+    /// Are these the rows of a mean that other ranks' rows belong to?
+    var awaitMean: Bool { table?.awaitsMean ?? false }
     /// Units of the longest row that compete.
     var units: Int { table.map { $0.longest - ($0.frame?.protectedUnits ?? 0) } ?? 0 }
 

@@ -7,7 +7,7 @@ extension HeadTable {
     /// The columns of the candidates alone; sinks and recent rows are cut off, so that nothing of them is pooled in.
     public func candidates(_ frame: Frame) -> HeadTable { with(.candidates(frame)) }
 
-    /// One number a head that budgets(_:into:) can rank heads by.
+    /// One number a head that budgets(_:into:) can rank heads by: what distancesFromMean() made.
     public func marked(by marks: ReadOnlyBuffer<Float>) -> HeadTable {
         with(marks: marks)
     }
@@ -61,8 +61,10 @@ extension HeadTable {
         return self
     }
 
-    /// The mean over the rows: one row, which ranks all heads. Rows are added in order.
+    /// The mean over the rows: one row, which ranks all heads. Rows are added in order. If other ranks have heads of the layer,
+    /// the rows stay as they are, and finish() makes the mean.
     public func meanOfRows() -> HeadTable {
+        if work.splitsHeads { return with(awaitsMean: true) }
         let count = longest
         let table = sharedByHeads()
         guard rows > 1, let out = table.start(0) else { return table }
@@ -75,8 +77,14 @@ extension HeadTable {
         return table
     }
 
-    /// How far each row lies from the mean of all rows (L2): one number a row, the workspace's until it is asked for again.
+    /// How far each row lies from the mean of all rows (L2): one number a row, the workspace's until it is asked for again. If other
+    /// ranks have heads of the layer, these are the rows themselves, and finish() makes the distances.
     public func distancesFromMean() throws(KVSieveError) -> ReadOnlyBuffer<Float> {
+        work.splitsHeads ? ReadOnlyBuffer(start(0), rows * memory.stride) : try distancesOfRows()
+    }
+
+    /// distancesFromMean() of all rows of the layer.
+    func distancesOfRows() throws(KVSieveError) -> ReadOnlyBuffer<Float> {
         let squares = try work.distanceSquares.reserve(rows)
         let distances = try work.distances.reserve(rows)
         squares.update(repeating: 0, count: rows)

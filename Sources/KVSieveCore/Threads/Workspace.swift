@@ -13,6 +13,8 @@ public final class Workspace: @unchecked Sendable {
     /// Shared by the workers while they work on one head: the caller's.
     var head: HeadBuffers { caller.head }
     let selections: SelectionMemory
+    /// Do other ranks have heads of the layers?
+    var splitsHeads = false
 
     // MARK: - Of a layer's attention
 
@@ -84,7 +86,8 @@ public final class Workspace: @unchecked Sendable {
     }
 
     /// Forgets that buffers hold numbers of an earlier layer.
-    func beginLayer() {
+    func beginLayer(splitsHeads: Bool = false) {
+        self.splitsHeads = splitsHeads
         holdsSoftmaxRows = false
         holdsAllRowSums = false
         tableFloats = 0

@@ -52,6 +52,23 @@ public struct Frame: Sendable, Equatable {
         return Frame(own, sinks: sinks, recent: recent, unit: unit, budget: budget)
     }
 
+    /// The same frame over some of the layer's heads; what is protected is that of the head of the layer that has most.
+    func of(_ part: CacheLength) -> Frame {
+        Frame(
+            part, sinks: sinks, recent: recent, unit: unit, budget: budget, protectedUnits: protectedUnits,
+            protectedRows: protectedRows)
+    }
+
+    private init(
+        _ length: CacheLength, sinks: Int, recent: Int, unit: Int, budget: Int, protectedUnits: Int, protectedRows: Int
+    ) {
+        self.length = length
+        self.sinks = min(sinks, length.longest)
+        self.recent = min(recent, length.longest - min(sinks, length.longest))
+        (self.unit, self.budget) = (unit, budget)
+        (self.protectedUnits, self.protectedRows) = (protectedUnits, protectedRows)
+    }
+
     /// Rows of the unit `index`, 0 ..< units.
     func positions(ofUnit index: Int) -> Range<Int> {
         let first = sinks + index * unit

@@ -21,10 +21,11 @@ public struct LayerView: Sendable {
     /// - Parameters:
     ///   - length: of this layer's cache; nil in a prompt's first layer.
     ///   - reads: nil for a layer that goes by an earlier one's scores.
+    ///   - caches: heads of all layers, of the model that this may be a part of.
     ///   - coarse: may keys in blocks of bytes be multiplied as bytes?
     public init(
         _ shape: ModelShape, layer: Int, length: CacheLength?, reads: Reads?, _ tensors: LayerTensors,
-        coarse: Bool = false
+        caches: Int? = nil, coarse: Bool = false
     ) throws(KVSieveError) {
         self.shape = shape
         self.layer = layer
@@ -37,7 +38,7 @@ public struct LayerView: Sendable {
         let values = try Self.required(tensors.values, needs.contains(.values), "values", layer)
         let size = try Self.required(tensors.shape, needs.contains(.length), "keys", layer)
         let prompt = (keys?.tokens ?? values?.tokens ?? size?.tokens ?? attention?.tensor.dim).map {
-            CacheLength(prompt: $0, caches: shape.layers * shape.heads)
+            CacheLength(prompt: $0, caches: caches ?? shape.layers * shape.heads)
         }
         guard let length = length ?? prompt else {
             throw KVSieveError(.state, "layer \(layer) takes over the choice of a layer that was not observed")

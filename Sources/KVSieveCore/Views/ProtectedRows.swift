@@ -2,14 +2,22 @@
 // cache ever lost one: the rows of a range follow one another. The memory is the plan's.
 
 public struct ProtectedRows: @unchecked Sendable {
-    /// What an earlier choice kept: head h has the positions[offsets[h] ..< offsets[h + 1]], then those from `seen` on.
+    /// What an earlier choice kept: head h has offsets[h + 1] - offsets[h] rows, then the positions from `seen` on.
     struct Kept {
         let offsets: UnsafePointer<Int64>
-        let positions: UnsafePointer<Int32>
+        let rows: Rows
         let seen: Int
         let heads: Int
         /// Keeps the memory of the pointers.
         let owner: AnyObject
+    }
+
+    /// How it is known which row a protected token is in.
+    enum Rows {
+        /// The positions of all rows: head h has those from offsets[h] on.
+        case of(positions: UnsafePointer<Int32>)
+        /// The row of the first token of each range that was protected then, (H, count), and the bounds of those ranges.
+        case first(UnsafePointer<Int32>, bounds: UnsafePointer<Int64>, count: Int)
     }
 
     /// First position and end of each range, ascending; no two touch.
@@ -63,13 +71,41 @@ public struct ProtectedRows: @unchecked Sendable {
             let row = end - first + positions.lowerBound - kept.seen
             return row..<(row + positions.count)
         }
-        var (low, high) = (first, end)
+        let row: Int
+        switch kept.rows {
+        case .of(let all): row = Self.firstIndex(of: positions.lowerBound, in: all, first..<end) - first
+        case .first(let rows, let bounds, let count):
+            let range = (0..<count).first { positions.lowerBound < Int(bounds[2 * $0 + 1]) } ?? 0
+            row = count > 0 ? Int(rows[head * count + range]) + positions.lowerBound - Int(bounds[2 * range]) : 0
+        }
+        return row..<(row + positions.count)
+    }
+
+    /// The first of the ascending `positions` that is not below `position`.
+    static func firstIndex(
+        of position: Int, in positions: UnsafePointer<Int32>, _ indices: Range<Int>
+    ) -> Int {
+        var (low, high) = (indices.lowerBound, indices.upperBound)
         while low < high {
             let middle = (low + high) / 2
-            if Int(kept.positions[middle]) < positions.lowerBound { low = middle + 1 } else { high = middle }
+            if Int(positions[middle]) < position { low = middle + 1 } else { high = middle }
         }
-        return (low - first)..<(low - first + positions.count)
+        return low
     }
+
+    /// A number made of the ranges: equal lists have equal ones.
+    var fingerprint: Int {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for index in 0..<count {
+            for bound in [positions(index).lowerBound, positions(index).upperBound] {
+                hash = (hash ^ UInt64(truncatingIfNeeded: bound)) &* 0x100_0000_01b3
+            }
+        }
+        return Int(truncatingIfNeeded: hash)
+    }
+
+    /// The bounds of the ranges, two a range; valid as long as these rows are.
+    var allBounds: UnsafePointer<Int64>? { bounds }
 
     /// The most rows, in this round and later ones, of the units that have a protected token from position `first` on.
     /// - Parameter aligned: units begin at multiples of `unit`; otherwise anywhere, as rows between ranges may go.

@@ -24,6 +24,7 @@ FIELD_TYPES = {
     ctypes.POINTER(ctypes.c_int64): "const int64_t *",
     ctypes.POINTER(ctypes.c_int32): "const int32_t *",
     ctypes.POINTER(ctypes.c_float): "const float *",
+    _abi.ALL_GATHER: "kvsieve_all_gather",
     ctypes.c_int32 * 2: "int32_t *",  # an array decays in _Generic, and to one type whatever its length
     ctypes.c_int32 * 3: "int32_t *",
 }

@@ -85,6 +85,27 @@ class kvsieve_kept(ctypes.Structure):
     ]
 
 
+ALL_GATHER = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+"""kvsieve_all_gather."""
+
+
+class kvsieve_group(ctypes.Structure):
+    """Which part of a model a plan has, and how it reaches the others."""
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("rank", ctypes.c_int32),
+        ("ranks", ctypes.c_int32),
+        ("first_layer", ctypes.c_int32),
+        ("layers", ctypes.c_int32),
+        ("first_head", ctypes.c_int32),
+        ("heads", ctypes.c_int32),
+        ("reserved", ctypes.c_int32),
+        ("context", ctypes.c_void_p),
+        ("all_gather", ALL_GATHER),
+    ]
+
+
 class kvsieve_ranges(ctypes.Structure):
     """Positions of one head as ranges; bounds belong to the plan."""
 
@@ -172,6 +193,7 @@ STRUCTURES: list[Any] = [
     kvsieve_tensor,
     kvsieve_model,
     kvsieve_kept,
+    kvsieve_group,
     kvsieve_ranges,
     kvsieve_report,
     kvsieve_rope,

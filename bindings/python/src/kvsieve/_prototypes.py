@@ -16,6 +16,7 @@ PROTOTYPES = {
     "kvsieve_plan_gather": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "layer"), ("const kvsieve_tensor *", "source"), ("const kvsieve_tensor *", "target")]),
     "kvsieve_plan_gather_rotated": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "layer"), ("const kvsieve_tensor *", "source"), ("const kvsieve_tensor *", "target"), ("const kvsieve_rope *", "rope")]),
     "kvsieve_plan_get": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "parameter"), ("double *", "value")]),
+    "kvsieve_plan_join": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("const kvsieve_group *", "group")]),
     "kvsieve_plan_kept": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "layer"), ("kvsieve_kept *", "kept")]),
     "kvsieve_plan_needs": ("kvsieve_status", [("const kvsieve_plan *", "plan"), ("int32_t", "layer"), ("int32_t *", "needs")]),
     "kvsieve_plan_observe": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int32_t", "layer"), ("const kvsieve_tensor *", "queries"), ("const kvsieve_tensor *", "keys"), ("const kvsieve_tensor *", "values")]),

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ._abi import KINDS, NEEDS, kvsieve_kept, kvsieve_ranges, kvsieve_slots, sized
+from ._group import Joinable
 from ._kept import Kept, Slots, copied, copied_ranges, copied_slots
 from ._library import library
 from ._model import Model
 from ._numbers import whole
 from ._report import Report, report_of
 from ._rope import Rope
-from ._settings import Settings
 from ._tensor import rows_like, tensor
 from .errors import check
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ._types import Keywords, Number, Out, Torch
 
 
-class Plan(Settings):
+class Plan(Joinable):
     """One sequence through one method: observe every layer, finish, then kept and gather.
 
         with kvsieve.Plan("dynamickv", model, budget=1024, window=8) as plan:
@@ -134,11 +134,6 @@ class Plan(Settings):
         view = tensor("queries", queries)
         with self._use() as handle:
             check(library().kvsieve_plan_queries(handle, whole("layer", layer), view.pointer))
-
-    def finish(self) -> None:
-        """Makes the selection final. KVSieveError unless every layer was observed."""
-        with self._use() as handle:
-            check(library().kvsieve_plan_finish(handle))
 
     def kept(self, layer: int) -> Kept:
         """What `layer` keeps, as a copy. After observe(layer) it may still shrink. After finish it is final."""

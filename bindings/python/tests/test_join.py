@@ -1,0 +1,255 @@
+"""Plans that join keep what one plan of the whole model keeps: by threads and by processes, in every round, however attention comes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import noise
+from ranks import Part, Threads, both, heads_of, joined, pipeline_parallel, plan_of, tensor_parallel
+from registry import has, settings
+
+import kvsieve
+
+LAYERS, GROUP, HEADS, DIM, TOKENS, STREAM = 5, 2, 4, 16, 160, 220
+MODEL = kvsieve.Model(LAYERS, GROUP * HEADS, HEADS, DIM)
+QUERIES = noise(31, LAYERS, GROUP * HEADS, STREAM, DIM)
+KEYS = noise(32, LAYERS, HEADS, STREAM, DIM)
+VALUES = noise(33, LAYERS, HEADS, STREAM, DIM)
+DIVISIONS = {
+    "tensor 4": tensor_parallel(LAYERS, HEADS, 4),
+    "tensor 3": tensor_parallel(LAYERS, HEADS, 3),
+    "pipeline 2": pipeline_parallel(LAYERS, HEADS, 2),
+    "pipeline 5": pipeline_parallel(LAYERS, HEADS, 5),
+    "both": both(LAYERS, HEADS),
+    "one": [Part(range(LAYERS), range(HEADS))],
+}
+SMALL = {
+    "window": 8,
+    "sinks": 3,
+    "recent": 7,
+    "semantic": 16,
+    "size": 4,
+    "shared": 2,
+    "pyramid": 4,
+    "every": 2,
+    "charge": 1,
+}
+WHOLE = Part(range(LAYERS), range(HEADS))
+
+
+def chosen(method: kvsieve.MethodInfo, **more: Any) -> dict[str, Any]:
+    return settings(method, 40, 0.5, **{**SMALL, **more})
+
+
+class Rank:
+    """The engine of one rank, or of the whole model: `kept` [layer][head] of its own."""
+
+    def __init__(self, part: Part, method: kvsieve.MethodInfo, **more: Any) -> None:
+        self.part = part
+        self.plan = plan_of(part, MODEL, method.name, **chosen(method, **more))
+        self.tokens = 0
+        self.kept: list[list[list[int]]] = [[[] for _ in part.heads] for _ in part.layers]
+
+    def cut(self, index: int, source: np.ndarray, new: int) -> np.ndarray:
+        """Each head's kept rows and its new ones, then NaN."""
+        rows = [kept + list(range(self.tokens, self.tokens + new)) for kept in self.kept[index]]
+        own = heads_of(source[self.part.layers[index]], self.part, MODEL)
+        cache = np.full((len(rows), max(map(len, rows)), DIM), np.nan, np.float32)
+        for head, positions in enumerate(rows):
+            cache[head, : len(positions)] = own[head, positions]
+        return cache
+
+    def go(self, new: int) -> list[list[list[int]]]:
+        if self.tokens:
+            self.plan.extend(new)
+        for index, layer in enumerate(self.part.layers):
+            queries = heads_of(QUERIES[layer], self.part, MODEL)[:, self.tokens : self.tokens + new]
+            self.plan.observe(index, queries, self.cut(index, KEYS, new), self.cut(index, VALUES, new))
+        return self.finish(new)
+
+    def finish(self, new: int) -> list[list[list[int]]]:
+        self.plan.finish()
+        self.tokens += new
+        layers, heads = range(len(self.part.layers)), range(len(self.part.heads))
+        self.kept = [[self.plan.kept(layer).head(head).tolist() for head in heads] for layer in layers]
+        return self.kept
+
+
+def together(parts: list[Part], results: list[Any]) -> list[list[list[int]]]:
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    kept: list[list[list[int]]] = [[[] for _ in range(HEADS)] for _ in range(LAYERS)]
+    for part, result in zip(parts, results):
+        for layer, heads in zip(part.layers, result):
+            for head, rows in zip(part.heads, heads):
+                kept[layer][head] = rows
+    return kept
+
+
+def by_threads(parts: list[Part], method: kvsieve.MethodInfo, **more: Any) -> tuple[Threads, list[Rank]]:
+    group = Threads(len(parts))
+    ranks = [Rank(part, method, **more) for part in parts]
+    for number, rank in enumerate(ranks):
+        joined(rank.plan, parts, number, group.all_gather(number))
+    return group, ranks
+
+
+SHARES = [{}, {"share": 1}, {"share": 1, "block": 8, "size": 8}, {"share": 2}, {"even": 1}, {"block": 4}]
+
+
+@pytest.mark.parametrize("parts", DIVISIONS.values(), ids=DIVISIONS)
+@pytest.mark.parametrize("shape", SHARES, ids=str)
+def test_rounds_of_a_sequence(method: kvsieve.MethodInfo, shape: dict[str, int], parts: list[Part]) -> None:
+    """ "What all ranks keep together is what one plan of the whole model would keep, bit for bit, in every round"."""
+    whole = Rank(WHOLE, method, **shape)
+    group, ranks = by_threads(parts, method, **shape)
+    for plan in [whole.plan, *(rank.plan for rank in ranks)]:
+        plan.protect(20, 3)
+    for new in (TOKENS, 9, 30):
+        expected = whole.go(new)
+
+        def go(rank: int, new: int = new) -> list[list[list[int]]]:
+            return ranks[rank].go(new)
+
+        assert together(parts, group.run(go)) == expected, new
+    dropped = [len(rows) < STREAM - 21 for layer in expected for rows in layer]
+    assert any(dropped)
+
+
+@pytest.mark.parametrize("parts", DIVISIONS.values(), ids=DIVISIONS)
+@pytest.mark.parametrize("kind", ["sums", "probabilities"])
+def test_attention_that_is_given(method: kvsieve.MethodInfo, kind: str, parts: list[Part]) -> None:
+    if method.name == "keydiff" or (method.name == "ahakv" and kind == "sums"):
+        return
+    rows = TOKENS if method.name == "h2o" else 8
+    numbers = np.abs(noise(41, LAYERS, GROUP * HEADS, 1 if kind == "sums" else rows, TOKENS)) + np.float32(0.001)
+
+    def observe(rank: Rank) -> list[list[list[int]]]:
+        for index, layer in enumerate(rank.part.layers):
+            own = heads_of(numbers[layer], rank.part, MODEL)
+            values = heads_of(VALUES[layer], rank.part, MODEL)[:, :TOKENS]
+            rank.plan.observe(index, attention=own, kind=kind, values=values)
+        return rank.finish(TOKENS)
+
+    expected = observe(Rank(WHOLE, method))
+    group, ranks = by_threads(parts, method)
+    assert together(parts, group.run(lambda rank: observe(ranks[rank]))) == expected
+
+
+def test_further_sequences(method: kvsieve.MethodInfo) -> None:
+    """ "kvsieve_plan_extend() and kvsieve_plan_reset() do not end the membership"."""
+    parts = DIVISIONS["both"]
+    whole = Rank(WHOLE, method)
+    group, ranks = by_threads(parts, method)
+    for _ in range(3):
+        expected = whole.go(TOKENS)
+        assert together(parts, group.run(lambda rank: ranks[rank].go(TOKENS))) == expected
+        for rank in [whole, *ranks]:
+            rank.plan.reset()
+            rank.tokens, rank.kept = 0, [[[] for _ in rank.part.heads] for _ in rank.part.layers]
+
+
+def test_layers_keep_everything_until_finish(method: kvsieve.MethodInfo) -> None:
+    group, ranks = by_threads(DIVISIONS["tensor 4"], method)
+    plan = ranks[0].plan
+    plan.observe(0, QUERIES[0, :2, :TOKENS], KEYS[0, :1, :TOKENS], VALUES[0, :1, :TOKENS])
+    assert plan.kept(0).counts.tolist() == [TOKENS]
+    assert group.sent == [[], [], [], []]
+
+
+@pytest.mark.parametrize("name", ["ahakv", "h2o", "streamingllm"])
+def test_decoding_exchanges_nothing(name: str) -> None:
+    """ "Steps of a decoding exchange nothing"."""
+    method = next(method for method in kvsieve.methods() if method.name == name)
+    parts = DIVISIONS["both"]
+    whole = Rank(WHOLE, method, decoding=1)
+    group, ranks = by_threads(parts, method, decoding=1)
+    expected = whole.go(TOKENS)
+    assert together(parts, group.run(lambda rank: ranks[rank].go(TOKENS))) == expected
+    calls = [len(sent) for sent in group.sent]
+    for token in range(TOKENS, TOKENS + 20):
+        slots: dict[tuple[int, int], int] = {}
+        for rank in [whole, *ranks]:
+            for index, layer in enumerate(rank.part.layers):
+                rows = []
+                for head in range(len(rank.part.heads)):
+                    rows.append([*rank.plan.slots(index, head).positions.tolist(), token])
+                own = [heads_of(source[layer], rank.part, MODEL) for source in (QUERIES, KEYS, VALUES)]
+                keys, values = (
+                    np.stack([array[head, positions] for head, positions in enumerate(rows)]) for array in own[1:]
+                )
+                slot = rank.plan.step(index, own[0][:, token : token + 1], keys, values)
+                for head, number in zip(rank.part.heads, slot[:, 0].tolist()):
+                    assert slots.setdefault((layer, head), number) == number
+    assert [len(sent) for sent in group.sent] == calls
+
+
+# -- Processes ---------------------------------------------------------------------------------------------------------------
+
+
+def _sockets_gather(rank: int, ranks: int, ends: Any) -> Any:
+    """All-gather by way of rank 0."""
+
+    def exactly(end: socket.socket, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            piece = end.recv(count - len(data))
+            if not piece:
+                raise ConnectionError("a rank has ended")
+            data += piece
+        return data
+
+    def gather(send: Any, receive: Any) -> None:
+        count = len(send)
+        if rank == 0:
+            everything = send.tobytes() + b"".join(exactly(ends[other], count) for other in range(1, ranks))
+            for other in range(1, ranks):
+                ends[other].sendall(everything)
+        else:
+            ends[0].sendall(send.tobytes())
+            everything = exactly(ends[0], count * ranks)
+        receive[:] = np.frombuffer(everything, np.uint8)
+
+    return gather
+
+
+def _process(rank: int, parts: list[Part], ends: Any, names: list[str], results: Any) -> None:
+    gather = _sockets_gather(rank, len(parts), ends)
+    found = {}
+    for name in names:
+        method = next(method for method in kvsieve.methods() if method.name == name)
+        own = Rank(parts[rank], method, share=1 if has(method, "share") else 0)
+        joined(own.plan, parts, rank, gather)
+        found[name] = [own.go(new) for new in (TOKENS, 9)]
+    results.put((rank, found))
+
+
+@pytest.mark.parametrize("division", ["tensor 3", "both"])
+def test_processes(division: str) -> None:
+    parts = DIVISIONS[division]
+    names = [method.name for method in kvsieve.methods()]
+    context = multiprocessing.get_context("fork")
+    pairs = {rank: socket.socketpair() for rank in range(1, len(parts))}
+    results = context.Queue()
+    processes = []
+    for rank in range(len(parts)):
+        ends = {other: pair[0] for other, pair in pairs.items()} if rank == 0 else {0: pairs[rank][1]}
+        processes.append(context.Process(target=_process, args=(rank, parts, ends, names, results)))
+        processes[-1].start()
+    found = dict(results.get(timeout=120) for _ in parts)
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    for pair in pairs.values():
+        for end in pair:
+            end.close()
+    for method in kvsieve.methods():
+        whole = Rank(WHOLE, method, share=1 if has(method, "share") else 0)
+        for index, new in enumerate((TOKENS, 9)):
+            ranks = [found[rank][method.name][index] for rank in range(len(parts))]
+            assert together(parts, ranks) == whole.go(new), method.name
