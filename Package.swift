@@ -89,7 +89,8 @@ let package = Package(
         .executableTarget(name: "kvsieve-header", dependencies: ["HeaderComposer", "KVSieveCore", "KVSieveMethods"]),
         // Times the library beside its bare products and memcpy: make bench.
         .executableTarget(
-            name: "kvsieve-bench", dependencies: ["CSupport", "KVSieveCore", "KVSieveMethods"], linkerSettings: oneKernel),
+            name: "kvsieve-bench", dependencies: ["CSupport", "KVSieveCore", "KVSieveMethods"],
+            linkerSettings: oneKernel),
         // Independent truths: naive references in double, seeded caches, golden files.
         .target(
             name: "TestSupport", dependencies: ["KVSieveCore"], path: "Tests/TestSupport", swiftSettings: optimised),

@@ -1,3 +1,5 @@
+import KVSieveCore
+
 // What the library is compared with: memcpy, and the products of its scores by the BLAS alone.
 #if canImport(Glibc)
 import Glibc
@@ -6,7 +8,6 @@ import Musl
 #else
 import Darwin
 #endif
-import KVSieveCore
 
 func copy(_ source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, _ bytes: Int) {
     target.copyMemory(from: source, byteCount: bytes)
@@ -16,10 +17,12 @@ func copy(_ source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, _ byte
 /// that are newer than itself, and takes kernels of 2004 for them. OPENBLAS_CORETYPE chooses others. The one inside the library has a
 /// kernel for old processors alone, which nothing should be compared with.
 final class Products {
-    private typealias Product = @convention(c) (
-        Int32, Int32, Int32, Int32, Int32, Int32, Float, UnsafePointer<Float>, Int32, UnsafePointer<Float>, Int32, Float,
-        UnsafeMutablePointer<Float>, Int32
-    ) -> Void
+    private typealias Product =
+        @convention(c) (
+            Int32, Int32, Int32, Int32, Int32, Int32, Float, UnsafePointer<Float>, Int32, UnsafePointer<Float>, Int32,
+            Float,
+            UnsafeMutablePointer<Float>, Int32
+        ) -> Void
     private typealias SetThreads = @convention(c) (Int32) -> Void
     private typealias Name = @convention(c) () -> UnsafePointer<CChar>?
 
