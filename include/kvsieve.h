@@ -74,7 +74,8 @@
  *           struct_size. If the caller was compiled against an older header, the
  *           library writes only the fields that its struct has room for.
  * Versions  A release is MAJOR.MINOR.PATCH. PATCH repairs, MINOR adds, and only MAJOR
- *           changes or removes, also while it is 0. Each MAJOR has its own soname
+ *           changes or removes what is declared here, in kvsieve.hpp and in the
+ *           Python package, also while it is 0. Each MAJOR has its own soname
  *           (libkvsieve.so.0). A program runs with every library that has the MAJOR
  *           of its header and is not older than its header.
  *           Added are functions; ids and codes; fields at the end of structs that the
@@ -83,8 +84,8 @@
  *           If the library is older and lacks a function that the program calls, the
  *           loader refuses the program and names the release that has it:
  *           KVSIEVE_0.1 is the version of the symbols that came with 0.1.0.
- *           Defaults and choices of a method may change with MINOR; CHANGELOG.md says
- *           so.
+ *           What a method keeps by default is no part of this: it may change with
+ *           MINOR, and CHANGELOG.md says so.
  *
  * The comment of every function has the same lines: what it does; Shapes, what each
  * argument must be; Cost; Memory, what the call allocates or who owns the result;
@@ -740,9 +741,9 @@ typedef struct kvsieve_group {
     int32_t  layers;      /**< of the whole model; kvsieve_model.layers are this plan's */
     int32_t  first_head;  /**< of the whole model: the key/value head that is head 0 of this plan */
     int32_t  heads;       /**< key/value heads of the whole model; kvsieve_model.kv_heads are this plan's */
-    int32_t  reserved;
+    int32_t  reserved;    /**< 0 */
     void    *context;     /**< handed to all_gather; may be NULL */
-    kvsieve_all_gather all_gather;
+    kvsieve_all_gather all_gather; /**< the collective; not NULL */
 } kvsieve_group;
 
 /** Joins a plan of a part of a model with the plans of the other parts.
