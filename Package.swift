@@ -51,7 +51,8 @@ let package = Package(
         .target(name: "CKVSieve"),
         // cblas.h as a module; only Core/Numerics/MatrixProduct.swift imports it.
         .systemLibrary(name: "COpenBLAS"),
-        // What Swift cannot say: thread-local message, cpuid, a thread pool, the C form of the kernel table, the product of bytes.
+        // What Swift cannot say: thread-local message, cpuid, a thread pool, the C form of the kernel table, the product of
+        // bytes, numbers of a vector moved together.
         .target(name: "CSupport", cSettings: [.unsafeFlags(["-O2"], .when(configuration: .debug))]),
         // Loops over floats.
         kernels("KVSieveKernels"),

@@ -67,6 +67,20 @@ typealias LaneWords = SIMD4<UInt32>
     return two.x + two.y
 }
 
+/// Sum over the lanes.
+@inline(__always) func total(_ lanes: LaneBits) -> Int {
+    #if SIMD_512
+    let eight = lanes.lowHalf &+ lanes.highHalf
+    let four = eight.lowHalf &+ eight.highHalf
+    #elseif SIMD_256
+    let four = lanes.lowHalf &+ lanes.highHalf
+    #else
+    let four = lanes
+    #endif
+    let two = four.lowHalf &+ four.highHalf
+    return Int(two.x &+ two.y)
+}
+
 /// Greatest lane.
 @inline(__always) func greatest(_ lanes: Lanes) -> Float {
     #if SIMD_512

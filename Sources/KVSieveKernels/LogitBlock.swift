@@ -55,10 +55,10 @@ private struct Six {
     }
 }
 
-/// Where six keys are, and which of the later ones are prefetched while they are multiplied: for sixteen numbers of them a line of
-/// each of the next six (all lines at once would fill the processor's queue of misses and stop it), and a first line of one of the
-/// six after those. Token-major keys are a page or more apart, and six pages looked up at once would stop the loop as well: this
-/// way each page is known before its lines are prefetched. The addresses may be past the last key: a prefetch never faults.
+/// Where six keys are, and which of the later ones are prefetched while they are multiplied with a block of rows: for sixteen numbers
+/// of them a line of some of the next six (all lines at once would fill the processor's queue of misses and stop it), and a first line
+/// of one of the six after those. Token-major keys are a page or more apart, and six pages looked up at once would stop the loop as
+/// well: this way each page is known before its lines are prefetched. The addresses may be past the last key: a prefetch never faults.
 private struct SixKeys {
     /// Floats from the first key to the five others.
     let b: Int
@@ -66,20 +66,25 @@ private struct SixKeys {
     let d: Int
     let e: Int
     let f: Int
-    /// Were the later keys prefetched already?
-    var isAsked: Bool
+    /// Which of the next six are prefetched: from one to before another.
+    private var firstAsked: Int
+    private let lastAsked: Int
     private let stride: Int
     /// Of these and the next twelve keys; nil if keys are `stride` floats apart.
     private let places: UnsafePointer<Int>?
-    private var page: UnsafePointer<Float>
+    private let page: UnsafePointer<Float>
     private var line = 0
 
     /// Column j and the five after it.
     /// - Parameter places: of all columns. A literal nil leaves nothing of it in the code.
     @inline(__always)
-    init(_ keys: UnsafePointer<Float>, _ stride: Int, _ places: UnsafePointer<Int>?, _ j: Int, isAsked: Bool) {
+    init(
+        _ keys: UnsafePointer<Float>, _ stride: Int, _ places: UnsafePointer<Int>?, _ j: Int, asks first: Int,
+        before last: Int
+    ) {
         self.stride = stride
-        self.isAsked = isAsked
+        firstAsked = first
+        lastAsked = last
         if let places {
             let own = places + j
             let first = own[0]
@@ -97,36 +102,34 @@ private struct SixKeys {
             e = 4 &* stride
             f = 5 &* stride
             self.places = nil
-            page = keys + (j &+ 12) &* stride
+            page = keys + (j &+ 12 &+ first) &* stride
         }
     }
 
     /// Prefetches for the line of the first key that begins at `key`.
     @inline(__always)
     mutating func ask(_ key: UnsafePointer<Float>) {
-        if isAsked { return }
+        var next = firstAsked
         if let places {
             let origin = key + (0 &- places[0])
-            support_prefetch(origin + places[6])
-            support_prefetch(origin + places[7])
-            support_prefetch(origin + places[8])
-            support_prefetch(origin + places[9])
-            support_prefetch(origin + places[10])
-            support_prefetch(origin + places[11])
-            if line < 6 { support_prefetch(origin + places[12 &+ line]) }
-            line &+= 1
+            while next < lastAsked {
+                support_prefetch(origin + places[6 &+ next])
+                next &+= 1
+            }
+            if firstAsked &+ line < lastAsked { support_prefetch(origin + places[12 &+ firstAsked &+ line]) }
         } else {
-            let next = key + 6 &* stride
-            support_prefetch(next)
-            support_prefetch(next + stride)
-            support_prefetch(next + 2 &* stride)
-            support_prefetch(next + 3 &* stride)
-            support_prefetch(next + 4 &* stride)
-            support_prefetch(next + 5 &* stride)
-            support_prefetch(page)
-            page += stride
+            while next < lastAsked {
+                support_prefetch(key + (6 &+ next) &* stride)
+                next &+= 1
+            }
+            if firstAsked &+ line < lastAsked { support_prefetch(page + line &* stride) }
         }
+        line &+= 1
     }
+
+    /// Everything was asked for.
+    @inline(__always)
+    mutating func stopAsking() { firstAsked = lastAsked }
 }
 
 /// Two vectors of rows times element d of six keys. A key's number is used up before the next is read: six of them beside
@@ -210,7 +213,7 @@ private struct RowBlock {
             forEachNumber(of: keys, depth, done, &six) { q, k in
                 add(load(q), load(q + laneCount), k, places, pairs, &v0, &v1)
             }
-            six.isAsked = true
+            six.stopAsking()
             store(v0, done, &poison)
             store(v1, done &+ 1, &poison)
             done &+= 2
@@ -259,16 +262,17 @@ func keyColumn(
 }
 
 /// Columns j to j + 5 of one block of `count` vectors of rows, side by side in `queries`.
-/// - Parameter isAsked: were later keys prefetched already?
+/// - Parameters:
+///   - first: of the next six keys those from here on are prefetched, before `last`.
 @inline(__always)
 func sixColumns(
     _ queries: UnsafePointer<Float>, _ count: Int, _ keys: UnsafePointer<Float>, _ stride: Int,
-    _ places: UnsafePointer<Int>?, _ j: Int, isAsked: Bool, _ depth: Int, _ pairs: Bool,
+    _ places: UnsafePointer<Int>?, _ j: Int, asks first: Int, before last: Int, _ depth: Int, _ pairs: Bool,
     _ factors: UnsafePointer<Float>?,
     _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ maxima: UnsafeMutablePointer<Float>, _ poison: inout Lanes
 ) {
     RowBlock(
         queries: queries, vectors: count, pairs: pairs, factors: factors, out: out, outStride: outStride, maxima: maxima
     ).times(
-        keyColumn(keys, stride, places, j), SixKeys(keys, stride, places, j, isAsked: isAsked), depth, &poison)
+        keyColumn(keys, stride, places, j), SixKeys(keys, stride, places, j, asks: first, before: last), depth, &poison)
 }

@@ -58,8 +58,11 @@ private func multiplyColumns(
     _ maxima: UnsafeMutablePointer<Float>, _ pairs: Bool, _ factors: UnsafePointer<Float>?
 ) -> Int32 {
     var poison = Lanes(repeating: 0)
+    // Each block of rows prefetches some of the next six keys, so that no block waits for all of them.
+    let share = vectors <= blockVectors ? 6 : vectors <= 2 &* blockVectors ? 3 : vectors <= 5 &* blockVectors ? 2 : 1
     var j = 0
     while j < columns {
+        var asked = 0
         let isSix = j &+ 6 <= columns
         var vector = 0
         while vector < vectors {
@@ -67,8 +70,10 @@ private func multiplyColumns(
             let block = queries + vector &* depth &* laneCount
             let target = out + (j &* outStride &+ vector &* laneCount)
             if isSix {
+                let first = asked
+                asked = first &+ share < 6 ? first &+ share : 6
                 sixColumns(
-                    block, count, keys, stride, places, j, isAsked: vector > 0, depth, pairs,
+                    block, count, keys, stride, places, j, asks: first, before: asked, depth, pairs,
                     factors.map { $0 + vector &* laneCount }, target, outStride, maxima + vector &* laneCount, &poison)
             } else {
                 oneColumn(

@@ -16,11 +16,14 @@ func poolMean(
     let share = 1 / Float(kernel)
     // Of a constant 0 the compiler would make a call of memset, which is in no kernel.
     let zero = share - share
+    #if SIMD_512
+    if kernel == 7 { return poolSeven(row, count, share, scratch) }
+    #endif
     inBlocks(row, count, kernel, outside: zero, scratch) { source, count, target in
         var j = 0
         while j &+ laneCount <= count {
-            var sum = Lanes(repeating: 0)
-            var d = 0
+            var sum = load(source + j)
+            var d = 1
             while d < kernel {
                 sum += load(source + (j &+ d))
                 d &+= 1
@@ -29,8 +32,8 @@ func poolMean(
             j &+= laneCount
         }
         while j < count {
-            var sum: Float = 0
-            var d = 0
+            var sum = source[j]
+            var d = 1
             while d < kernel {
                 sum += source[j &+ d]
                 d &+= 1

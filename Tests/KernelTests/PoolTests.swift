@@ -72,6 +72,20 @@ private func window(_ source: [Float], _ j: Int, _ kernel: Int) -> ArraySlice<Fl
         }
     }
 
+    /// Seven are added in the order of their positions, at every place: equal windows give equal means.
+    @Test(arguments: Table.all) func sevenAreAddedInOneOrder(_ table: Table) {
+        var random = SplitMix(26)
+        for length in Array(0...67) + [1000, 1024, 1030, 2079] {
+            let source = random.floats(length)
+            let row = [0, 0, 0] + source + [0, 0, 0]
+            let expected = source.indices.map { j in
+                row[(j + 1)..<(j + 7)].reduce(row[j], +) * (1 / 7)
+            }
+            let means = pool(table, max: false, source, 7, offset: length % 4).values
+            #expect(means.bits == expected.bits, "length \(length) seed 26")
+        }
+    }
+
     /// All negative, so that a zero from outside the row would win.
     @Test(arguments: Table.all) func maxKnowsNoZerosOutside(_ table: Table) {
         let source = (0..<40).map { -1 - Float($0) }

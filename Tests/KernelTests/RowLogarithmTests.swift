@@ -12,6 +12,9 @@ import Testing
         for length in lengths {
             let row = numbers.make(length, &random)
             let least = AtEnd(row).read { table.kernels.row_minimum($0, Int64(length)) }
+            let copy = Guarded(length, offset: length % 4)
+            let again = AtEnd(row).read { table.kernels.copy_minimum($0, Int64(length), copy.start) }
+            #expect(again == least && copy.intact && copy.values.bits == row.bits, "length \(length)")
             #expect(least == row.min() ?? .infinity, "length \(length) \(numbers) seed 72")
         }
     }

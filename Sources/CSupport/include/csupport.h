@@ -142,6 +142,16 @@ typedef int32_t (*support_byte_columns)(const support_byte_rows *rows, const uin
 /** byte_columns.c. NULL where the processor has no such product in vectors of so many floats. */
 support_byte_columns _Nullable support_byte_columns_of(int32_t lanes);
 
+/** Numbers x of a row, in order, with their indices: x >= bound, and not x >= end; with NaN as the end all that are not below the
+ *  bound. KVSieveKernels/CollectNumbers.swift.
+ *
+ *  room: of values and indices; a vector's numbers more than there are must fit. values may be row. Returns how many there are; -1 if
+ *  there may be no room for them. */
+typedef int64_t (*support_collect_numbers)(const float *row, int64_t count, float bound, float end, int64_t room, float *values,
+                                           int32_t *indices);
+/** collect_numbers.c, for processors that have vectors of so many floats; NULL for others. */
+support_collect_numbers _Nullable support_collect_numbers_of(int32_t lanes);
+
 /** Numbers that are pooled between two copies. */
 enum { SUPPORT_POOL_BLOCK = 1024 };
 
@@ -172,8 +182,10 @@ typedef struct support_kernels {
     float (*row_maximum)(const float *row, int64_t count);
     float (*row_exponentials)(const float *row, int64_t count, float maximum, float factor, float *out); /* out may be row */
     float (*row_minimum)(const float *row, int64_t count);
+    float (*copy_minimum)(const float *row, int64_t count, float *out);  /* row_minimum, and out[j] = row[j] */
     void (*row_logarithms)(const float *row, int64_t count, float *out); /* out may be row */
-    int64_t (*collect_numbers)(const float *row, int64_t count, float bound, int64_t room, float *values, int32_t *indices);
+    int64_t (*count_numbers)(const float *row, int64_t count, float bound);
+    support_collect_numbers collect_numbers; /* where it has wide vectors not of a compile, but of collect_numbers.c */
     void (*candidate_minima)(const float *totals, const float *_Nullable weights, int64_t count, float *minima);
     void (*roll_row)(const float *newest, const float *_Nullable suffix, int64_t count, float *prefix, float *row,
                      const float *_Nullable weights, float *totals);

@@ -78,9 +78,15 @@ struct GivenSums: ParallelWork, @unchecked Sendable {
             let target = sums.pointer + (sumsEachHead ? own : head) * stride
             for row in 0..<rows {
                 let count = visible(head, row)
-                let (numbers, weight) = try softmax(own, row, count, scratch)
                 let isFirst = row == 0 && (sumsEachHead || own == head * perHead)
                 // Beyond a shorter head's columns, and a row's, there are zeros.
+                if isFirst && isSum(row) && given.tensor.type == .float32 {
+                    let numbers = firstNumber(own, row).assumingMemoryBound(to: Float.self)
+                    try check(kernels.copy_minimum(numbers, Int64(count), target), own, row)
+                    (target + count).update(repeating: 0, count: stride - count)
+                    continue
+                }
+                let (numbers, weight) = try softmax(own, row, count, scratch)
                 if isFirst && weight == 1 {
                     target.update(from: numbers, count: count)
                     (target + count).update(repeating: 0, count: stride - count)
@@ -114,9 +120,7 @@ struct GivenSums: ParallelWork, @unchecked Sendable {
             numbers = UnsafePointer(scratch)
         }
         if given.kind != .logits {
-            guard kernels.row_minimum(numbers, Int64(count)) >= 0 else {
-                throw refusal(head, row, "NaN, infinity or a number below 0")
-            }
+            try check(kernels.row_minimum(numbers, Int64(count)), head, row)
             if isSum(row) { return (numbers, 1) }
             kernels.row_logarithms(numbers, Int64(count), scratch)
             numbers = UnsafePointer(scratch)
@@ -128,6 +132,10 @@ struct GivenSums: ParallelWork, @unchecked Sendable {
         place[0] = most
         place[1] = 1 / sum
         return (UnsafePointer(scratch), place[1])
+    }
+
+    private func check(_ least: Float, _ head: Int, _ row: Int) throws(KVSieveError) {
+        guard least >= 0 else { throw refusal(head, row, "NaN, infinity or a number below 0") }
     }
 
     /// Are the row's numbers counted as they are?

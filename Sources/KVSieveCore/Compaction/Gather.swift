@@ -27,9 +27,9 @@ public enum Gather {
                 // Neighbours that stay neighbours move together, as far as both are in a block.
                 let row = Int(selection.rows[index])
                 let place = first &+ index &- begin
-                // Rows of other blocks are far apart, and their pages too.
-                if paged && index &+ 8 < end {
-                    prefetchLines(source.row(head, Int(selection.rows[index &+ 8])), bytes: min(rowBytes, 1024))
+                // Rows of other blocks are far apart, and their pages too. Lines of longer rows would wait for each other.
+                if paged && rowBytes <= 256 && index &+ 8 < end {
+                    prefetchLines(source.row(head, Int(selection.rows[index &+ 8])), bytes: rowBytes)
                 }
                 var run = 1
                 if contiguous && index &+ 1 < end && Int(selection.rows[index &+ 1]) == row &+ 1 {

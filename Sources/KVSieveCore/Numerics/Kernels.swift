@@ -16,8 +16,12 @@ public nonisolated(unsafe) let kernelTables: [support_kernels] = {
     if level >= 3 { tables.append(KVSieveKernelsAVX2.kernelTable()) }
     if level >= 4 { tables.append(KVSieveKernelsAVX512.kernelTable()) }
     if level >= 5 { tables.append(KVSieveKernelsAVX512BF16.kernelTable()) }
-    // No compile of the kernels has the flag for products of bytes: C has them, for the lanes of a table.
-    for index in tables.indices { tables[index].byte_columns = support_byte_columns_of(tables[index].lanes) }
+    // No compile of the kernels has the flag for products of bytes, and Swift no name for moving some numbers of a vector
+    // together: C has them, for the lanes of a table.
+    for index in tables.indices {
+        tables[index].byte_columns = support_byte_columns_of(tables[index].lanes)
+        if let collect = support_collect_numbers_of(tables[index].lanes) { tables[index].collect_numbers = collect }
+    }
     return tables
     #else
     return [kernelTable()]

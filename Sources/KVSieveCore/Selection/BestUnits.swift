@@ -4,11 +4,13 @@
 // and only that is ranked. If the sample misled (too few or too many are above), the whole row is ranked.
 
 enum BestUnits {
-    /// Counts of scratch that select() needs: a histogram, or that of few floats and behind it the floats with their indices,
-    /// a count's room each.
-    static let scratch = max(RankThreshold.histogramSize, RankThreshold.histogramOfFew + RankThreshold.many)
-    /// So few that they are ranked as few.
-    private static let mostCollected = RankThreshold.many - 1
+    /// Counts of scratch that select() needs: a histogram; or floats that were collected and their indices, and indices of a
+    /// part of these, 4 bytes each.
+    static let scratch = max(RankThreshold.histogramSize, 3 * room / 2)
+    /// So many that they are ranked as few.
+    private static let few = 4096
+    /// And a vector's more, or what NthBest needs.
+    private static let room = few + NthBest.scratch
     private static let samples = 1024
     private static let long = 8 * samples
 
@@ -25,34 +27,36 @@ enum BestUnits {
             for j in 0..<row.count { out[j] = Int32(truncatingIfNeeded: j) }
             return
         }
-        let values = UnsafeMutableRawPointer(scratch + RankThreshold.histogramOfFew).assumingMemoryBound(to: Float.self)
-        let indices = UnsafeMutableRawPointer(values + RankThreshold.many).assumingMemoryBound(to: Int32.self)
-        if row.count >= long, let bound = bound(start, row.count, count, scratch, values) {
-            let collected = Int(
-                kernels.collect_numbers(start, Int64(row.count), bound, Int64(mostCollected), values, indices))
-            if collected >= count {
-                let threshold = RankThreshold(
-                    UnsafeBufferPointer(start: values, count: collected), places: count, from: bound, histogram: scratch
-                )
-                write(values, collected, threshold, count) { out[$0] = indices[$1] }
+        let collected = Collected(scratch, room: room)
+        if row.count <= few {
+            if collected.best(count, of: start, row.count) {
+                for place in 0..<count { out[place] = collected.places[place] }
+                return
+            }
+        } else if row.count >= long, let bound = bound(start, row.count, count, collected) {
+            let found = Int(
+                kernels.collect_numbers(
+                    start, Int64(row.count), bound, .nan, Int64(few), collected.values, collected.indices))
+            if found >= count, collected.best(count, of: collected.values, found) {
+                for place in 0..<count { out[place] = collected.indices[Int(collected.places[place])] }
                 return
             }
         }
-        let threshold = RankThreshold(row, places: count, histogram: scratch)
-        write(start, row.count, threshold, count) { out[$0] = Int32(truncatingIfNeeded: $1) }
+        rankAll(start, row.count, count, histogram: scratch, out)
     }
 
-    /// Calls `put` with 0, 1, 2, ... and the index of each of the `places` best.
-    @inline(__always) private static func write(
-        _ values: UnsafePointer<Float>, _ count: Int, _ threshold: RankThreshold, _ places: Int,
-        put: (_ place: Int, _ index: Int) -> Void
+    private static func rankAll(
+        _ row: UnsafePointer<Float>, _ count: Int, _ places: Int, histogram: UnsafeMutablePointer<Int>,
+        _ out: UnsafeMutablePointer<Int32>
     ) {
+        let threshold = RankThreshold(
+            UnsafeBufferPointer(start: row, count: count), places: places, histogram: histogram)
         var equals = places &- threshold.above
         var written = 0
-        // Every number is written, and the next over it unless it is one of the best: a branch would be foretold wrongly.
+        // Every index is written, and the next over it unless it is one of the best: a branch would be foretold wrongly.
         for j in 0..<count where written < places {
-            let key = RankKey.of(values[j])
-            put(written, j)
+            let key = RankKey.of(row[j])
+            out[written] = Int32(truncatingIfNeeded: j)
             let equal = (key == threshold.key ? 1 : 0) & (equals > 0 ? 1 : 0)
             written &+= (key > threshold.key ? 1 : 0) | equal
             equals &-= equal
@@ -61,18 +65,60 @@ enum BestUnits {
 
     /// A number that most likely `places` of all are not below, and not many more; nil if too many are wanted.
     private static func bound(
-        _ row: UnsafePointer<Float>, _ count: Int, _ places: Int, _ histogram: UnsafeMutablePointer<Int>,
-        _ sample: UnsafeMutablePointer<Float>
+        _ row: UnsafePointer<Float>, _ count: Int, _ places: Int, _ collected: Collected
     ) -> Float? {
         let expected = Double(places) * Double(samples) / Double(count)
         // Four standard deviations more.
         let sampled = Int(expected + 4 * expected.squareRoot()) + 4
-        guard sampled * count < samples * (mostCollected * 3 / 4) else { return nil }
+        guard sampled * count < samples * (few * 3 / 4) else { return nil }
         let step = count / samples
-        for index in 0..<samples { sample[index] = row[index &* step] }
-        let threshold = RankThreshold(
-            UnsafeBufferPointer(start: sample, count: samples), places: min(sampled, samples), histogram: histogram,
-            bits: 16)
-        return RankKey.value(threshold.key)
+        for index in 0..<samples { collected.values[index] = row[index &* step] }
+        return NthBest.of(
+            collected.values, samples, places: min(sampled, samples), values: collected.values + samples,
+            indices: collected.indices)
+    }
+}
+
+/// Floats of a row with their indices, and which of them are the best.
+private struct Collected {
+    let room: Int
+    let values: UnsafeMutablePointer<Float>
+    let indices: UnsafeMutablePointer<Int32>
+    /// Of the best among the values.
+    let places: UnsafeMutablePointer<Int32>
+
+    /// - Parameter scratch: `room` of each.
+    init(_ scratch: UnsafeMutablePointer<Int>, room: Int) {
+        self.room = room
+        values = UnsafeMutableRawPointer(scratch).assumingMemoryBound(to: Float.self)
+        indices = UnsafeMutableRawPointer(values + room).assumingMemoryBound(to: Int32.self)
+        places = indices + room
+    }
+
+    /// Writes to `places` where the best `count` of `found` numbers are; these may be the values. False if they are not ranked.
+    func best(_ count: Int, of numbers: UnsafePointer<Float>, _ found: Int) -> Bool {
+        let last = NthBest.of(
+            numbers, found, places: count, values: values + (room - NthBest.scratch), indices: places)
+        var written = Int(
+            kernels.collect_numbers(numbers, Int64(found), last, .nan, Int64(room), values, places))
+        guard written >= count else { return false }
+        if written == count { return true }
+        // Of equals the first.
+        var equals = count &- Int(above(last, written))
+        var kept = 0
+        for index in 0..<written {
+            let equal = values[index] == last ? 1 : 0
+            places[kept] = places[index]
+            kept &+= equal == 0 || equals > 0 ? 1 : 0
+            equals &-= equal
+        }
+        written = kept
+        return written == count
+    }
+
+    private func above(_ number: Float, _ count: Int) -> Int {
+        var above = 0
+        for index in 0..<count { above &+= values[index] > number ? 1 : 0 }
+        return above
     }
 }

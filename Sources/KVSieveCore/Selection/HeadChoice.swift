@@ -32,6 +32,12 @@ struct HeadChoice: ParallelWork, @unchecked Sendable {
             try chooseUnits(head, frame, worker, best)
             put(0..<frame.sinks)
             var taken = 0
+            if frame.unit == 1 && frame.protectedUnits == 0 {
+                // A unit is a row, and moves to its place.
+                let (first, target) = (Int32(truncatingIfNeeded: frame.sinks), out + written)
+                for index in 0..<count { target[index] = best[index] &+ first }
+                (taken, written) = (count, written &+ count)
+            }
             func putBest(before end: Int) {
                 while taken < count, Int(best[taken]) < end {
                     put(frame.positions(ofUnit: Int(best[taken])))

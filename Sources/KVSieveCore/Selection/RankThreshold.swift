@@ -25,25 +25,22 @@ struct RankThreshold {
     static let histogramSize = turns * 2048
     private static let turns = 4
     /// Of fewer floats, clearing and adding up 2,048 buckets would take longer than reading the floats once more.
-    static let many = 4096
-    /// Counts of them that are used for fewer floats.
-    static let histogramOfFew = turns * 256
+    private static let many = 4096
 
     /// - Parameters:
     ///   - places: n, 1 ... count.
     ///   - count: how many floats compete.
     ///   - histogram: histogramSize counts of scratch.
-    ///   - known: upper bits of the key that are found at least; the others may be 0 then.
     ///   - forEachRow: all that compete, together.
     init(
-        places: Int, of count: Int, histogram: UnsafeMutablePointer<Int>, bits known: UInt32 = 32,
+        places: Int, of count: Int, histogram: UnsafeMutablePointer<Int>,
         forEachRow: (_ body: (UnsafeBufferPointer<Float>) -> Void) -> Void
     ) {
         var prefix: UInt32 = 0
         var above = 0
         /// The bits that are not known yet.
         var shift: UInt32 = 32
-        while shift > 32 - known {
+        while shift > 0 {
             let bits = min(count < Self.many ? 8 : 11, shift)
             shift &-= bits
             let buckets = 1 &<< Int(bits)
@@ -63,7 +60,7 @@ struct RankThreshold {
             }
             prefix = (prefix &<< bits) | UInt32(truncatingIfNeeded: bucket)
         }
-        key = prefix << shift
+        key = prefix
         self.above = above
     }
 
@@ -102,43 +99,7 @@ struct RankThreshold {
         }
     }
 
-    init(
-        _ row: UnsafeBufferPointer<Float>, places: Int, histogram: UnsafeMutablePointer<Int>, bits: UInt32 = 32
-    ) {
-        self.init(places: places, of: row.count, histogram: histogram, bits: bits) { body in body(row) }
-    }
-
-    /// Of few floats near each other: the digits are those of how far their keys lie above the lowest. Most are told apart by
-    /// the first.
-    /// - Parameters:
-    ///   - lowest: none is lower.
-    ///   - histogram: histogramOfFew counts of scratch.
-    init(
-        _ row: UnsafeBufferPointer<Float>, places: Int, from lowest: Float, histogram: UnsafeMutablePointer<Int>
-    ) {
-        var base = RankKey.of(lowest)
-        var above = 0
-        if let start = row.baseAddress {
-            var span = RankKey.of(max(lowest, kernels.row_maximum(start, Int64(row.count)))) &- base
-            var shift: UInt32
-            repeat {
-                shift = UInt32(max(0, 32 - span.leadingZeroBitCount - 10))
-                let buckets = Int(span &>> shift) &+ 1
-                histogram.update(repeating: 0, count: buckets)
-                for j in 0..<row.count {
-                    let distance = RankKey.of(start[j]) &- base
-                    if distance <= span { histogram[Int(distance &>> shift)] &+= 1 }
-                }
-                var bucket = buckets &- 1
-                while bucket > 0 && above &+ histogram[bucket] < places {
-                    above &+= histogram[bucket]
-                    bucket &-= 1
-                }
-                base &+= UInt32(truncatingIfNeeded: bucket) &<< shift
-                span = 1 &<< shift &- 1
-            } while shift > 0
-        }
-        key = base
-        self.above = above
+    init(_ row: UnsafeBufferPointer<Float>, places: Int, histogram: UnsafeMutablePointer<Int>) {
+        self.init(places: places, of: row.count, histogram: histogram) { body in body(row) }
     }
 }
