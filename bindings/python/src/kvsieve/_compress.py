@@ -17,13 +17,13 @@ from .plan import Plan
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._types import Keywords, Number, Numbers, Numpy, Options, PerLayer, Rows, Torch
+    from ._types import Array, Keywords, Number, Numbers, Numpy, Options, PerLayer, Rows, Torch
 
 
 @overload
 def compress(
     method: str | int,
-    queries: PerLayer[Any] | None,
+    queries: PerLayer[Array | None] | None,
     keys: PerLayer[Numpy[Number]],
     values: PerLayer[Numpy[Number]],
     *,
@@ -33,7 +33,7 @@ def compress(
 @overload
 def compress(
     method: str | int,
-    queries: PerLayer[Any] | None,
+    queries: PerLayer[Array | None] | None,
     keys: PerLayer[Torch],
     values: PerLayer[Torch],
     *,
@@ -43,7 +43,7 @@ def compress(
 @overload
 def compress(
     method: str | int,
-    queries: PerLayer[Any] | None,
+    queries: PerLayer[Array | None] | None,
     keys: PerLayer[Numpy[Number]],
     values: PerLayer[Numpy[Number]],
     *,
@@ -53,7 +53,7 @@ def compress(
 @overload
 def compress(
     method: str | int,
-    queries: PerLayer[Any] | None,
+    queries: PerLayer[Array | None] | None,
     keys: PerLayer[Torch],
     values: PerLayer[Torch],
     *,
@@ -63,13 +63,23 @@ def compress(
 @overload
 def compress(
     method: str | int,
-    queries: PerLayer[Any] | None,
-    keys: PerLayer[Any],
-    values: PerLayer[Any],
+    queries: PerLayer[Array | None] | None,
+    keys: PerLayer[Array],
+    values: PerLayer[Array],
     *,
-    padding: Any = ...,
+    padding: None = ...,
     **more: Unpack[Options],
-) -> Any: ...
+) -> Compressed[Any]: ...
+@overload
+def compress(
+    method: str | int,
+    queries: PerLayer[Array | None] | None,
+    keys: PerLayer[Array],
+    values: PerLayer[Array],
+    *,
+    padding: Numbers,
+    **more: Unpack[Options],
+) -> list[Compressed[Any]]: ...
 def compress(
     method: str | int,
     queries: PerLayer[Any] | None,
