@@ -346,8 +346,8 @@ enum {
  *                  Observe then takes a half to two thirds of the time. Scores are coarser, so rows that are
  *                  nearly as good may change places; about 99 % of the rows that are kept are the same.
  *                  With another dtype of the keys, with attention in the place of keys, on another processor
- *                  and where KVSIEVE_ISA is set, 1 changes nothing. kvsieve_plan_step() reads keys as floats
- *                  in any case. Methods that read no queries do not have it.
+ *                  and where KVSIEVE_ISA is set to one of its values, 1 changes nothing. kvsieve_plan_step()
+ *                  reads keys as floats in any case. Methods that read no queries do not have it.
  */
 enum {
     KVSIEVE_BUDGET             = 100, /**< C, tokens that a head keeps; the mean over heads or layers where

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +43,37 @@ def test_coarse_keeps_nearly_the_same_rows(method: str) -> None:
         same += sum(len(a & b) for a, b in zip(plain, coarse, strict=True))
         rows += sum(len(a) for a in plain)
     assert same >= 0.97 * rows, f"{same} of {rows}"
+
+
+BOTH_WAYS = """
+from conftest import noise
+from test_paged import quantised
+import kvsieve
+for coarse in (0, 1):
+    kept = []
+    for seed in range(20, 24):
+        with kvsieve.Plan("snapkv", kvsieve.Model(1, 4, 2, 64), budget=120, coarse=coarse) as plan:
+            plan.observe(0, noise(seed, 4, 600, 64), kvsieve.Quantised(quantised("q8_0", 2, 600, seed), "q8_0"))
+            plan.finish()
+            kept += plan.kept(0).positions.tolist()
+    print(kept)
+"""
+
+
+@pytest.mark.parametrize("asked", [None, "", "V3", "v5", "base", "v3", "v4", "v4bf16"])
+def test_it_changes_nothing_where_the_variable_has_one_of_its_values(asked: str | None) -> None:
+    """ "where KVSIEVE_ISA is set to one of its values, 1 changes nothing." Other values count as none, as kvsieve_build_info says."""
+    environment = {name: value for name, value in os.environ.items() if name != "KVSIEVE_ISA"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), environment.get("PYTHONPATH", "")])
+    if asked is not None:
+        environment["KVSIEVE_ISA"] = asked
+    command = [sys.executable, "-c", BOTH_WAYS]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    plain, coarse = done.stdout.splitlines()
+    flags = set(Path("/proc/cpuinfo").read_text().split("\n\n")[0].split())
+    multiplies_bytes = {"avx2", "fma"} <= flags and bool({"avx512_vnni", "avx_vnni"} & flags)
+    assert (plain != coarse) == (multiplies_bytes and asked in (None, "", "V3", "v5"))
 
 
 def test_quantised_takes_the_name_as_the_header_writes_it() -> None:

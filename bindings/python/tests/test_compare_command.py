@@ -109,13 +109,21 @@ def test_without_values_the_error_is_not_known(
         (["--keep", "nan"], "--keep is nan: expected a share"),
         (["--set", "budget"], "--set is 'budget': expected NAME=VALUE"),
         (["--method", "snapkv", "--set", "size=3"], "snapkv has no parameter 'size'"),
+        (["--set", "tova.ratio=0.5", "budget=64"], "--set gives tova a budget and a ratio: expected one of them"),
+        (
+            ["--keep", "0.3", "--set", "budget=64"],
+            "--keep is 0.3, and --set gives every method a budget or ratio: expected",
+        ),
+        (["-o", "."], "--output is ., a folder: expected a file's name"),
+        (["-o", "no/such/kept.png"], "--output is no/such/kept.png: there is no folder no/such"),
     ],
 )
 def test_a_wrong_argument_is_a_sentence(
     file: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
 ) -> None:
     assert command.main(["compare", str(file), *arguments]) == 2
-    assert f"python -m kvsieve: {sentence}" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert f"python -m kvsieve: {sentence}" in said.err and said.out == ""
 
 
 def damaged(name: str, path: Path, cache: Cache) -> None:
@@ -178,11 +186,68 @@ def test_arrays_of_any_order_are_taken(tmp_path: Path, cache: Cache, capsys: pyt
     assert outputs[0] == outputs[1]
 
 
-def test_no_queries_no_comparison(tmp_path: Path, cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def keys_alone(tmp_path: Path, cache: Cache) -> Path:
     path = tmp_path / "k.npz"
     np.savez(path, k=cache.keys)
-    assert command.main(["compare", str(path), "--keep", "0.3", "--method", "keydiff"]) == 2
-    assert "the attention is not known: expected an array q" in capsys.readouterr().out
+    return path
+
+
+def test_without_queries_the_attention_is_not_known(keys_alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Methods that read queries are refused in their line, the others are compared by what they keep."""
+    assert command.main(["compare", str(keys_alone), "--keep", "0.3"]) == 0
+    _, *lines = capsys.readouterr().out.splitlines()
+    blind = {"keydiff", "streamingllm", "random"}
+    for words, info in zip(map(str.split, lines), kvsieve.methods()):
+        assert words[0] == info.name
+        if info.name in blind:
+            assert words[1:-1] == ["60.0", "30.0", "%", "-", "-", "-"]
+        else:
+            assert words[1] == "refused:" and "reads queries: expected an array q" in " ".join(words)
+
+
+def test_without_queries_there_is_no_picture(keys_alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = keys_alone.with_suffix(".png")
+    assert command.main(["compare", str(keys_alone), "--method", "keydiff", "-o", str(output)]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and f"which {keys_alone} does not tell: expected an array q" in said.err
+    assert not output.exists()
+
+
+def rows_by_method(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """The second column."""
+    assert command.main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert len({line.split()[0] for line in lines}) == len(lines)
+    return {name: rows for name, rows, *_ in map(str.split, lines)}
+
+
+BOTH = ["--method", "snapkv", "--method", "tova"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rows"),
+    [
+        ([*BOTH, "--set", "budget=64"], {"snapkv": "64.0", "tova": "64.0"}),
+        ([*BOTH, "--keep", "0.5", "--set", "snapkv.budget=33"], {"snapkv": "33.0", "tova": "100.0"}),
+        ([*BOTH, "--set", "ratio=0.4"], {"snapkv": "80.0", "tova": "80.0"}),
+        ([*BOTH, "--set", "snapkv.ratio=0.4", "tova.budget=21"], {"snapkv": "80.0", "tova": "21.0"}),
+        (["--method", "TOVA", "--method", "tova", "--set", "Tova.budget=21"], {"tova": "21.0"}),
+        (["--method", "Task-KV", "--method", "taskkv", "--keep", "1", "--set", "taskkv.sinks=2"], {"taskkv": "200.0"}),
+        (["--method", "Task-KV", "--keep", "1", "--set", "Task-KV.sinks=2", "sinks=3"], {"taskkv": "200.0"}),
+    ],
+)
+def test_what_is_set_is_kept(
+    file: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], rows: dict[str, str]
+) -> None:
+    assert rows_by_method(["compare", str(file), *arguments], capsys) == rows
+
+
+def test_where_nothing_is_said_it_keeps_what_help_says(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert rows_by_method(["compare", str(file), "--method", "tova"], capsys) == {"tova": f"{TOKENS * 0.12:.1f}"}
+    with pytest.raises(SystemExit):
+        command.main(["compare", "--help"])
+    assert "no budget or ratio; default 0.12" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_picture_is_written(file: Path, tmp_path: Path) -> None:

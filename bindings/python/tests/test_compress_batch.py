@@ -5,6 +5,7 @@ Letters: B sequences, Hq query heads, H key/value heads, T tokens, D head size.
 
 from __future__ import annotations
 
+from collections import UserDict
 from typing import Any
 
 import ml_dtypes
@@ -123,11 +124,28 @@ def test_bytes_are_those_of_the_sequence_s_own_tokens() -> None:
         assert result.bytes_after == LAYERS * KV_HEADS * 40 * 2 * 2 * DIM
 
 
+class Bool:
+    """A number of torch's: it is an index, too."""
+
+    dtype = "torch.bool"
+
+    def __index__(self) -> int:
+        return 1
+
+    def __repr__(self) -> str:
+        return "tensor(True)"
+
+
+MASKS: list[Any] = [True, np.True_, np.array(True), Bool(), [0, True, 1], (True,) * 3, np.ones(3, bool), [Bool()] * 3]
 KEYS = [noise(1, *SHAPE)] * 2
 REFUSED: list[tuple[Any, Any, Any, str]] = [
     (KEYS, KEYS, None, r"keys\[0\] has shape \(3, 2, 200, 16\), a batch of 3: expected padding= with it"),
-    (KEYS, KEYS, True, "padding is True: expected how many tokens each sequence is padded with in front"),
-    (KEYS, KEYS, "left", "padding is 'left': expected how many"),
+    (KEYS, KEYS, "left", "padding is a str: expected how many tokens each sequence is padded with in front"),
+    (KEYS, KEYS, b"\0\1\2", "padding is a bytes: expected how many"),
+    (KEYS, KEYS, bytearray(3), "padding is a bytearray: expected how many"),
+    (KEYS, KEYS, {0: 0, 1: 1, 2: 2}, "padding is a dict: expected how many"),
+    (KEYS, KEYS, UserDict({0: 0, 1: 1, 2: 2}), "padding is a UserDict: expected how many"),
+    *((KEYS, KEYS, mask, "padding is (True|.*True.*), or has it: expected how many .*, not a mask") for mask in MASKS),
     (KEYS, KEYS, [0, 1], "padding has 2 numbers: expected 3, one a sequence"),
     (KEYS, KEYS, [0, 1, -1], r"padding\[2\] is -1: expected 0 to 199, as there are 200 tokens"),
     (KEYS, KEYS, [200, 1, 1], r"padding\[0\] is 200: expected 0 to 199"),
@@ -155,3 +173,46 @@ REFUSED: list[tuple[Any, Any, Any, str]] = [
 def test_what_is_no_batch(keys: Any, values: Any, padding: Any, sentence: str) -> None:
     with pytest.raises((TypeError, ValueError), match=sentence):
         kvsieve.compress("keydiff", None, keys, values, padding=padding, budget=20)
+
+
+def test_more_queries_than_tokens_are_refused_as_of_one_sequence() -> None:
+    """146 rows of 96 tokens; 3 or 93 of them would be in the padding."""
+
+    def sentence(rows: int, tokens: int) -> str:
+        return f"queries.tokens is {rows}; expected at least 8, min(window 8, tokens {tokens}), and at most {tokens}"
+
+    arrays = {name: [noise(number, BATCH, heads, 146, DIM)] for number, (name, heads) in enumerate(HEADS.items())}
+    short = {
+        name: [layer[:, :, :96] for layer in layers] if name != "queries" else layers for name, layers in arrays.items()
+    }
+    one = {name: [layer[0] for layer in layers] for name, layers in short.items()}
+    with pytest.raises(kvsieve.KVSieveError) as alone:
+        kvsieve.compress("snapkv", **one, **SETTINGS)
+    assert alone.value.message == sentence(146, 96)
+    for padding in (0, 3, [0, 60, 93]):
+        with pytest.raises(kvsieve.KVSieveError) as batched:
+            kvsieve.compress("snapkv", **short, padding=padding, **SETTINGS)
+        first = padding if isinstance(padding, int) else 0
+        assert batched.value.message == f"sequence 0: {sentence(146 - first, 96 - first)}"
+        assert (batched.value.status, batched.value.name) == (alone.value.status, alone.value.name)
+
+
+def test_an_error_names_the_sequence() -> None:
+    """Position 100 is none of the third's, which has 67 tokens; the second's key of token 150 is NaN."""
+    arrays = batch()
+    with pytest.raises(kvsieve.KVSieveError, match="^KVSIEVE_ERR_.*: sequence 2: .* position 100"):
+        kvsieve.compress("snapkv", **arrays, padding=PADDING, protect=[(100, 1)], **SETTINGS)
+    arrays["keys"][1][1, :, 150] = np.nan
+    with pytest.raises(kvsieve.KVSieveError, match="^KVSIEVE_ERR_NONFINITE: sequence 1: .* of layer 1"):
+        kvsieve.compress("snapkv", **arrays, padding=PADDING, **SETTINGS)
+
+
+def test_what_progress_raises_is_not_of_the_batch() -> None:
+    raised = kvsieve.KVSieveError(-1, "KVSIEVE_ERR_NULL", "another plan's")
+
+    def progress(_: int, __: int) -> None:
+        raise raised
+
+    with pytest.raises(kvsieve.KVSieveError) as caught:
+        kvsieve.compress("snapkv", **batch(), padding=PADDING, progress=progress, **SETTINGS)
+    assert caught.value is raised and caught.value.message == "another plan's"

@@ -69,8 +69,10 @@ def test_without_a_library_there_is_help() -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_examples_run(module: Any) -> None:
+    examples = [example for test in doctest.DocTestFinder().find(module) for example in test.examples]
+    assert [example.source for example in examples if example.options] == [], "a directive, as +SKIP, is no example"
     failed, tried = doctest.testmod(module)
-    assert failed == 0
+    assert failed == 0 and tried == len(examples)
     assert tried >= (5 if module is kvsieve else 0)
 
 
@@ -96,3 +98,23 @@ def test_it_says_what_its_parameters_are(name: str) -> None:
     listed = {word for line in LISTED.findall(text) for word in line.split(", ")}
     assert listed <= wanted, "it lists parameters that it does not have"
     assert wanted <= set(re.findall(r"\w+", text)), "it does not name all of its parameters"
+
+
+def raised(thing: Any) -> set[str]:
+    """The errors that its own lines raise."""
+    function = vars(thing).get("__init__") if isinstance(thing, type) else getattr(thing, "fget", thing)
+    written = inspect.isfunction(function) and function.__code__.co_filename != "<string>"  # not a dataclass's
+    return set(re.findall(r"raise (\w+)\(", inspect.getsource(function))) if written else set()
+
+
+@pytest.mark.parametrize("name", [name for name, thing in NAMES.items() if raised(thing)])
+def test_it_says_what_it_raises(name: str) -> None:
+    """Itself, or its class says it of all members."""
+    holder = getattr(kvsieve, name.split(".")[0], None)
+    text = f"{NAMES[name].__doc__} {holder.__doc__ if isinstance(holder, type) else ''}"
+    assert raised(NAMES[name]) <= set(re.findall(r"\w+", text))
+
+
+def test_errors_are_looked_for() -> None:
+    assert raised(kvsieve.Rope) == {"ValueError"} == raised(kvsieve.MethodInfo.parameter)
+    assert raised(kvsieve.Plan.observe) == {"ValueError"} and raised(kvsieve.Kept.head) == {"IndexError"}

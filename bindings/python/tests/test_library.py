@@ -33,13 +33,14 @@ def stub(path: Path, info: str, version: int = OURS, without: str = "") -> Path:
     return compile_c(source, path, "-shared", "-fPIC")
 
 
-def run(code: str, cwd: Path, package: Path = PACKAGE, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    code: str, cwd: Path, package: Path = PACKAGE, timeout: float | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Python on `code`, with the package of that folder and only these variables of ours."""
     kept = {name: value for name, value in os.environ.items() if name not in ("KVSIEVE_LIBRARY", "LD_LIBRARY_PATH")}
     kept.update(environment, PYTHONPATH=str(package.parent))
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], env=kept, cwd=cwd, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-W", "error", "-c", code]
+    return subprocess.run(command, env=kept, cwd=cwd, capture_output=True, text=True, check=False, timeout=timeout)
 
 
 def info(cwd: Path, package: Path = PACKAGE, **environment: str) -> str:
@@ -91,6 +92,24 @@ def test_missing_library_is_an_import_error_that_says_what_to_do(tmp_path: Path)
     assert done.stdout.startswith("libkvsieve could not be loaded"), done.stderr
     assert str(missing) in done.stdout
     assert "set KVSIEVE_LIBRARY" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "link to a pipe"])
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    """The loader would open a pipe and wait for ever for someone who writes."""
+    place = tmp_path / "libkvsieve.so"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "folder":
+        place.mkdir()
+    elif kind == "device":
+        place = Path("/dev/null")
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        place.symlink_to(tmp_path / "pipe")
+    code = "import kvsieve\ntry: kvsieve.methods()\nexcept ImportError as error: print(error)"
+    done = run(code, tmp_path, timeout=60, KVSIEVE_LIBRARY=str(place))
+    assert done.stdout == f"{place} is not a regular file: expected libkvsieve.so\n", done.stderr
 
 
 @pytest.mark.parametrize("difference", [30000, -1, -100])  # MAJOR 3 higher; older by a patch, by a minor

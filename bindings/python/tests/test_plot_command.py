@@ -119,7 +119,11 @@ REFUSED = [
     ([*SNAPKV, "--mark", "3:5"], "--mark is '3:5': expected NAME=FIRST:END, for example needle=400:412"),
     ([*SNAPKV, "--mark", "x=3:y"], "--mark x is '3:y': expected FIRST:END"),
     ([*SNAPKV, "--words", "nowhere.txt"], "nowhere.txt"),
-    ([*SNAPKV, "-o", "no/such/folder/kept.png"], "no/such/folder/kept.png"),
+    (
+        [*SNAPKV, "-o", "no/such/folder/kept.png"],
+        "--output is no/such/folder/kept.png: there is no folder no/such/folder",
+    ),
+    ([*SNAPKV, "-o", "."], "--output is ., a folder: expected a file's name"),
 ]
 
 

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dlpack_producer import Versioned
 
+import kvsieve
 from kvsieve import _torch
 from kvsieve._tensor import tensor
 
 STRIDED, SPARSE = object(), object()
+BITS = {"neg": "negative", "conj": "conjugate"}
 
 
 class Device(types.SimpleNamespace):
@@ -47,6 +50,8 @@ class Tensor:
         return self.array.ctypes.data
 
     def __dlpack__(self, **_: object) -> object:
+        if self.why in BITS:  # torch exports the memory, without a word of the bit
+            return Versioned(self.array).__dlpack__()
         raise BufferError(f"{self.why}: asked by DLPack")
 
 
@@ -82,12 +87,27 @@ def test_bfloat16_has_torch_s_name() -> None:
     assert tensor("keys", Tensor(rows, "bfloat16")).memory.dtype == "bfloat16"
 
 
-@pytest.mark.parametrize("why", ["cuda", "sparse", "neg", "conj", "vmap"])
+@pytest.mark.parametrize("why", ["cuda", "sparse", "vmap"])
 def test_what_has_no_such_memory_is_left_to_dlpack(why: str) -> None:
     special = Tensor(array(), why)
     assert _torch.memory(special) is None
     with pytest.raises(ValueError, match="keys"):
         tensor("keys", special)
+
+
+@pytest.mark.parametrize("bit", BITS)
+@pytest.mark.parametrize("kind", [Tensor, Parameter, FakeTensor])
+def test_a_tensor_whose_numbers_are_not_in_memory_is_refused(kind: type[Tensor], bit: str) -> None:
+    special: Any = kind(array(), bit)
+    wanted = rf"with the {BITS[bit]} bit, .*: expected the numbers in memory; use tensor.resolve_{bit}\(\)"
+    with pytest.raises(ValueError, match=f"keys is a tensor {wanted}"):
+        tensor("keys", special)
+    with pytest.raises(ValueError, match=f"values is a tensor {wanted}"):
+        tensor("values", kvsieve.Paged(special, np.zeros(1, np.int32)), moved=True)
+    with pytest.raises(ValueError, match=f"keys.blocks is a tensor {wanted}"):
+        tensor("keys", kvsieve.Paged(np.zeros((2, 2, 4, 8), np.float32), special))
+    with pytest.raises(ValueError, match=f"out is a tensor {wanted}"):
+        tensor("out", special, writable=True)
 
 
 def test_subclasses_are_left_to_dlpack() -> None:

@@ -25,7 +25,10 @@ import kvsieve
 model = kvsieve.Model(2, 4, 2, 16)
 rows = np.zeros((2, 50, 16), np.float16)
 batch = np.zeros((3, 2, 50, 16), np.float16)
-class Tensor:  # as torch's
+class Other:  # as jax's
+    def __dlpack__(self, *, stream: int | None = None) -> object:
+        return None
+class Tensor(Other):  # as torch's
     def new_empty(self, *size: Any) -> "Tensor":
         return self
 tensor = Tensor()
@@ -59,6 +62,17 @@ of_torch: kvsieve.Compressed[Tensor] = kvsieve.compress("snapkv", [tensor], [ten
 moved: Tensor = of_torch[0].values
 sequences = kvsieve.compress("snapkv", [tensor], [tensor], [tensor], padding=np.zeros(3, np.int64))
 last: Tensor = sequences[-1][0].keys
+stacked: kvsieve.Compressed[npt.NDArray[np.float16]] = kvsieve.compress("snapkv", batch, batch, batch)
+some: kvsieve.Compressed[npt.NDArray[np.float16]] = kvsieve.compress("snapkv", [rows, None], [rows] * 2, [rows] * 2)
+unknown: Any = rows
+kvsieve.compress("snapkv", unknown, unknown, [unknown], padding=unknown)
+paged = kvsieve.Paged(rows, np.zeros(1, np.int32))
+kvsieve.compress("keydiff", None, [paged], [kvsieve.Quantised(rows, "q8_0")])[0].kept
+kvsieve.compress("snapkv", [Other()], [Other()], (Other(),), padding=np.int64(1))[0].bytes_after
+kvsieve.compress("snapkv", [memoryview(b"")], [rows], [memoryview(b"")]).bytes_after
+for number in (0, np.uint8(1), np.array(2), [np.int64(3)] * 3, (0, 1, np.int32(2))):
+    kvsieve.compress("keydiff", None, [batch], [batch], padding=number)
+mixed: kvsieve.Compressed = kvsieve.compress("snapkv", [tensor], [rows], [tensor])  # it runs: each of its own kind
 """
 
 # The second: what each checker's words for it must have.
@@ -72,7 +86,20 @@ WRONG = [
     ('texts: list[str] = kvsieve.compress("snapkv", [batch], [batch], [batch], padding=0)', "str"),
     ('kvsieve.compress("snapkv", [rows], [rows], [rows], bugdet=64)', "overload|bugdet"),
     ('kvsieve.compress("snapkv", [rows], [rows], [rows], progress=1)', "overload|progress"),
-    ('kvsieve.compress("snapkv", [rows], 1, [rows])', "overload|PerLayer"),
+    ('kvsieve.compress("snapkv", [rows], 1, [rows])', "overload|PerLayer|incompatible type"),
+    ('kvsieve.compress("snapkv", [batch], [batch], [batch], padding="abc")', "overload|padding|Count"),
+    ('kvsieve.compress("snapkv", [batch], [batch], [batch], padding=[0.5])', "overload|padding|Count"),
+    ('kvsieve.compress("snapkv", [batch], [batch], [batch], padding=0.5)', "overload|padding|Count"),
+    ('kvsieve.compress("snapkv", [batch], [batch], [batch], padding=True)', "overload|padding|Count"),
+    ('kvsieve.compress("snapkv", [batch], [batch], [batch], padding=[True, False])', "overload|padding|Count"),
+    ('kvsieve.compress("snapkv", [batch], [batch], [batch], padding=np.True_)', "overload|padding|Count"),
+    ('kvsieve.compress("snapkv", [rows], {0: rows}, [rows])', "overload|PerLayer|incompatible type"),
+    ('kvsieve.compress("snapkv", {0: rows}, [rows], [rows])', "overload|PerLayer|incompatible type"),
+    ('kvsieve.compress("snapkv", [rows], ["a"], [rows])', "overload|PerLayer|incompatible type"),
+    ('kvsieve.compress("snapkv", "a", [rows], [rows])', "overload|PerLayer|incompatible type"),
+    ('kvsieve.compress("snapkv", [[1.0]], [rows], [rows])', "overload|PerLayer|incompatible type"),
+    ('kvsieve.compress("snapkv", [tensor], [tensor], [None])', "overload|PerLayer|incompatible type"),
+    ('kvsieve.compress("snapkv", [tensor], [tensor], [1.0], padding=0)', "overload|PerLayer|incompatible type"),
     ('number: int = kvsieve.compress("snapkv", [tensor], [tensor], [tensor])[0].keys', "Tensor"),
 ]
 

@@ -1,6 +1,6 @@
 """python -m kvsieve: the library that is loaded and its methods; python -m kvsieve compare: methods on a cache in a file.
 
-Exit status 0; 2 with one sentence on stderr if an argument, a file or the library refuses.
+Exit status 0; 2 with one sentence on stderr if an argument, a file or the library refuses; 141 if what reads the output has gone.
 """
 
 from __future__ import annotations
@@ -10,15 +10,20 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from . import KVSieveError, build_info, methods
 from ._cache import FILE, read_cache
-from ._command import parameters
+from ._command import can_be_written, chosen, parameters, program
 from ._compare import ROWS, Comparison, compare
+
+SHARE = 0.12
+"""Of the tokens are kept, if nothing is said."""
 
 COLUMNS = f"""rows   kept rows of a head, the mean, and their share of the tokens
 mass   the share of the attention of the last {ROWS} queries that kept rows hold: the mean, and the least of any layer and head
 error  how far attention's output over kept rows is from that over all, as a share of it: the mean over the layers
+       (mass and error need q, error needs v: else they are -)
 ms     observe, finish and gather of all layers, the median of three
 """
 
@@ -28,20 +33,25 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m kvsieve", description="Without a command: the library that is loaded and its methods."
     )
     commands = made.add_subparsers(dest="command", metavar="COMMAND")
-    chosen = commands.add_parser(
+    compared = commands.add_parser(
         "compare", help="what methods keep of a cache of yours, and what that does to its attention",
         description="Compares methods on a KV cache.", epilog=FILE + "\n" + COLUMNS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    chosen.add_argument("file", metavar="FILE.npz", type=Path, help="the cache, see below")
-    chosen.add_argument("--keep", metavar="SHARE", type=float, default=0.12, help="of the tokens; default 0.12")
-    chosen.add_argument("--method", metavar="NAME", action="append", help="several may be given; default all")
-    chosen.add_argument(
+    compared.add_argument("file", metavar="FILE.npz", type=Path, help="the cache, see below")
+    compared.add_argument(
+        "--keep",
+        metavar="SHARE",
+        type=float,
+        help=f"of the tokens, where --set gives no budget or ratio; default {SHARE}",
+    )
+    compared.add_argument("--method", metavar="NAME", action="append", help="several may be given; default all")
+    compared.add_argument(
         "--set", metavar="NAME=VALUE", nargs="+", action="extend", default=[], dest="settings",
         help="parameters: pool_kernel=15 of all methods that have it, snapkv.window=16 of one method",
     )  # fmt: skip
-    chosen.add_argument("--scale", type=float, default=0.0, help="of the logits; default 1/sqrt(D)")
-    chosen.add_argument("-o", "--output", metavar="PNG", type=Path, help="a picture of the table (needs matplotlib)")
+    compared.add_argument("--scale", type=float, default=0.0, help="of the logits; default 1/sqrt(D)")
+    compared.add_argument("-o", "--output", metavar="PNG", type=Path, help="a picture of the table (needs matplotlib)")
     return made
 
 
@@ -59,35 +69,47 @@ def line(cells: Sequence[str]) -> str:
 
 
 def printed(row: Comparison) -> str:
+    shares = ["-" if math.isnan(share) else f"{100 * share:.1f} %" for share in (row.share, row.mass, row.mass_least)]
     error = "-" if math.isnan(row.error) else f"{row.error:.3f}"
-    numbers = [
-        f"{row.rows:.1f}",
-        f"{100 * row.share:.1f} %",
-        f"{100 * row.mass:.1f} %",
-        f"{100 * row.mass_least:.1f} %",
-    ]
-    return line([row.method, *numbers, error, f"{1000 * row.seconds:.1f}"])
+    return line([row.method, f"{row.rows:.1f}", *shares, error, f"{1000 * row.seconds:.1f}"])
 
 
 def one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def sized(given: dict[str, dict[str, Any]], keep: float | None) -> dict[str, dict[str, Any]]:
+    """The parameters of each method, with the share to keep where --set gives no budget or ratio."""
+    if keep is not None and not 0 < keep <= 1:
+        raise ValueError(f"--keep is {keep:g}: expected a share of the tokens, more than 0 and at most 1")
+    for name, own in given.items():
+        if "budget" in own and "ratio" in own:
+            raise ValueError(f"--set gives {name} a budget and a ratio: expected one of them")
+    own_size = {name: "budget" in own or "ratio" in own for name, own in given.items()}
+    if keep is not None and all(own_size.values()):
+        raise ValueError(f"--keep is {keep:g}, and --set gives every method a budget or ratio: expected one of them")
+    share = {"ratio": SHARE if keep is None else keep}
+    return {name: own if own_size[name] else {**share, **own} for name, own in given.items()}
+
+
 def table(options: argparse.Namespace) -> None:
-    if not 0 < options.keep <= 1:
-        raise ValueError(f"--keep is {options.keep:g}: expected a share of the tokens, more than 0 and at most 1")
-    names = list(dict.fromkeys(options.method or [method.name for method in methods()]))
-    given = parameters(names, options.settings)
+    names = chosen(options.method or [method.name for method in methods()])
+    given = sized(parameters(names, options.settings), options.keep)
     if options.output is not None:
         from .plot import _sheet
 
         _sheet.matplotlib()  # or it would be missed after all methods ran
+        can_be_written(options.output)
     cache = read_cache(options.file)
+    if options.output is not None and cache.q is None:
+        raise ValueError(
+            f"--output draws the attention that rows hold, which {options.file} does not tell: expected an array q"
+        )
     print(line(["", "rows", "share", "mass", "least", "error", "ms"]))
     made = []
     for name in names:
         try:
-            made.append(compare(cache, name, {"ratio": options.keep, **given[name]}, options.scale))
+            made.append(compare(cache, name, given[name], options.scale))
             print(printed(made[-1]), flush=True)
         except ValueError as error:
             print(f"{name:13}refused: {one_line(error)}")
@@ -107,6 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             describe()
         else:
             table(options)
+    except BrokenPipeError:
+        raise
     except (OSError, TypeError, ValueError, ImportError, MemoryError, KVSieveError) as error:
         print(f"{made.prog}: {one_line(error)}", file=sys.stderr)
         return 2
@@ -114,4 +138,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program(main))

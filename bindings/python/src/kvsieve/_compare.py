@@ -29,12 +29,12 @@ class Comparison:
     share: float
     """The same as a share of T."""
     mass: float
-    """The share of the attention of the last R queries that kept rows hold: mean over layers and query heads."""
+    """The share of the attention of the last R queries that kept rows hold: mean over layers and query heads. NaN without queries."""
     mass_least: float
-    """The least of any layer and query head."""
+    """The least of any layer and query head. NaN without queries."""
     error: float
     """How far the attention's output over kept rows is from that over all: |kept - all| / |all| of a layer, mean over the
-    layers. NaN without values."""
+    layers. NaN without queries or values."""
     seconds: float
     """Of observe, finish and the gathers, all layers: the median of three."""
 
@@ -49,8 +49,12 @@ def compare(cache: Cache, method: str, parameters: dict[str, Any], scale: float 
         raise ValueError(error.message) from None
     masses, errors = [], []
     for layer, positions in enumerate(heads):
+        if cache.q is None:
+            masses.append(np.array([np.nan]))
+            errors.append(np.nan)
+            continue
         with np.errstate(all="ignore"):
-            mass, moved = _lost(cache, layer, positions, scale)
+            mass, moved = _lost(cache, cache.q[layer], layer, positions, scale)
         if not np.isfinite(mass).all() or (cache.v is not None and not np.isfinite(moved)):
             raise ValueError(f"the attention of layer {layer} has NaN or infinity, in float32")
         masses.append(mass)
@@ -81,11 +85,9 @@ def _gather(plan: Plan, cache: Cache) -> None:
             plan.gather(layer, cache.v[layer])
 
 
-def _lost(cache: Cache, layer: int, kept: list[Any], scale: float) -> tuple[np.ndarray, float]:
-    """(Hq,): the share of the attention that kept rows hold; and the output's error."""
-    if cache.q is None:
-        raise ValueError("the attention is not known: expected an array q")
-    queries = cache.q[layer][:, -ROWS:].astype(np.float32)
+def _lost(cache: Cache, q: np.ndarray, layer: int, kept: list[Any], scale: float) -> tuple[np.ndarray, float]:
+    """(Hq,): the share of the attention that kept rows hold; and the output's error. q are the layer's queries."""
+    queries = q[:, -ROWS:].astype(np.float32)
     group = len(queries) // len(kept)
     rows = queries.shape[1]
     factor = np.float32(scale) or np.float32(queries.shape[2] ** -0.5)

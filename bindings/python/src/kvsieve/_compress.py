@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, overload
 
 from ._compressed import Compressed, Layer
@@ -10,18 +11,19 @@ from ._model import Model
 from ._numbers import whole
 from ._prompts import Prompt, prompts
 from ._tensor import tensor
+from .errors import KVSieveError
 from .plan import Plan
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._types import Keywords, Number, Numbers, Numpy, Options, PerLayer, Rows, Torch
+    from ._types import Array, Keywords, Number, Numbers, Numpy, Options, PerLayer, Rows, Torch
 
 
 @overload
 def compress(
     method: str | int,
-    queries: PerLayer[Any] | None,
+    queries: PerLayer[Array | None] | None,
     keys: PerLayer[Numpy[Number]],
     values: PerLayer[Numpy[Number]],
     *,
@@ -31,7 +33,7 @@ def compress(
 @overload
 def compress(
     method: str | int,
-    queries: PerLayer[Any] | None,
+    queries: PerLayer[Array | None] | None,
     keys: PerLayer[Torch],
     values: PerLayer[Torch],
     *,
@@ -41,7 +43,7 @@ def compress(
 @overload
 def compress(
     method: str | int,
-    queries: PerLayer[Any] | None,
+    queries: PerLayer[Array | None] | None,
     keys: PerLayer[Numpy[Number]],
     values: PerLayer[Numpy[Number]],
     *,
@@ -51,7 +53,7 @@ def compress(
 @overload
 def compress(
     method: str | int,
-    queries: PerLayer[Any] | None,
+    queries: PerLayer[Array | None] | None,
     keys: PerLayer[Torch],
     values: PerLayer[Torch],
     *,
@@ -61,13 +63,23 @@ def compress(
 @overload
 def compress(
     method: str | int,
-    queries: PerLayer[Any] | None,
-    keys: PerLayer[Any],
-    values: PerLayer[Any],
+    queries: PerLayer[Array | None] | None,
+    keys: PerLayer[Array],
+    values: PerLayer[Array],
     *,
-    padding: Any = ...,
+    padding: None = ...,
     **more: Unpack[Options],
-) -> Any: ...
+) -> Compressed[Any]: ...
+@overload
+def compress(
+    method: str | int,
+    queries: PerLayer[Array | None] | None,
+    keys: PerLayer[Array],
+    values: PerLayer[Array],
+    *,
+    padding: Numbers,
+    **more: Unpack[Options],
+) -> list[Compressed[Any]]: ...
 def compress(
     method: str | int,
     queries: PerLayer[Any] | None,
@@ -97,7 +109,8 @@ def compress(
                            raises ends compress.
     parameters             those of the method: budget, ratio, threads ... (kvsieve.methods())
 
-    Raises what Plan raises; TypeError or ValueError, which name the argument, if layers do not fit together.
+    Raises what Plan raises, of a batch with the sequence's number in front ("sequence 1: ..."); TypeError or ValueError,
+    which name the argument, if layers do not fit together.
     """
     pairs = _pairs(protect)
     if progress is not None and not callable(progress):
@@ -107,20 +120,34 @@ def compress(
     done, total = 0, len(sequences) * model.layers
     results: list[Compressed[Any]] = []
     with Plan(method, model, **parameters) as plan:
-        for prompt in sequences:
-            plan.reset()
-            for first, count in pairs:
-                plan.protect(first, count)
+        for index, prompt in enumerate(sequences):
+            number = None if padding is None else index
+            with _named(number):
+                plan.reset()
+                for first, count in pairs:
+                    plan.protect(first, count)
             for layer, arrays in enumerate(zip(*prompt)):
-                plan.observe(layer, *arrays)
+                with _named(number):
+                    plan.observe(layer, *arrays)
                 done += 1
                 if progress is not None:
                     progress(done, total)
-            plan.finish()
-            results.append(
-                Compressed(_layer(plan, layer, *arrays) for layer, arrays in enumerate(zip(prompt.keys, prompt.values)))
-            )
+            with _named(number):
+                plan.finish()
+                layers = enumerate(zip(prompt.keys, prompt.values))
+                results.append(Compressed(_layer(plan, layer, *arrays) for layer, arrays in layers))
     return results[0] if padding is None else results
+
+
+@contextmanager
+def _named(number: int | None) -> Iterator[None]:
+    """What the library refuses inside is raised with the number of the sequence, unless that is None."""
+    try:
+        yield
+    except KVSieveError as error:
+        if number is None:
+            raise
+        raise KVSieveError(error.status, error.name, f"sequence {number}: {error.message}") from None
 
 
 def _pairs(protect: Any) -> list[tuple[int, int]]:

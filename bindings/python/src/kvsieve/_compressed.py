@@ -22,7 +22,8 @@ else:
 class Layer(Generic[Array]):
     """One layer after compression. `keys, values, kept = layer` unpacks it.
 
-    keys          (total, D): head h has rows kept.offsets[h] to kept.offsets[h+1]. Of torch if compress got torch, else of numpy.
+    keys          (total, D): head h has rows kept.offsets[h] to kept.offsets[h+1]. Of torch if compress got keys of torch,
+                  else of numpy.
     values        (total, any), likewise
     kept          which tokens these are. In a batch they are counted from the sequence's first token, behind its padding.
     bytes_before  of all keys and values of the layer, without padding

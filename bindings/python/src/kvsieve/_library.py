@@ -47,7 +47,12 @@ def find() -> str:
 
 
 def load(path: str) -> Any:
-    """Loads `path`; refuses another major version than this package's, an older library, and one that lacks a function."""
+    """Loads `path`; refuses what is no file, another major version than this package's, an older library, and one that lacks a
+    function."""
+    if os.path.isabs(path) and os.path.exists(path) and not os.path.isfile(path):
+        raise ImportError(
+            f"{path} is not a regular file: expected libkvsieve.so"
+        )  # the loader would wait for a pipe's writer
     try:
         found = ctypes.CDLL(path)
     except OSError as error:

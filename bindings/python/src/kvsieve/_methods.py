@@ -94,11 +94,16 @@ def find_method(method: str | int) -> MethodInfo:
     if not isinstance(method, (str, int)) or isinstance(method, bool):
         raise TypeError(f"method is {method!r}: expected a name or an id")
     known = methods()
-    wanted = method.lower().replace("-", "") if isinstance(method, str) else method
+    wanted = plain(method) if isinstance(method, str) else method
     for info in known:
         if wanted in (info.name, info.id):
             return info
     raise ValueError(f"method is {method!r}: expected one of {', '.join(info.name for info in known)}")
+
+
+def plain(name: str) -> str:
+    """A method's name as the library has it: "Task-KV" -> "taskkv"."""
+    return name.lower().replace("-", "")
 
 
 def parameter_value(info: ParameterInfo, value: Any) -> float:

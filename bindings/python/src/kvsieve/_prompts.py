@@ -5,10 +5,14 @@ Letters: B sequences, Hq query heads, H key/value heads, R last queries, T token
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ._numbers import whole
 from ._tensor import exported, tensor
+
+WANTED = "how many tokens each sequence is padded with in front"
+"""What padding is."""
 
 
 class Prompt(NamedTuple):
@@ -90,14 +94,17 @@ def _size(name: str, array: Any, batch: int | None) -> tuple[int, int]:
 
 def _paddings(padding: Any, batch: int, tokens: int) -> list[int]:
     """A number a sequence."""
-    if isinstance(padding, (bool, str)):
-        raise TypeError(f"padding is {padding!r}: expected how many tokens each sequence is padded with in front")
+    if isinstance(padding, (str, bytes, bytearray, Mapping)):
+        raise TypeError(f"padding is a {type(padding).__name__}: expected {WANTED}")
     if len(shape := tuple(getattr(padding, "shape", ()))) > 1:
         raise ValueError(f"padding has shape {shape}: expected one number a sequence, not a mask")
     try:
         given = [padding[index] for index in range(len(padding))]
     except TypeError:  # one number, also an array of no dimension
         given = [padding] * batch
+    for number in given:
+        if _is_bool(number):
+            raise TypeError(f"padding is {number}, or has it: expected {WANTED}, not a mask")
     if len(given) != batch:
         raise ValueError(f"padding has {len(given)} numbers: expected {batch}, one a sequence")
     numbers = [whole(f"padding[{index}]", number, 64) for index, number in enumerate(given)]
@@ -107,13 +114,20 @@ def _paddings(padding: Any, batch: int, tokens: int) -> list[int]:
     return numbers
 
 
+def _is_bool(number: Any) -> bool:
+    """Python's, and numbers and arrays of numpy, torch or jax."""
+    return isinstance(number, bool) or "bool" in str(getattr(number, "dtype", ""))
+
+
 def _cut(given: Prompt, rows: list[int], number: int, tokens: int, padded: int) -> Prompt:
-    """One sequence of a batch. rows: R of each layer's queries, which are the last ones: they may reach into the padding."""
+    """One sequence of a batch. rows: R of each layer's queries, which are the last ones: they may reach into the padding.
+
+    Rows beyond the batch's tokens stay: the library refuses them.
+    """
+    reaching = [min(padded, max(0, asked - tokens + padded)) for asked in rows]
     return Prompt(
         [
-            None
-            if array is None
-            else _of_sequence(f"queries[{layer}]", array, number, max(0, rows[layer] - tokens + padded))
+            None if array is None else _of_sequence(f"queries[{layer}]", array, number, reaching[layer])
             for layer, array in enumerate(given.queries)
         ],
         [_of_sequence(f"keys[{layer}]", array, number, padded) for layer, array in enumerate(given.keys)],

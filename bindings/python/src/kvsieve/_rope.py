@@ -23,7 +23,8 @@ class Rope:
     first        the first of the 2n numbers of a row that are rotated; the others are copied
     by_row       False: a row of the source is rotated by its absolute position. True: by its row in the cache, as an earlier
                  gather with a rope left it (after extend)
-    The library checks the numbers when gather is called.
+    ValueError for another pairing, or frequencies that are not of one dimension. The library checks the numbers when gather
+    is called.
     """
 
     def __init__(self, frequencies: Any, pairing: str = "halves", *, first: int = 0, by_row: bool = False) -> None:

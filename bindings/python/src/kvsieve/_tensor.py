@@ -51,7 +51,8 @@ def tensor(argument: str, array: Any, *, writable: bool = False, moved: bool = F
 
     TypeError: not an array, or a dtype that is not taken, or not in the machine's byte order.
     ValueError: not three dimensions; a batch; rows that are not contiguous; read-only memory where `writable` is asked for;
-    memory of a device; a size or stride that does not fit its C integer; a table with too few entries.
+    memory of a device; a tensor of torch's with the negative or conjugate bit; a size or stride that does not fit its C
+    integer; a table with too few entries.
     """
     paged = array if isinstance(array, Paged) else None
     memory, code, dim = _typed(argument, array if paged is None else paged.data, moved)
@@ -163,11 +164,12 @@ def numpy_dtype(name: str) -> Any:
 
 
 def exported(argument: str, array: Any) -> Memory:
-    """The memory of an array of any shape and dtype."""
+    """The memory of an array of any shape and dtype. TypeError, ValueError: what tensor() says of arrays that cannot be read."""
     if isinstance(array, np.ndarray):
         return _of_numpy(np.asarray(array))
     if (memory := _torch.memory(array)) is not None:
         return memory
+    _torch.refuse_unresolved(argument, array)
     if getattr(array, "requires_grad", False):
         array = array.detach()  # the same memory; torch exports no other
     if hasattr(array, "__array_interface__"):

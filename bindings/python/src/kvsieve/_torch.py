@@ -10,7 +10,7 @@ from ._memory import Memory
 
 
 def memory(array: Any) -> Memory | None:
-    """None for what is no plain tensor in the CPU's memory: _dlpack reads it, or says what is wrong with it."""
+    """None for what is no plain tensor in the CPU's memory: refuse_unresolved and _dlpack say what is wrong with it."""
     torch = sys.modules.get("torch")
     if torch is None or type(array) not in (torch.Tensor, torch.nn.Parameter):
         return None
@@ -30,6 +30,19 @@ def memory(array: Any) -> Memory | None:
         readonly=False,
         owner=array,
     )
+
+
+def refuse_unresolved(argument: str, array: Any) -> None:
+    """ValueError for a view whose numbers are not what is in memory: torch's __dlpack__ exports the memory all the same."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(array, torch.Tensor):
+        return
+    for is_set, bit, name in ((array.is_neg, "negative", "neg"), (array.is_conj, "conjugate", "conj")):
+        if is_set():
+            raise ValueError(
+                f"{argument} is a tensor with the {bit} bit, whose memory has other numbers: expected the numbers in memory; "
+                f"use tensor.resolve_{name}()"
+            )
 
 
 @functools.lru_cache(maxsize=64)

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol, SupportsIndex, TypeVar, Union
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
 
 import numpy as np
 
 from ._keywords import Keywords
+from ._rows import Paged, Quantised
 
-__all__ = ["Keywords", "Number", "Numbers", "Numpy", "Options", "Out", "PerLayer", "Rows", "Torch", "TorchLike"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = [
+    "Array",
+    "Keywords",
+    "Number",
+    "Numbers",
+    "Numpy",
+    "Options",
+    "Out",
+    "PerLayer",
+    "Rows",
+    "Torch",
+    "TorchLike",
+]
 
 Out = TypeVar("Out")
 Item_co = TypeVar("Item_co", covariant=True)
@@ -27,15 +43,42 @@ class TorchLike(Protocol):
 Torch = TypeVar("Torch", bound=TorchLike)
 
 
+class Exporting(Protocol):
+    """An array of jax, mlx, tensorflow, and those of numpy and torch."""
+
+    def __dlpack__(self) -> Any: ...
+
+
+class Described(Protocol):
+    """An array by numpy's older protocol."""
+
+    @property
+    def __array_interface__(self) -> Any: ...
+
+
+Array = Union[Exporting, Described, memoryview, Paged, Quantised]
+"""What is read as a tensor."""
+
+
 class PerLayer(Protocol[Item_co]):
-    """A list of arrays, or one array whose first axis is the layer."""
+    """A list of arrays, or one array whose first axis is the layer. Not a dict, which iterates over its keys."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, layer: int, /) -> Item_co: ...
 
+    def __iter__(self) -> Iterator[Item_co]: ...
 
-Numbers = Union[SupportsIndex, PerLayer[Any]]
+
+class Count(Protocol):
+    """A whole number. Not a bool: +True is an int."""
+
+    def __index__(self) -> int: ...
+
+    def __pos__(self) -> Self: ...
+
+
+Numbers = Union[Count, PerLayer[Count]]
 """A whole number, or a list or an array of them."""
 
 

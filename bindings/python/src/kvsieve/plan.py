@@ -38,10 +38,10 @@ class Plan(Joinable):
     head size, W the method's observation window.
 
     Arrays have __array_interface__, __dlpack__ or the buffer protocol, hold float32, float16, bfloat16, float8_e4m3fn or
-    float8_e5m2, and are in CPU memory. Rows are contiguous; other strides are free. A Paged or a Quantised may take the
-    place of an array. Arrays are read during the call only, and never copied. An array that cannot be read raises
-    TypeError or ValueError with the argument's name. If the library refuses a call, it raises KVSieveError and the plan is
-    as before. A closed plan raises ValueError.
+    float8_e5m2, and are in CPU memory. Rows are contiguous; other strides are positive and no rows overlap. A Paged or a
+    Quantised may take the place of an array. Arrays are read during the call only, and never copied. An array that cannot
+    be read raises TypeError or ValueError with the argument's name. If the library refuses a call, it raises KVSieveError
+    and the plan is as before. A closed plan raises ValueError.
 
     Threads: calls on one plan run one after the other. The interpreter is free while the library works, so different plans
     run at the same time.

@@ -1,6 +1,7 @@
 """python -m kvsieve.plot: a picture of what methods keep of a cache in a file.
 
-Exit status 0 if the picture was written; 2 with one sentence on stderr if an argument, a file or the library refuses.
+Exit status 0 if the picture was written; 2 with one sentence on stderr if an argument, a file or the library refuses; 141 if
+what reads the output of --help has gone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from .. import KVSieveError, Plan
 from .._cache import FILE, read_cache, read_words
-from .._command import parameters
+from .._command import can_be_written, chosen, parameters, program
 from . import kept, rows, save
 
 
@@ -47,8 +48,9 @@ def span(text: str, argument: str) -> tuple[int, int]:
 
 
 def draw(options: argparse.Namespace) -> None:
-    names = list(dict.fromkeys(options.method))
+    names = chosen(options.method)
     given = parameters(names, options.settings)
+    can_be_written(options.output)
     passage = span(options.passage, "--passage") if options.passage else None
     marks = {}
     for mark in options.mark:
@@ -84,4 +86,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program(main))

@@ -22,7 +22,7 @@ BLUE = "#1f65a8"
 
 def compared(rows: Sequence[Comparison]) -> Figure:
     """A line a method, the one whose output is nearest to that of the whole cache first: at the left the share of the attention
-    that its rows hold, at the right its output's error (where the cache has values)."""
+    that its rows hold, at the right its output's error (where the cache has values). ValueError if rows is empty."""
     if not rows:
         raise ValueError("rows is empty: expected a Comparison for each method")
     ordered = sorted(rows, key=lambda row: (row.error if not math.isnan(row.error) else 0, -row.mass))
