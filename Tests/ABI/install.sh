@@ -69,9 +69,11 @@ installed() { # which Makefile, LIBDIR, LIBDIR as it is passed, pages of the man
     check "${name}all may read them" same "$(find "$stage/opt/sieve/$lib" "$stage/opt/sieve/include" "$stage/opt/sieve/share/doc/kvsieve" \
         \( -type d -not -perm 755 \) -o \( -type f -name 'lib*' -not -perm 755 \) -o \( -type f -not -name 'lib*' -not -perm 644 \))" ""
     cp -a "$stage/opt/sieve/." "$prefix"
-    [ -z "$pages" ] || touch "$stage/opt/sieve/share/doc/kvsieve/html/old.html"
+    mkdir -p "$stage/opt/sieve/share/doc/kvsieve/html" # of an earlier version, which had a manual
+    touch "$stage/opt/sieve/share/doc/kvsieve/html/old.html"
     check "${name}make install again" make_ -C "$1" install LIB="$work/repository/.build/release" "${to[@]}"
     check "${name}a page that the manual has no more is gone" test ! -e "$stage/opt/sieve/share/doc/kvsieve/html/old.html"
+    [ -n "$pages" ] || check "${name}nor is there an empty folder" test ! -e "$stage/opt/sieve/share/doc/kvsieve/html"
     check "${name}make uninstall" make_ -C "$1" uninstall "${to[@]}"
     check "${name}what was there before is left" same "$(files "$stage")" opt/sieve/share/doc/other/NOTICE
     check "${name}no folder of its own is left" same "$(find "$stage/opt" -name '*kvsieve*')" ""
@@ -160,6 +162,13 @@ check "nothing is missing" same "$(cd "$root" && PATH=$with_swift sh .ci/needs 2
 said=$(make_ -C "$work/repository" build 2>&1)
 check "make build says so and stops" has "$said" "The build needs swift 6 on the PATH; "
 check "and has installed nothing" same "$(files "$work/repository")" "$(printf '%s\n.build/release/libkvsieve.so\n' "$sources" | LC_ALL=C sort)"
+
+mkdir -p "$work/a place" && cp -a "$work/repository" "$work/a place"
+said=$(make_ -C "$work/a place/repository" build 2>&1)
+check "a folder whose path has a space is refused by a sentence" has "$said" "The path of this folder has a space ($work/a place/repository)"
+check "and by that alone" test "$(grep -vc '^make' <<<"$said")" = 1
+check "setup says it before it installs" has "$(make_ -C "$work/a place/repository" setup 2>&1)" "The path of this folder has a space"
+check "a built library is installed from there" make_ -C "$work/a place/repository" install DESTDIR="$work/spaced" PREFIX=/usr
 
 # Where swift writes: Package.swift is compiled, and a target that is one line.
 mkdir "$work/temporary"

@@ -2,8 +2,9 @@
 # A program of an earlier release runs with this library (the header's *Versions*): previous/ has what it was compiled against.
 #     previous.sh LIBRARY ROOT
 #
-# The program is compiled against previous/kvsieve.h, and against today's header: both print the same. Layouts, prototypes and
-# symbol versions of then are among today's. Last, what no longer fits is made, and must be noticed.
+# The program is compiled against previous/kvsieve.h, and against today's header: both print the same, and what the library of then
+# printed (expected.txt). Layouts, types, prototypes and symbol versions of then are among today's. Last, what no longer fits is
+# made, and must be noticed; spoiled.sh does it with functions and types.
 set -u
 library=$(realpath "$1") root=$(realpath "$2")
 then=$root/Tests/ABI/previous now=$root/Tests/ABI
@@ -26,7 +27,7 @@ check() { # name, command
 none() { ! grep . "$1"; } # the file has no line
 fails() { ! "$@" >/dev/null 2>&1; }
 # shellcheck disable=SC2086
-compile() { gcc $flags -I"$1" "$then/program.c" $link -o "$2"; } # folder of the header, program
+compile() { gcc $flags -I"$1" "$then/program.c" "$then/answers.c" $link -o "$2"; } # folder of the header, program
 
 # "A program runs with every library that has the MAJOR of its header and is not older than its header."
 check "a program compiles against the previous header" compile "$then" "$work/then"
@@ -34,11 +35,17 @@ check "and runs with this library" "$work/then"
 check "it compiles against today's header" compile "$root/include" "$work/now"
 check "and runs" "$work/now"
 check "both print the same" diff <("$work/then") <("$work/now")
+"$work/now" | grep -vxF -f - "$then/expected.txt" >"$work/gone"
+check "parameters, choices, slots, reports and statuses are what they were, or CHANGELOG.md says so (CONTRIBUTING.md, Versions)" none "$work/gone"
+awk -f "$then/types.awk" "$then/kvsieve.h" >"$work/claims"
+printf '#include <kvsieve.h>\n' | cat - "$work/claims" >"$work/types.c"
+check "every field has the type that it had" gcc -std=c11 -Wall -Wextra -Werror -fsyntax-only -I"$root/include" "$work/types.c"
+check "each field was asked for" test "$(grep -c . "$work/claims")" = $(($(grep -c '^field' "$then/layout.txt") + 1))
 sed -nE 's/^.*[ *](kvsieve_[a-z_]+)\(.*/\1/p' "$then/functions.txt" | sort >"$work/functions"
 nm -D --undefined-only "$work/then" | grep -oE 'kvsieve_[a-z_]+' | sort >"$work/called"
 check "the program calls every function that there was" diff "$work/called" "$work/functions"
 for type in $(sed -nE 's/^size +(\S+) .*/\1/p' "$then/layout.txt"); do
-    check "the program uses $type" grep -qw "$type" "$then/program.c"
+    check "the program uses $type" grep -qw "$type" "$then/program.c" "$then/answers.c"
 done
 
 # "Each other number, place and prototype stays." A struct that the library writes has struct_size, and may grow.
@@ -88,6 +95,10 @@ moved "two fields of kvsieve_tensor change places" '/^typedef struct kvsieve_ten
 moved "kvsieve_report has one field more" 's/^( +int64_t) dropped;/\1 more;\n\1 dropped;/'
 moved "a method has another id" 's/KVSIEVE_TOVA = 10/KVSIEVE_TOVA = 11/; s/KVSIEVE_KEYDIFF = 11/KVSIEVE_KEYDIFF = 10/'
 moved "a parameter has another id" 's/KVSIEVE_BUDGET = 100/KVSIEVE_BUDGET = 102/; s/KVSIEVE_WINDOW = 102/KVSIEVE_WINDOW = 100/'
+spoiled=$(bash "$then/spoiled.sh" "$work/now" "$then/expected.txt" "$root/include/kvsieve.h" "$work/types.c")
+grep -v ' passed, ' <<<"$spoiled"
+read -r good _ bad _ < <(tail -n 1 <<<"$spoiled")
+passed=$((passed + ${good:-0})) failed=$((failed + ${bad:-1}))
 changed() { # name, sed script for layout.txt of today
     sed -E "$2" "$now/layout.txt" >"$work/changed.txt"
     check "noticed: $1" grep . <(gone "$work/changed.txt")

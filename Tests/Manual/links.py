@@ -71,10 +71,10 @@ def html_faults(read: dict[Path, Page], folder: Path) -> list[str]:
     return faults
 
 
-def without_code(text: str) -> str:
+def without_code(text: str, instead: str = "") -> str:
     """Markdown without what is shown as it is."""
     text = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    return re.sub(r"`[^`\n]*`", "", text)
+    return re.sub(r"`[^`\n]*`", instead, text)
 
 
 def anchors(text: str) -> set[str]:
@@ -94,13 +94,18 @@ def markdown_faults(path: Path, root: Path) -> tuple[int, list[str]]:
     """How many links of a file stay in the repository, and those that lead nowhere."""
     text = path.read_text()
     bare = without_code(text)
-    links = re.findall(r"\]\(([^()\s]+(?:\([^()\s]*\)[^()\s]*)?)\)", bare) + re.findall(
+    title = r"""(?:\s+(?:"[^"]*"|'[^']*'))?"""
+    links = re.findall(rf"\]\(([^()\s]+(?:\([^()\s]*\)[^()\s]*)?){title}\s*\)", bare) + re.findall(
         r"^\[[^\]]+\]: +(\S+)", bare, re.MULTILINE
     )
+    defined = {name.lower() for name in re.findall(r"^\[([^\]]+)\]: ", bare, re.MULTILINE)}
+    alone = re.findall(r"(?<![\]\w])\[([^\]\[^]+)\](?![(:\w\[])", bare)
+    references = [name for name in alone if name.endswith((".swift", ".md"))]
+    references += [
+        name or shown for shown, name in re.findall(r"(?<!\w)\[([^\]\[]+)\]\[([^\]\[]*)\]", without_code(text, "x"))
+    ]
     faults = [
-        f"{path.relative_to(root)}: [{name}] is not defined"
-        for name in re.findall(r"(?<![\]\w])\[([^\]\[^]+)\](?![(:\w\[])", bare)
-        if name.endswith((".swift", ".md")) and f"[{name}]: " not in text
+        f"{path.relative_to(root)}: [{name}] is not defined" for name in references if name.lower() not in defined
     ]
     checked = 0
     for link in filter(local, links):
@@ -109,6 +114,6 @@ def markdown_faults(path: Path, root: Path) -> tuple[int, list[str]]:
         target = (path.parent / unquote(address.path)).resolve() if address.path else path
         if not target.exists() or not target.is_relative_to(root):
             faults.append(f"{path.relative_to(root)}: {link} leads nowhere")
-        elif address.fragment and unquote(address.fragment) not in anchors(target.read_text()):
+        elif address.fragment and (target.is_dir() or unquote(address.fragment) not in anchors(target.read_text())):
             faults.append(f"{path.relative_to(root)}: {link}: no such heading")
     return checked, faults

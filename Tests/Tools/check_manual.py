@@ -103,10 +103,21 @@ def tests_markdown_links() -> None:
         (root / "a.md").write_text(
             "# One `two` three\n[x](b.md) [x](b.md#a-heading) [x](b.md#none) [x](c.md) [`y`](#one-two-three)\n"
             "`[x](code.md)` [x](https://example.org)\n```\n[x](code.md)\n# no heading\n```\n[ref]: d.md\n[ref]\n"
+            "[x](e.md \"a title\") [x](f.md\n'another') [x][ref] [`y`][Ref] [x][nowhere] [z][] a[0][1]\n[x](sub#a) [x](sub)\n"
         )
+        (root / "sub").mkdir()
         (root / "b.md").write_text("## A heading\n## A heading\n")
         assert markdown_faults(root / "a.md", root) == (
-            6,
-            ["a.md: b.md#none: no such heading", "a.md: c.md leads nowhere", "a.md: d.md leads nowhere"],
+            10,
+            [
+                "a.md: [nowhere] is not defined",
+                "a.md: [z] is not defined",
+                "a.md: b.md#none: no such heading",
+                "a.md: c.md leads nowhere",
+                "a.md: e.md leads nowhere",
+                "a.md: f.md leads nowhere",
+                "a.md: sub#a: no such heading",
+                "a.md: d.md leads nowhere",
+            ],
         )
         assert anchors("# A, b & c\n# A heading\n# A heading\n") == {"a-b--c", "a-heading", "a-heading-1"}

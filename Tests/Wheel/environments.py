@@ -7,10 +7,11 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-DIST = ROOT / "dist"
+KEPT = tempfile.TemporaryDirectory()  # what is published stays as it is
 OLDEST = (3, 9)
 OURS = ("KVSIEVE_", "PYTHON", "LD_", "MAKE", "VIRTUAL")
 
@@ -53,8 +54,12 @@ def interpreters() -> list[Path]:
 @functools.cache
 def made() -> Path:
     """The wheel."""
-    for old in DIST.glob("kvsieve-*.whl"):
-        old.unlink()
-    run("make", "--no-print-directory", "wheel")
-    (wheel,) = DIST.glob("kvsieve-*.whl")
+    run("make", "--no-print-directory", "wheel", f"DIST={KEPT.name}")
+    (wheel,) = Path(KEPT.name).iterdir()
     return wheel
+
+
+def tracked() -> set[str]:
+    """The package's files, as a wheel names them."""
+    source = "bindings/python/src/"
+    return {name.removeprefix(source) for name in run("git", "ls-files", source).splitlines()}

@@ -28,9 +28,9 @@ each_file() { # what is called with each
 # The HTML manual, if `make manual` has made it. Its files are not listed: the folder is the manual's alone.
 manual=share/doc/kvsieve/html
 install_manual() {
-    [ -f "$root/.build/manual/index.html" ] || return 0
     target=$DESTDIR$PREFIX/$manual
-    rm -rf "$target"
+    rm -rf "$target" # an earlier version's, too
+    [ -f "$root/.build/manual/index.html" ] || return 0
     (cd "$root/.build/manual" && find . -type f) | sort | while read -r page; do
         install -D -m 644 "$root/.build/manual/$page" "$target/$page"
     done

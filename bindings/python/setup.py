@@ -6,6 +6,7 @@ KVSIEVE_LIBRARY names.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shutil
@@ -27,22 +28,44 @@ LICENCES = ("LICENSE", "NOTICE")
 WITHOUT_CHECKOUT = "install a wheel of kvsieve, or set KVSIEVE_LIBRARY to the libkvsieve.so that `make build` makes in a checkout of KVSieve"
 
 
-def library() -> Path:
-    """That goes into the package. SystemExit, with a sentence, if there is none."""
-    chosen = os.environ.get("KVSIEVE_LIBRARY") or (ROOT / ".build/release/libkvsieve.so" if CHECKOUT else None)
-    if chosen and Path(chosen).is_file():
-        return Path(chosen)
-    lacks = f"{chosen} is not there" if chosen else "a source distribution has none"
+def fault(chosen: Path | None, version: str) -> str:
+    """Why this is no library for a package of this version; "" if it is one."""
+    if not chosen:
+        return "a source distribution has none"
+    if not chosen.is_absolute():
+        return f"KVSIEVE_LIBRARY is {chosen}, but must be an absolute path: this runs in another folder than pip"
+    if not chosen.is_file():
+        return f"{chosen} is not there"
+    try:
+        build_info = ctypes.CDLL(str(chosen)).kvsieve_build_info
+    except OSError as error:
+        return f"{chosen} cannot be loaded ({error})"
+    except AttributeError:
+        return f"{chosen} is another library"
+    build_info.restype = ctypes.c_char_p
+    said = build_info().decode()
+    return "" if said.startswith(f"kvsieve {version},") else f"{chosen} is {said.split(',')[0]}, the package {version}"
+
+
+def library(version: str) -> Path:
+    """That goes into the package. SystemExit, with a sentence, if there is none that fits."""
+    named = os.environ.get("KVSIEVE_LIBRARY")
+    chosen = Path(named) if named else ROOT / ".build/release/libkvsieve.so" if CHECKOUT else None
+    why = fault(chosen, version)
+    if chosen and not why:
+        return chosen
     how = f"run `make build` in {ROOT} first" if CHECKOUT else WITHOUT_CHECKOUT
-    raise SystemExit(f"no library to put into the package: {lacks}; {how}")
+    raise SystemExit(f"no library to put into the package: {why}; {how}")
 
 
 class WithLibrary(build_py):
     def run(self) -> None:
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)  # files that an earlier build left
         super().run()
         if self.editable_mode:
             return
-        found = library()
+        found = library(self.distribution.get_version())
         package = Path(self.build_lib) / "kvsieve"
         shutil.copyfile(found, package / "libkvsieve.so.0")
         if not CHECKOUT:
@@ -53,8 +76,8 @@ class WithLibrary(build_py):
             where = {"LIBRARY": str(found), "PREFIX": "/usr", "LIBDIR": "lib", "DESTDIR": folder}
             command = ["sh", str(INSTALL), "install"]
             subprocess.run(command, check=True, env={**os.environ, **where}, stdout=subprocess.DEVNULL)
-            for licence in Path(folder, "usr/share/doc/kvsieve").iterdir():
-                shutil.copyfile(licence, package / licence.name)
+            for name in LICENCES:
+                shutil.copyfile(Path(folder, "usr/share/doc/kvsieve", name), package / name)
 
 
 class WithLicences(sdist):

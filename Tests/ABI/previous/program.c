@@ -1,6 +1,6 @@
 /* A program of an earlier release. It is compiled against kvsieve.h of this folder alone and runs with today's library; compiled
- * against today's header it must print the same (../previous.sh). It includes nothing else of the tests: those grow with the
- * header. It calls every function and uses every struct; each thing that it is told must be what the header of its time says.
+ * against today's header it must print the same, and each line of expected.txt (../previous.sh). It includes nothing else of the
+ * tests: those grow with the header. answers.c is its other half. It calls every function and uses every struct; each thing that it is told must be what the header of its time says.
  * L layers, HQ query heads, H key/value heads, D head size, T tokens, M new ones, C budget, W window. */
 #include <kvsieve.h>
 #include <stdio.h>
@@ -9,8 +9,10 @@
 enum { L = 2, HQ = 4, H = 2, D = 64, T = 96, M = 8, C = 24, W = 8, BLOCK = 16 };
 
 static float queries_of[HQ * T * D], keys_of[H * (T + M) * D], values_of[H * (T + M) * D], logits_of[H * T];
-static int failed;
+static int failed, lines;
 static uint64_t digest;
+
+void answers(void);
 
 static void expect(int holds, const char *what, const char *of) {
     if (!holds) printf("FAILED %s: %s (%s)\n", of, what, kvsieve_last_error()), failed = 1;
@@ -20,6 +22,15 @@ static void expect(int holds, const char *what, const char *of) {
 static void note(const void *bytes, size_t count) {
     for (size_t i = 0; i < count; ++i) digest = (digest ^ ((const unsigned char *)bytes)[i]) * 1099511628211u;
 }
+
+/* Integers and bytes since the last line, as one number. The number of the line makes it another than the others. */
+static unsigned long long noted(void) {
+    unsigned long long since = digest;
+    digest = 0, ++lines;
+    return since;
+}
+
+static double number(double value) { return value == value ? value : -9; } /* NaN has no one spelling */
 
 static void noise(float *numbers, size_t count) {
     static uint32_t seed = 1;
@@ -96,9 +107,13 @@ static void told(const char *name, const kvsieve_plan *plan, int32_t layer, int6
                 expect(i < count && own[i] == p, "kvsieve_ranges", name);
         expect(i == count && slots.length == count && slots.tokens == seen, "kvsieve_slots", name);
         expect(memcmp(slots.positions, own, (size_t)count * 4) == 0 && own[count - 1] < seen, "positions", name);
+        if (report.mass != NULL) printf("%s, %d: mass of head %d %.4f\n", name, lines, (int)h, report.mass[h]);
         expect(report.mass == NULL || (report.mass[h] >= report.mass_least && report.mass_mean <= 1), "mass", name);
     }
-    note(kept.positions, (size_t)kept.total * 4), note(kept.rows, (size_t)kept.total * 4);
+    note(kept.positions, (size_t)kept.total * 4), note(kept.rows, (size_t)kept.total * 4), note(kept.offsets, (H + 1) * 8);
+    printf("%s, %d: layer %d keeps %d of %d, longest %d, intact %d, mass %s %.4f %.4f, rows %016llx\n", name, lines, (int)layer,
+           (int)report.kept, (int)(report.kept + report.dropped), (int)kept.longest, (int)report.intact,
+           report.mass == NULL ? "none" : "by head", number(report.mass_mean), number(report.mass_least), noted());
 }
 
 /* Where the header says that a row is. */
@@ -142,11 +157,13 @@ static void decoded(const char *name, kvsieve_plan *plan, int64_t last) {
             for (int i = 0; i < H * m; ++i) expect(slot[i] >= -1 && slot[i] < n, "a slot", name);
             note(slot, (size_t)(H * m) * 4);
         }
+        printf("%s, %d: step %d, slots %016llx\n", name, lines, step, noted());
     }
     OK(kvsieve_plan_trim(plan, last));
     kvsieve_slots slots = slots_of(name, plan, L - 1, H - 1);
     expect(slots.tokens == T + 3, "trim", name);
     note(slots.positions, (size_t)slots.length * 4);
+    printf("%s, %d: after trim, slots %016llx\n", name, lines, noted());
 }
 
 static kvsieve_tensor in_blocks(void *data, int32_t *table) {
@@ -179,6 +196,7 @@ static void sequence(const char *name, kvsieve_plan *plan, int rounds, int paged
             told(name, plan, layer, T + round * M);
             gathered(name, plan, layer, &keys[layer]);
             expect(round || kept.longest <= bound[layer], "bound", name);
+            if (round == 0) printf("%s, %d: layer %d keeps at most %lld\n", name, lines, (int)layer, (long long)bound[layer]);
             expect(kept.longest < rows[layer], "something is dropped", name);
             rows[layer] = kept.longest + M;
         }
@@ -238,10 +256,10 @@ static void every_way(int32_t method, const char *called) {
         if (!failed) decoded(name, plan, method == KVSIEVE_TOVA ? 1 : 2); /* tova: only the newest never leaves */
     }
     kvsieve_plan_destroy(plan);
-    printf("%s %d %d %016llx\n", called, (int)method, (int)info.parameters, (unsigned long long)digest);
 }
 
 int main(void) {
+    answers();
     noise(queries_of, HQ * T * D), noise(keys_of, H * (T + M) * D), noise(values_of, H * (T + M) * D);
     expect(kvsieve_version() >= KVSIEVE_VERSION && kvsieve_version() / 10000 == KVSIEVE_VERSION_MAJOR, "version", "library");
     expect(strncmp(kvsieve_build_info(), "kvsieve ", 8) == 0, "build_info", "library");
