@@ -181,15 +181,18 @@ def test_more_queries_than_tokens_are_refused_as_of_one_sequence() -> None:
     def sentence(rows: int, tokens: int) -> str:
         return f"queries.tokens is {rows}; expected at least 8, min(window 8, tokens {tokens}), and at most {tokens}"
 
-    arrays = {name: [noise(number, BATCH, heads, 146, DIM)] for number, (name, heads) in enumerate(HEADS.items())}
-    short = {
+    arrays: Arrays = {
+        name: [noise(number, BATCH, heads, 146, DIM)] for number, (name, heads) in enumerate(HEADS.items())
+    }
+    short: Arrays = {
         name: [layer[:, :, :96] for layer in layers] if name != "queries" else layers for name, layers in arrays.items()
     }
-    one = {name: [layer[0] for layer in layers] for name, layers in short.items()}
+    one: Arrays = {name: [layer[0] for layer in layers] for name, layers in short.items()}
     with pytest.raises(kvsieve.KVSieveError) as alone:
         kvsieve.compress("snapkv", **one, **SETTINGS)
     assert alone.value.message == sentence(146, 96)
-    for padding in (0, 3, [0, 60, 93]):
+    paddings: list[Any] = [0, 3, [0, 60, 93]]
+    for padding in paddings:
         with pytest.raises(kvsieve.KVSieveError) as batched:
             kvsieve.compress("snapkv", **short, padding=padding, **SETTINGS)
         first = padding if isinstance(padding, int) else 0

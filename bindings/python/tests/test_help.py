@@ -102,7 +102,7 @@ def test_it_says_what_its_parameters_are(name: str) -> None:
 
 def raised(thing: Any) -> set[str]:
     """The errors that its own lines raise."""
-    function = vars(thing).get("__init__") if isinstance(thing, type) else getattr(thing, "fget", thing)
+    function: Any = vars(thing).get("__init__") if isinstance(thing, type) else getattr(thing, "fget", thing)
     written = inspect.isfunction(function) and function.__code__.co_filename != "<string>"  # not a dataclass's
     return set(re.findall(r"raise (\w+)\(", inspect.getsource(function))) if written else set()
 

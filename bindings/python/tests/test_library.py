@@ -33,14 +33,12 @@ def stub(path: Path, info: str, version: int = OURS, without: str = "") -> Path:
     return compile_c(source, path, "-shared", "-fPIC")
 
 
-def run(
-    code: str, cwd: Path, package: Path = PACKAGE, timeout: float | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
+def run(code: str, cwd: Path, package: Path = PACKAGE, **environment: str) -> subprocess.CompletedProcess[str]:
     """Python on `code`, with the package of that folder and only these variables of ours."""
     kept = {name: value for name, value in os.environ.items() if name not in ("KVSIEVE_LIBRARY", "LD_LIBRARY_PATH")}
     kept.update(environment, PYTHONPATH=str(package.parent))
     command = [sys.executable, "-W", "error", "-c", code]
-    return subprocess.run(command, env=kept, cwd=cwd, capture_output=True, text=True, check=False, timeout=timeout)
+    return subprocess.run(command, env=kept, cwd=cwd, capture_output=True, text=True, check=False, timeout=60)
 
 
 def info(cwd: Path, package: Path = PACKAGE, **environment: str) -> str:
@@ -108,7 +106,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
         os.mkfifo(tmp_path / "pipe")
         place.symlink_to(tmp_path / "pipe")
     code = "import kvsieve\ntry: kvsieve.methods()\nexcept ImportError as error: print(error)"
-    done = run(code, tmp_path, timeout=60, KVSIEVE_LIBRARY=str(place))
+    done = run(code, tmp_path, KVSIEVE_LIBRARY=str(place))
     assert done.stdout == f"{place} is not a regular file: expected libkvsieve.so\n", done.stderr
 
 

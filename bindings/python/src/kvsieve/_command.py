@@ -70,7 +70,8 @@ def program(main: Callable[[], int]) -> int:
                 sys.stdout.flush()
     except OSError as error:
         # Or the interpreter would try it again at its end, and say so.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             return READER_GONE
         print(f"the output cannot be written: {error}", file=sys.stderr)
