@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -72,11 +73,11 @@ class Stream:
 def test_the_lines_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each block marked python, one after the other, on the arrays that it takes from an engine.
 
-    That of transformers runs where transformers is: bindings/python/engines/test_readme.py.
+    Those of transformers and of torch.distributed run where these are: bindings/python/engines.
     """
     readme = (Path(__file__).parents[1] / "README.md").read_text()
     blocks = [text.split("```")[0] for text in readme.split("```python\n")[1:]]
-    blocks = [block for block in blocks if "kvsieve.transformers" not in block]
+    blocks = [block for block in blocks if not re.search(r"kvsieve\.(transformers|distributed)", block)]
     scope: dict[str, Any] = {
         "queries": [noise(1, 32, 32, 128)] * 32,
         "keys": [noise(2, 8, 1100, 128)] * 32,
