@@ -38,9 +38,9 @@ std::string answer(Sequence &sequence, llama_token token, int32_t left) {
 
 // A turn: its question is read, each method answers from what it keeps, and the last one's cache goes on. The choice is made before
 // the answer, so that the question is among the tokens that methods look at.
-void turn(Sequence &sequence, const Options &options, const std::string &question, int32_t mark, const std::string &file) {
+void turn(Sequence &sequence, const Options &options, const std::string &question, int32_t mark, const std::string &name) {
     const llama_token token = sequence.read(tokenized(sequence, question));
-    const std::string begin = text(options, "begin", "");
+    const std::string begin = text(options, "begin", ""), file = text(options, "states", "") + name;
     std::vector<std::vector<kvsieve::range>> gone;
     for (auto &plan : sequence.plans)
         if (static_cast<int32_t>(sequence.cells.size()) > mark) gone.push_back(sequence.dropped(plan));
@@ -55,7 +55,7 @@ void turn(Sequence &sequence, const Options &options, const std::string &questio
         }
         const std::size_t before = sequence.cells.size();
         if (!gone.empty()) sequence.remove(gone[i]);
-        if (!gone.empty() && !file.empty()) llama_state_seq_save_file(sequence.context, file.c_str(), 0, nullptr, 0);
+        if (!gone.empty() && options.count("states")) llama_state_seq_save_file(sequence.context, file.c_str(), 0, nullptr, 0);
         std::fprintf(stderr, "%zu of %zu tokens stay, %zu ranges go, position %d is next, attention spans %d cells\n",
                      sequence.cells.size(), before, gone.empty() ? 0 : gone[i].size(), sequence.next, sequence.spanned());
         const llama_token first = begin.empty() ? token : sequence.read(tokenized(sequence, begin));
@@ -88,12 +88,11 @@ void run(const Options &options) {
         sequence.read(tokenized(sequence, "<|im_start|>system\n" + text(options, "chat", "") + "<|im_end|>\n"));
         sequence.protect();
         std::string line, end;
-        const std::string file = text(options, "states", "");
         for (int i = 0; std::getline(std::cin, line); end = "<|im_end|>\n", ++i)
             turn(sequence, options, end + "<|im_start|>user\n" + line + "<|im_end|>\n<|im_start|>assistant\n",
-                 number(options, "mark", "1024"), file.empty() ? file : file + std::to_string(i));
+                 number(options, "mark", "1024"), std::to_string(i));
     } else {
-        turn(sequence, options, std::string(std::istreambuf_iterator<char>(std::cin), {}), 0, "");
+        turn(sequence, options, std::string(std::istreambuf_iterator<char>(std::cin), {}), 0, "0");
     }
     llama_free(sequence.context);
     llama_model_free(model);
