@@ -37,7 +37,7 @@ if [ ! -f "$folder/made" ]; then
     # Only the library: its default target needs what is switched off here.
     "$folder/tools/bin/cmake" -S "$folder/vendor/llama.cpp" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
         -DCMAKE_MAKE_PROGRAM="$folder/tools/bin/ninja" -DGGML_NATIVE=ON -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF \
-        -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_COMMON=OFF >"$folder/cmake.log"
+        -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_COMMON=OFF >"$folder/cmake.log" 2>&1
     nice -n 10 "$folder/tools/bin/cmake" --build "$build" --target llama >"$folder/build.log"
     touch "$folder/made"
 fi

@@ -1,7 +1,7 @@
 """Holds llama.cpp with a compressed cache to the lab: codes answered from 25 % by each cache type, prompts in micro-batches, a chat
 without end.
 
-    check.py PROGRAM LAB_PYTHON     a line a failed test, a table, `N passed, N failed`
+    check.py PROGRAM LAB_PYTHON [TEST ...]     a line a failed test, a table, `N passed, N failed`
 
 PROGRAM is what build.sh has made. LAB_PYTHON has the lab's packages and makes its prompts (bindings/python/lab/texts.py). What the
 program says of itself is not believed: which tokens are in the cache is read from the engine's own state files.
@@ -10,12 +10,13 @@ program says of itself is not believed: which tokens are in the cache is read fr
 from __future__ import annotations
 
 import json
+import os
 import re
 import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Said:
 
 class Engine:
     def __init__(self, program: str, model: str) -> None:
-        self.command = [program, "--model", model]
+        self.command = [program, "--model", model, "--threads", "1"]  # several programs at once, none that waits
 
     def run(self, text: str, methods: tuple[str, ...], **options: object) -> Said:
         words = [f"--{name}" if i == 0 else str(value) for name, value in options.items() for i in (0, 1)]
@@ -76,10 +77,15 @@ class Checks:
     def needle(self, cache: str) -> None:
         """Codes at ten depths, each twice."""
         counts = dict.fromkeys(METHODS, 0)
-        for prompt in self.prompts:
-            said = self.engine.run(
+
+        def answered(prompt: dict[str, str]) -> Said:
+            return self.engine.run(
                 prompt["context"], METHODS, cache=cache, begin=prompt["begin"], tokens=8, context=1280
             )
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            everything = list(pool.map(answered, self.prompts))
+        for prompt, said in zip(self.prompts, everything, strict=True):
             tokens = int(prompt["tokens"])
             kept = [int(SHARE * tokens)] * len(METHODS[1:])
             assert [line[:2] for line in said.stays] == [(n, tokens) for n in (tokens, *kept)], said.stays
@@ -117,11 +123,11 @@ class Checks:
 
     def endless_chat(self) -> None:
         """Over ten removals: the system prompt stays whole, the budget holds, cells are used again, a code of it is still answered."""
-        code, mark, budget, window = "48213", 400, 256, 16
+        code, mark, budget, window = "48213", 320, 256, 16
         system = f"You are a helpful assistant. The secret code of Alice is {code}. Answer in one short sentence."
         facts = [sentence for prompt in self.prompts for sentence in prompt["context"].split("\n\n")[1:6]]
-        turns = [f"{fact} What is this about?" for fact in facts if 200 < len(fact) < 600][:30]
-        question = "What is the secret code of Alice?"
+        turns = [f"{fact} What is this about?" for fact in facts if 200 < len(fact) < 600][:14]
+        question = "What is the secret code of Alice?\tThe secret code of Alice is "
         method = (f"snapkv window={window} pool_kernel=15",)
         with tempfile.TemporaryDirectory() as folder:
             text = "\n".join([*turns, question]) + "\n"
@@ -151,13 +157,13 @@ class Checks:
         assert code in said.answers[-1], said.answers[-1]
 
 
-def main(program: str, python: str) -> int:
+def main(program: str, python: str, *names: str) -> int:
     command = [python, str(LAB), "needle", "--length", str(LENGTH), "--prompts", str(PROMPTS)]
     made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     first, *prompts = [json.loads(line) for line in made.splitlines()]
     checks = Checks(Engine(program, first["gguf"]), prompts)
-    tests: list[Callable[[], None]] = [checks.micro_batches, checks.endless_chat]
-    tests += [checks.needle_f16, checks.needle_q8_0, checks.needle_q4_0]
+    tests = [checks.micro_batches, checks.endless_chat, checks.needle_f16, checks.needle_q8_0, checks.needle_q4_0]
+    tests = [test for test in tests if not names or test.__name__ in names]
     failed = 0
     for test in tests:
         try:

@@ -33,14 +33,16 @@ std::string answer(Sequence &sequence, llama_token token, int32_t left) {
         said.append(piece, static_cast<std::size_t>(std::max(0, llama_token_to_piece(vocabulary, token, piece, 256, 0, false))));
         token = sequence.read({ token });
     }
+    std::replace(said.begin(), said.end(), '\n', ' '); // an answer is a line
     return said;
 }
 
 // A turn: its question is read, each method answers from what it keeps, and the last one's cache goes on. The choice is made before
 // the answer, so that the question is among the tokens that methods look at.
-void turn(Sequence &sequence, const Options &options, const std::string &question, int32_t mark, const std::string &name) {
+void turn(Sequence &sequence, const Options &options, const std::string &question, const std::string &begin, int32_t mark,
+          const std::string &name) {
     const llama_token token = sequence.read(tokenized(sequence, question));
-    const std::string begin = text(options, "begin", ""), file = text(options, "states", "") + name;
+    const std::string file = text(options, "states", "") + name;
     std::vector<std::vector<kvsieve::range>> gone;
     for (auto &plan : sequence.plans)
         if (static_cast<int32_t>(sequence.cells.size()) > mark) gone.push_back(sequence.dropped(plan));
@@ -66,7 +68,8 @@ void turn(Sequence &sequence, const Options &options, const std::string &questio
 void run(const Options &options) {
     llama_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
     llama_model_params loading = llama_model_default_params();
-    loading.n_gpu_layers = 0; // the library reads keys that the CPU can read
+    loading.n_gpu_layers = 0;        // the library reads keys that the CPU can read
+    loading.use_extra_bufts = false; // weights in AMX's layout: not every virtual machine that shows AMX can run it
     llama_model *model = llama_model_load_from_file(text(options, "model", "").c_str(), loading);
     if (!model || llama_model_n_swa(model) > 0) throw std::runtime_error("no --model, or one with sliding windows");
     Sequence sequence(model);
@@ -88,11 +91,15 @@ void run(const Options &options) {
         sequence.read(tokenized(sequence, "<|im_start|>system\n" + text(options, "chat", "") + "<|im_end|>\n"));
         sequence.protect();
         std::string line, end;
-        for (int i = 0; std::getline(std::cin, line); end = "<|im_end|>\n", ++i)
-            turn(sequence, options, end + "<|im_start|>user\n" + line + "<|im_end|>\n<|im_start|>assistant\n",
-                 number(options, "mark", "1024"), std::to_string(i));
+        for (int i = 0; std::getline(std::cin, line); end = "<|im_end|>\n", ++i) {
+            const std::size_t tab = std::min(line.find('\t'), line.size());
+            const std::string question = end + "<|im_start|>user\n" + line.substr(0, tab) + "<|im_end|>\n<|im_start|>assistant\n";
+            turn(sequence, options, question, line.substr(std::min(tab + 1, line.size())), number(options, "mark", "1024"),
+                 std::to_string(i));
+        }
     } else {
-        turn(sequence, options, std::string(std::istreambuf_iterator<char>(std::cin), {}), 0, "0");
+        const std::string question(std::istreambuf_iterator<char>(std::cin), {});
+        turn(sequence, options, question, text(options, "begin", ""), 0, "0");
     }
     llama_free(sequence.context);
     llama_model_free(model);
