@@ -124,9 +124,16 @@ class Checks:
     def endless_chat(self) -> None:
         """Over ten removals: the system prompt stays whole, the budget holds, cells are used again, a code of it is still answered."""
         code, mark, budget, window = "48213", 320, 256, 16
-        system = f"You are a helpful assistant. The secret code of Alice is {code}. Answer in one short sentence."
+        # Said once, the code is lost to this small model 1,500 tokens later, whole cache or not.
+        fact = f"The secret code of Alice is {code}."
+        system = (
+            f"You are a helpful assistant. {fact} If you are asked for it, say: {fact} Answer in one short sentence."
+        )
         facts = [sentence for prompt in self.prompts for sentence in prompt["context"].split("\n\n")[1:6]]
-        turns = [f"{fact} What is this about?" for fact in facts if 200 < len(fact) < 600][:14]
+        facts = [
+            fact for fact in facts if 200 < len(fact) < 600 and "secret" not in fact
+        ]  # of one code is spoken, no other
+        turns = [f"{fact} What is this about?" for fact in facts][:14]
         question = "What is the secret code of Alice?\tThe secret code of Alice is "
         method = (f"snapkv window={window} pool_kernel=15",)
         with tempfile.TemporaryDirectory() as folder:
