@@ -92,6 +92,7 @@ class Checks:
             for method, answer in zip(METHODS, said.answers, strict=True):
                 counts[method] += right(answer, prompt["answer"])
         self.table[cache] = counts
+        print(cache, counts, flush=True)  # minutes pass
         assert counts[WHOLE] >= PROMPTS - 1, counts
         assert counts[RECENT] <= RECENT_AT_MOST, counts
         for method in CHOSEN:
