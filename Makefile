@@ -14,7 +14,7 @@ PACKERS = $$(grep '==' .ci/packers | grep -v '^setuptools==')
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
 .PHONY: help build install uninstall manual wheel release clean setup demo check test test-long test-engines test-runtimes \
-	bench bench-peers lab lab-full header golden counts format linters needs
+	llama test-llama bench bench-peers lab lab-full header golden counts format linters needs
 .NOTPARALLEL:
 
 build: needs ## the library: prints its path; nothing is installed, nothing outside this folder is written
@@ -70,7 +70,7 @@ test-long: linters ## all tests, before a release
 	@$(PYTHON) Tests/run.py --long
 
 # torch for CPUs if it can be had, else PyPI's, several GB. `make test` runs the newest where torch for CPUs is at hand.
-test-engines: linters test-runtimes ## the engines themselves: transformers, newest and oldest, and test-runtimes
+test-engines: linters test-runtimes test-llama ## the engines themselves: transformers, newest and oldest, test-runtimes, test-llama
 	@$(PYTHON) bindings/python/engines/environment.py --insist newest oldest
 	@$(PYTHON) Tests/run.py transformers transformers-oldest
 
@@ -81,6 +81,15 @@ $(RUNTIMES)/installed: bindings/python/runtimes/requirements.txt
 	@/usr/bin/python3 -m venv $(RUNTIMES)
 	@$(RUNTIMES)/bin/pip install -q --disable-pip-version-check -r $<
 	@touch $@
+
+# llama.cpp is built once, in KVSIEVE_ENGINES_CACHE, else in ~/.cache/kvsieve-engines. Its model is the lab's.
+LLAMA = .build/llama/sieve
+
+llama: build ## llama.cpp of a pinned release, 77 MB and minutes the first time, and a program that compresses its cache
+	@sh bindings/c/llama_cpp/build.sh $(LIBRARY) $(LLAMA)
+
+test-llama: setup llama $(LAB)/installed ## llama.cpp answers codes from a quarter of its cache, of each type, and in a chat without end
+	@$(PYTHON) bindings/c/llama_cpp/check.py $(LLAMA) $(LAB)/bin/python
 
 bench: needs ## what the library costs, beside bare products and memcpy
 	@.ci/swift build -c release --product kvsieve-bench

