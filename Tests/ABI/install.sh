@@ -30,7 +30,7 @@ mkdir -p "$work/repository/.build/manual/python" # what make manual leaves
 echo one >"$work/repository/.build/manual/index.html"
 echo two >"$work/repository/.build/manual/python/kvsieve.html"
 ln -s "$library" "$work/repository/.build/release/libkvsieve.so"
-with_swift=$PATH cmake=$(command -v cmake)
+with_swift=$PATH cmake=$(command -v cmake || echo "$root/.venv/bin/cmake") # make test puts it there
 swift_version=$(swift --version 2>&1 | sed -nE 's/.*(Swift version [0-9.]+).*/\1/p')
 ln -s /usr/bin/* "$work/tools"
 rm -f "$work/tools"/swift*
@@ -103,7 +103,6 @@ installed() { # which Makefile, LIBDIR, LIBDIR as it is passed, pages of the man
     # shellcheck disable=SC2046
     check "${name}cc with pkg-config" cc -std=c99 methods.c $(pkg-config --cflags --libs kvsieve) -Wl,-rpath,"$prefix/$lib" -o methods
     check "${name}it runs" env -i ./methods
-    [ -n "$cmake" ] || return
     rm -rf build
     check "${name}cmake finds the package" "$cmake" -S . -B build -Dwanted="${version%.*}" -Dkvsieve_DIR="$prefix/$lib/cmake/kvsieve"
     check "${name}cmake builds with it" "$cmake" --build build

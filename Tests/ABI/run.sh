@@ -116,6 +116,12 @@ plain() {
         else
             passed=$((passed + 1))
         fi
+        if ! g++ -std=c++14 -I"$include" -fsyntax-only "$work/ignored.cpp" 2>"$work/early" && grep -q "needs C++17" "$work/early"; then
+            passed=$((passed + 1))
+        else
+            failed=$((failed + 1))
+            echo "FAILED hpp: C++14 is not told that it is too old"
+        fi
         if grep -q "nodiscard" "$work/ignored"; then passed=$((passed + 1)); else
             failed=$((failed + 1))
             echo "FAILED hpp: a result that nobody looks at is no warning"

@@ -43,7 +43,7 @@ is "pyproject.toml takes the package's" "$(grep -cE '^version *= *\{ *attr *= *"
 is "and has none of its own" "$(grep -cE '^version *= *"' "$package/pyproject.toml")" 0
 
 # CMake's check, as find_package calls it: the same MAJOR, and not older.
-cmake=$(command -v cmake)
+cmake=$(command -v cmake || echo "$root/.venv/bin/cmake") # make test puts it there
 takes() { # a version that is asked for, in a library of another
     sed "s/\"$version\"/\"$2\"/" "$work/lib/cmake/kvsieve/kvsieveConfigVersion.cmake" >"$work/check.cmake"
     local count
@@ -57,13 +57,11 @@ message("\${PACKAGE_VERSION_COMPATIBLE}")
 END
     "$cmake" -P "$work/ask.cmake" 2>&1
 }
-if [ -n "$cmake" ]; then
-    for case in "0.1 0.1.0 TRUE" "0.1 0.2.0 TRUE" "0.1.0 0.1.1 TRUE" "0 0.1.0 TRUE" "0.2 0.1.9 FALSE" "0.1.1 0.1.0 FALSE" \
-        "1.0 0.1.0 FALSE" "0.1 1.0.0 FALSE" "0 1.0.0 FALSE" "1.2 1.10.0 TRUE"; do
-        read -r asked there expected <<<"$case"
-        is "CMake: $asked of $there" "$(takes "$asked" "$there")" "$expected"
-    done
-fi
+for case in "0.1 0.1.0 TRUE" "0.1 0.2.0 TRUE" "0.1.0 0.1.1 TRUE" "0 0.1.0 TRUE" "0.2 0.1.9 FALSE" "0.1.1 0.1.0 FALSE" \
+    "1.0 0.1.0 FALSE" "0.1 1.0.0 FALSE" "0 1.0.0 FALSE" "1.2 1.10.0 TRUE"; do
+    read -r asked there expected <<<"$case"
+    is "CMake: $asked of $there" "$(takes "$asked" "$there")" "$expected"
+done
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

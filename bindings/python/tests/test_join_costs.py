@@ -13,12 +13,9 @@ from registry import has, settings
 import kvsieve
 
 
-@pytest.mark.parametrize("divide", [tensor_parallel, pipeline_parallel])
-def test_what_is_sent(method: kvsieve.MethodInfo, divide: Any) -> None:
-    """ "Costs of finish(), of a rank: 256 bytes a message beside what is here\""""
-    parts = divide(LAYERS, HEADS, 2)
+def finished(method: kvsieve.MethodInfo, parts: Any, **chosen: Any) -> Threads:
+    """The group of two ranks that have observed their parts and finished."""
     group = Threads(2)
-    chosen = settings(method, 20, 0.6, window=4, recent=5, sinks=2, every=1, shared=1, size=4, charge=1)
     plans = [
         joined(plan_of(part, MODEL, method.name, **chosen), parts, r, group.all_gather(r))
         for r, part in enumerate(parts)
@@ -26,6 +23,15 @@ def test_what_is_sent(method: kvsieve.MethodInfo, divide: Any) -> None:
     for plan, part in zip(plans, parts):
         observe(plan, part)
     assert run(plans, group) == [None, None]
+    return group
+
+
+@pytest.mark.parametrize("divide", [tensor_parallel, pipeline_parallel])
+def test_what_is_sent(method: kvsieve.MethodInfo, divide: Any) -> None:
+    """ "Costs of finish(), of a rank: 256 bytes a message beside what is here\""""
+    parts = divide(LAYERS, HEADS, 2)
+    chosen = settings(method, 20, 0.6, window=4, recent=5, sinks=2, every=1, shared=1, size=4, charge=1)
+    group = finished(method, parts, **chosen)
     heads, layers = len(parts[0].heads), len(parts[0].layers)
     division = [2048, 512, 4096, 4096]
     rows = [16 + 4 * TOKENS * (heads if heads < HEADS else 1)] * layers
@@ -80,14 +86,7 @@ def test_shares_send_a_row_a_head(method: kvsieve.MethodInfo) -> None:
         return
     chosen = settings(method, 20, 0.6, window=4, recent=5, sinks=2, shared=1, size=1, pyramid=2, share=2)
     for parts, heads in ((PARTS, 1), (pipeline_parallel(LAYERS, HEADS, 2), HEADS)):
-        group = Threads(2)
-        plans = [
-            joined(plan_of(part, MODEL, method.name, **chosen), parts, r, group.all_gather(r))
-            for r, part in enumerate(parts)
-        ]
-        for plan, part in zip(plans, parts):
-            observe(plan, part)
-        assert run(plans, group) == [None, None]
+        group = finished(method, parts, **chosen)
         if method.name != "streamingllm":
             rows = 2 if method.name == "windowkv" else 1
             most = 16 + 4 * TOKENS * (rows if heads < HEADS else 1)
