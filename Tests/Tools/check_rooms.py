@@ -8,12 +8,13 @@ from pathlib import Path
 from Tools.rooms import Arrow, Table, arrows, room_faults, table_faults
 from Tools.swift_names import code_only, declarations
 
+HERE = tempfile.TemporaryDirectory(prefix="rooms")  # goes when Python ends
 ROOMS: Table = {"Top": {"Low", "."}, "Low": {"."}, ".": set()}
 
 
 def tree(**files: str) -> Path:
     """A folder of Swift files, each named Room_File."""
-    core = Path(tempfile.mkdtemp(prefix="rooms")) / "Core"
+    core = Path(tempfile.mkdtemp(dir=HERE.name)) / "Core"
     for name, text in files.items():
         path = core / (name.replace("_", "/") + ".swift")
         path.parent.mkdir(parents=True, exist_ok=True)
