@@ -64,9 +64,9 @@ def held(state: Path) -> list[int]:
     return [position for position, _, _ in found]
 
 
-def right(answer: str, code: str) -> bool:
-    digits = re.search(r"is (\d+)", answer)
-    return digits is not None and digits.group(1) == code
+def right(answer: str, prompt: dict[str, str]) -> bool:
+    """By the lab's rule: the code's five digits are the likeliest where they are due. What the model says after them is not judged."""
+    return answer.startswith(prompt["begin"] + prompt["answer"])
 
 
 class Checks:
@@ -90,7 +90,7 @@ class Checks:
             kept = [int(SHARE * tokens)] * len(METHODS[1:])
             assert [line[:2] for line in said.stays] == [(n, tokens) for n in (tokens, *kept)], said.stays
             for method, answer in zip(METHODS, said.answers, strict=True):
-                counts[method] += right(answer, prompt["answer"])
+                counts[method] += right(answer, prompt)
         self.table[cache] = counts
         print(cache, counts, flush=True)  # minutes pass
         assert counts[WHOLE] >= PROMPTS - 1, counts
@@ -117,7 +117,7 @@ class Checks:
                 options = {"begin": prompt["begin"], "tokens": 8, "ubatch": size, "states": f"{folder}/state"}
                 said = self.engine.run(prompt["context"], CHOSEN[1:], **options)
                 kept[size] = set(held(Path(folder) / "state0"))
-            assert right(said.answers[0], prompt["answer"]), (size, said.answers)
+            assert right(said.answers[0], prompt), (size, said.answers)
         for size in (24, 5):
             alike = len(kept[512] & kept[size]) / len(kept[512])
             assert alike >= 0.97, (size, alike)
