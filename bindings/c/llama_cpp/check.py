@@ -116,7 +116,8 @@ class Checks:
             with tempfile.TemporaryDirectory() as folder:
                 options = {"begin": prompt["begin"], "tokens": 8, "ubatch": size, "states": f"{folder}/state"}
                 said = self.engine.run(prompt["context"], CHOSEN[1:], **options)
-                kept[size] = set(held(Path(folder) / "state0"))
+                (state,) = Path(folder).iterdir()
+                kept[size] = set(held(state))
             assert right(said.answers[0], prompt), (size, said.answers)
         for size in (24, 5):
             alike = len(kept[512] & kept[size]) / len(kept[512])
@@ -136,13 +137,12 @@ class Checks:
         ]  # of one code is spoken, no other
         turns = [f"{fact} What is this about?" for fact in facts][:14]
         question = "What is the secret code of Alice?\tThe secret code of Alice is "
-        method = (f"snapkv window={window} pool_kernel=15",)
+        method = (f"snapkv budget={budget} window={window} pool_kernel=15",)
         with tempfile.TemporaryDirectory() as folder:
             text = "\n".join([*turns, question]) + "\n"
             options = {
                 "chat": system,
                 "mark": mark,
-                "budget": budget,
                 "tokens": 24,
                 "context": 1024,
                 "states": f"{folder}/state",
