@@ -3,11 +3,12 @@
     python bindings/python/bench/threads.py [SAMPLES]      KVSIEVE_LIBRARY names the library; it needs a C compiler
 
 A plan is a sequence of two layers of Llama-3-8B's shape and 4,096 tokens in float32: observe, finish, gather of keys and
-values. There are 8 prompts, more than caches hold. Both ways take turns, and a number is the median of its samples:
+values. There are 8 prompts, more than caches hold. Both ways take turns. A number is the median of its samples; "at best" is
+that of the fastest samples, which other work on the machine disturbed least:
 
     by CPU time   processor time in sequence divided by that on threads: 1 if plans cost each other nothing
     speed-up      wall time likewise; at most the number of cores
-    cores         processor time by wall time, on threads: what is missing to the machine's the machine gave to others
+    cores         processor time by wall time, on threads: what is missing to the machine's cores others had
 """
 
 from __future__ import annotations
@@ -84,23 +85,21 @@ def timed(work: Callable[[], None]) -> tuple[float, float]:
 
 
 def row(name: str, samples: list[Sample]) -> str:
-    def middle(values: list[float]) -> float:
-        return statistics.median(values)
-
-    cpu, wall = middle([a for a, _, _, _ in samples]), middle([b for _, b, _, _ in samples])
-    by_cpu, faster = middle([a / c for a, _, c, _ in samples]), middle([b / d for _, b, _, d in samples])
-    cores = middle([c / d for _, _, c, d in samples])
-    best = min(b for _, b, _, _ in samples) / min(d for _, _, _, d in samples)
-    return f"| {name} | {cpu:.2f} | {wall:.2f} | {by_cpu:.3f} | {faster:.2f} | {best:.2f} | {cores:.2f} |"
+    """Both ratios, each as median and at best, then the cores."""
+    cells = [f"{1e3 * statistics.median(sample[0] for sample in samples) / PLANS:.1f}"]
+    for before, after in ((0, 2), (1, 3)):
+        ratio = statistics.median(sample[before] / sample[after] for sample in samples)
+        best = min(sample[before] for sample in samples) / min(sample[after] for sample in samples)
+        cells += [f"{ratio:.2f}", f"{best:.2f}"]
+    cores = statistics.median(sample[2] / sample[3] for sample in samples)
+    return " | ".join([f"| {name}", *cells, f"{cores:.2f} |"])
 
 
 def main() -> None:
     samples = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     today = datetime.datetime.now(datetime.UTC).date()
     print(f"{kvsieve.build_info()}; {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}, {today}\n")
-    print(
-        f"| {PLANS} plans on {CREW} threads | CPU s in sequence | wall s | by CPU time | speed-up | at best | cores |"
-    )
+    print(f"| {PLANS} plans on {CREW} threads | CPU ms a plan | by CPU time | at best | speed-up | at best | cores |")
     print("|---|---|---|---|---|---|---|")
     print(row("C", from_c(samples)), flush=True)
     print(row("Python", from_python(samples)), flush=True)

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import exact
-import numpy as np
 import pyarrow.dataset
 import pytest
 from corpus_ray import Compressor
@@ -238,10 +237,10 @@ def test_rows_are_what_a_new_plan_says(prompts: Path, alone: Rows) -> None:
 
 def test_a_batch_that_is_there_is_not_made_again(folder: Path, prompts: Path) -> None:
     """A worker that is killed behind its last word: Ray repeats the batch."""
-    lines = prompts.read_bytes().splitlines()[:2]
+    lines = prompts.read_bytes().splitlines()[:1]
     worker = Compressor("snapkv", 0.12, str(folder))
-    assert worker.run("a.parquet", lines) == 2
+    assert worker.run("a.parquet", lines) == 1
     first = (folder / "a.parquet").stat()
-    assert worker.run("a.parquet", lines) == 2
+    assert worker.run("a.parquet", lines) == 1
     assert (folder / "a.parquet").stat() == first and len(list(folder.iterdir())) == 1
-    assert np.array_equal([*rows(folder)], [f"{RECALL}-0", f"{AGGREGATION}-0"])
+    assert [*rows(folder)] == [f"{RECALL}-0"]
