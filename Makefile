@@ -74,7 +74,7 @@ test-engines: linters test-runtimes test-llama ## the engines themselves: transf
 	@$(PYTHON) bindings/python/engines/environment.py --insist newest oldest
 	@$(PYTHON) Tests/run.py transformers transformers-oldest
 
-test-runtimes: setup build $(RUNTIMES)/installed ## compressed caches in ONNX Runtime, JAX, mlx and tensorflow, which it downloads
+test-runtimes: setup build $(RUNTIMES)/installed ## compressed caches in ONNX Runtime, JAX, mlx, tensorflow and on Ray, which it downloads
 	@PYTHONPATH=bindings/python/src $(RUNTIMES)/bin/python -m pytest -q -c bindings/python/pyproject.toml bindings/python/runtimes
 
 $(RUNTIMES)/installed: bindings/python/runtimes/requirements.txt

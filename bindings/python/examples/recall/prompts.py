@@ -1,11 +1,13 @@
 """Seeded prompts for the recall model: facts and markers strewn in filler words, one question at the end.
 
 Here: the vocabulary (tokens.json) and the two tasks it describes. Not here: the model, the judging.
+`prompts.py 200` prints prompts of both tasks, in turns, as JSON lines (examples/corpus_ray.py reads them).
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,3 +96,16 @@ class PromptMaker:
             walk.append(int(self.filler[word]))
             word = int(self.chain[word, successor] if likely else anything)
         return walk
+
+
+def main() -> None:
+    maker = PromptMaker(Path(__file__).resolve().parent, seed=0)
+    for number in range(int(sys.argv[1])):
+        task = (RECALL, AGGREGATION)[number % 2]
+        prompt = maker.prompt(task, number // 2)
+        row = {"id": f"{task}-{number // 2}", "tokens": prompt.tokens.tolist(), "length": len(prompt.answer)}
+        print(json.dumps(row))
+
+
+if __name__ == "__main__":
+    main()
