@@ -4,6 +4,7 @@
 
 WAY     refused   rank 1 hands over a layer with NaN, and calls finish() all the same
         raises    rank 1's collective raises in its CALL-th round, before it sends: the program goes on to its end
+        stays     as raises, but the program does not end: nothing tells the others but their time limit
         killed    rank 1 is killed there
 """
 
@@ -12,12 +13,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 import numpy as np
-from joining_engine import KEPT, LAYERS, MODEL, WHOLE, observe
-from peers import Peers, peers, write
-from ranks import Part, heads_of, plan_of, tensor_parallel
+from joining_engine import KEPT, LAYERS, MODEL, observe
+from peers import TIME, Peers, peers, write
+from ranks import Part, plan_of, tensor_parallel
 
 import kvsieve
 from kvsieve import distributed
@@ -52,34 +54,44 @@ def cut(here: Peers) -> Part:
     return Part(range(LAYERS), heads) if here.ranks == 2 else Part(range(here.rank // 2, here.rank // 2 + 1), heads)
 
 
+def nonsense(plan: kvsieve.Plan, heads: int) -> None:
+    """A layer that observe refuses."""
+    group, tokens, dim = MODEL.query_heads // MODEL.kv_heads, 60, MODEL.head_dim
+    queries, keys = (np.full((n, tokens, dim), np.nan, np.float32) for n in (group * heads, heads))
+    try:
+        plan.observe(0, queries, keys, keys)
+    except kvsieve.KVSieveError as error:
+        assert error.name == "KVSIEVE_ERR_NONFINITE", error
+
+
 def main() -> None:
     transport, way, call = sys.argv[1], sys.argv[2], int(sys.argv[3])
     here = peers(transport)
     part = cut(here)
     plan = plan_of(part, MODEL, "dynamickv", **KEPT["dynamickv"])
-    if here.rank == 1 and way != "refused":
+    fails = here.rank == 1
+    if fails and way != "refused":
         spoiled(plan, way, call)
     place = {"first_layer": part.layers.start, "first_head": part.heads.start}
     distributed.join(plan, here.group, layers=LAYERS, heads=MODEL.kv_heads, **place)
-    if here.rank == 1 and way == "refused":
-        wrong = [heads_of(np.full((n, 60, MODEL.head_dim), np.nan, np.float32), part, MODEL) for n in (4, 2, 2)]
-        try:
-            plan.observe(0, *wrong)
-        except kvsieve.KVSieveError as error:
-            assert error.name == "KVSIEVE_ERR_VALUE", error
+    if fails and way == "refused":
+        nonsense(plan, len(part.heads))
     else:
         observe(plan, part)
-    before = [plan.kept(layer).positions.tolist() for layer in range(0 if way == "refused" else len(part.layers))]
+    observed = range(0 if fails and way == "refused" else len(part.layers))
+    before = [plan.kept(layer).positions.tolist() for layer in observed]
     try:
         plan.finish()
     except kvsieve.KVSieveError as error:
-        after = [plan.kept(layer).positions.tolist() for layer in range(len(before))]
+        same = before == [plan.kept(layer).positions.tolist() for layer in observed]
         cause = type(error.__cause__).__name__ if error.__cause__ else ""
-        write(here.rank, {"name": error.name, "message": error.message, "cause": cause, "same": before == after})
-        if way == "raises" and transport == "mpi":
-            raise  # else the others would wait in MPI_Finalize
-    else:
-        write(here.rank, {"name": "", "kept": WHOLE is not None})
+        write(here.rank, {"name": error.name, "message": error.message, "cause": cause, "same": same})
+        if fails and way == "raises" and transport == "mpi":
+            raise  # mpi4py ends the others, which would wait for ever
+        if fails and way == "stays":
+            time.sleep(2 * TIME.seconds)
+    if transport == "gloo":
+        os._exit(0)  # a group that has failed is not put down in order
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -39,26 +40,23 @@ def start(transport: str, ranks: int, program: str, folder: Path, *arguments: st
         commands = [[*MPIRUN, str(ranks), sys.executable, "-m", "mpi4py", *command[1:]]]
     else:
         commands = [command] * ranks
-    logs = [open(folder / f"log-{index}", "w+b") for index in range(len(commands))]
-    processes = [
-        subprocess.Popen(
-            each,
-            env={**environment, "RANK": str(index), "WORLD_SIZE": str(ranks)},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        for index, (each, log) in enumerate(zip(commands, logs))
-    ]
-    late = not _wait(processes, limit)
-    said = ""
-    for log in logs:
-        log.seek(0)
-        said += log.read().decode(errors="replace")
-        log.close()
+    logs = [folder / f"log-{index}" for index in range(len(commands))]
+    with contextlib.ExitStack() as files:
+        processes = [
+            subprocess.Popen(
+                each,
+                env={**environment, "RANK": str(index), "WORLD_SIZE": str(ranks)},
+                stdout=files.enter_context(log.open("wb")),
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            for index, (each, log) in enumerate(zip(commands, logs))
+        ]
+        late = not _wait(processes, limit)
+    said = "\n".join(log.read_text(errors="replace") for log in logs)
     assert not late, f"not done after {limit} s:\n{said}"
-    files = [folder / f"rank-{rank}.json" for rank in range(ranks)]
-    results = [json.loads(file.read_text()) if file.exists() else None for file in files]
+    written = [folder / f"rank-{rank}.json" for rank in range(ranks)]
+    results = [json.loads(file.read_text()) if file.exists() else None for file in written]
     return Ended(results, [process.returncode for process in processes], said)
 
 

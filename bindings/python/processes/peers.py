@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(os.environ["KVSIEVE_RANKS_FOLDER"])
-TIME = timedelta(seconds=60)
+TIME = timedelta(seconds=int(os.environ.get("KVSIEVE_RANKS_SECONDS", "60")))
 """The longest that a collective of gloo waits."""
 
 
