@@ -45,7 +45,7 @@ def start(transport: str, ranks: int, program: str, folder: Path, *arguments: st
         processes = [
             subprocess.Popen(
                 each,
-                env={**environment, "RANK": str(index), "WORLD_SIZE": str(ranks)},
+                env={**environment, "RANK": str(index), "LOCAL_RANK": str(index), "WORLD_SIZE": str(ranks)},
                 stdout=files.enter_context(log.open("wb")),
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -3,7 +3,7 @@
     split_model.py gloo WAY HEADS FOLDER
 
 WAY     hand    each rank has some rows of the projections of queries, keys and values, and the columns of the output's that fit
-        plan    transformers' own tensor parallelism: tp_plan="auto"
+        plan    transformers' own tensor parallelism: DistributedConfig(tp_plan="auto"), by which torch's tensors are distributed
 HEADS   of keys and values, of the whole model. FOLDER: where the model is saved
 """
 
@@ -20,6 +20,7 @@ from families import SIZES, words
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import transformers
+    from transformers.distributed import DistributedConfig
 
 import kvsieve
 from kvsieve import distributed
@@ -27,7 +28,7 @@ from kvsieve.transformers import SieveCache
 
 torch.set_num_threads(1)
 LAYERS, PROMPT, NEW, QUESTION, MORE = 4, 120, 8, 40, 6
-METHODS: dict[str, dict[str, float]] = {
+METHODS: dict[str, dict[str, Any]] = {
     "dynamickv": {"budget": 40, "window": 8},
     "taskkv": {"ratio": 0.5, "recent": 12, "sinks": 4, "semantic": 16},
     "windowkv": {"budget": 40, "window": 8, "size": 4, "shared": 2, "pyramid": 4},
@@ -74,7 +75,7 @@ def bounds(heads: int, rank: int) -> range:
     return range(first) if rank == 0 else range(first, heads)
 
 
-class Added(torch.nn.Module):
+class Added(torch.nn.Module):  # type: ignore[misc]
     """A projection of this rank's heads; what the ranks get is added up."""
 
     def __init__(self, weight: Any) -> None:
@@ -89,7 +90,7 @@ class Added(torch.nn.Module):
 
 def by_hand(heads: int, own: range) -> Any:
     model = whole(heads)
-    dim, group = SIZES["head_dim"], SIZES["num_attention_heads"] // heads  # type: ignore[operator]
+    dim, group = model.config.head_dim, model.config.num_attention_heads // heads
     for layer in model.model.layers:
         attention = layer.self_attn
         for name, each in (("q_proj", group * dim), ("k_proj", dim), ("v_proj", dim)):
@@ -112,7 +113,8 @@ def main() -> None:
         model = by_hand(heads, own)
     else:
         own = range(heads // 2 * here.rank, heads // 2 * (here.rank + 1))
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder, tp_plan="auto").eval()
+        plan = DistributedConfig(tp_plan="auto")
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder, distributed_config=plan).eval()
 
     def join(plan: kvsieve.Plan) -> None:
         distributed.join(plan, here.group, layers=LAYERS, heads=heads, first_head=own.start)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from launch import start
-from split_model import LAYERS, METHODS, talk, whole
+from split_model import LAYERS, METHODS, PROMPT, talk, whole
 
 CLOSE = 1e-5
 
@@ -33,7 +33,8 @@ def test_logits_and_rows(way: str, heads: int, tmp_path: Path) -> None:
         expected = of_one(heads, method)
         found = [result["found"][method] for result in ended.results]
         for index, rows in enumerate(expected["kept"]):
-            together = [sum((one["kept"][index][layer] for one in found), []) for layer in range(LAYERS)]
+            together = [[head for one in found for head in one["kept"][index][layer]] for layer in range(LAYERS)]
             assert together == rows, (method, index)
+            assert any(len(head) < PROMPT for layer in rows for head in layer), (method, index)
         for one in found:
             assert np.abs(np.array(one["logits"]) - np.array(expected["logits"])).max() < CLOSE, method
