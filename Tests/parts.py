@@ -83,8 +83,8 @@ STEPS: dict[str, Step] = {
     ),
     "engines": Step("torch and the newest transformers", f"{ENVIRONMENT} newest", shares=".venv-engines"),
     "engines-oldest": Step("the oldest transformers beside it", f"{ENVIRONMENT} newest oldest", shares=".venv-engines"),
-    "mpi": Step("whether MPI is here", f"{ENVIRONMENT} mpi", shares=".venv-engines"),
-    "ranks": Step("torch, transformers, and whether MPI is here", f"{ENVIRONMENT} newest mpi", shares=".venv-engines"),
+    "mpi-here": Step("whether MPI is here", f"{ENVIRONMENT} mpi", shares=".venv-engines"),
+    "engines-mpi": Step("torch, transformers, and whether MPI is here", f"{ENVIRONMENT} newest mpi", shares=".venv-engines"),
 }
 
 PARTS: dict[str, Part] = {
@@ -237,7 +237,7 @@ PARTS: dict[str, Part] = {
     "mpi": Part(
         "the C example over MPI, in 2 and 4 processes, with one plan of the whole model",
         "make --no-print-directory -C bindings/c check-mpi",
-        needs=("library", "mpi"),
+        needs=("library", "mpi-here"),
         check=True,
         unless=NO_MPI,
         shares="bindings/c/build",
@@ -245,7 +245,7 @@ PARTS: dict[str, Part] = {
     "ranks": Part(
         "what 2 and 4 processes keep over gloo and MPI, every method, with one; a split model's logits; ranks that fail",
         ".venv-engines/bin/python -m pytest -q bindings/python/processes",
-        needs=("library", "ranks"),
+        needs=("library", "engines-mpi"),
         unless=NO_MPI,
         long=True,
     ),
