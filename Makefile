@@ -69,10 +69,10 @@ test: linters ## all tests but those of test-long
 test-long: linters ## all tests, before a release
 	@$(PYTHON) Tests/run.py --long
 
-# torch for CPUs if it can be had, else PyPI's, several GB. `make test` runs the newest where torch for CPUs is at hand.
-test-engines: linters test-runtimes test-llama ## the engines themselves: transformers, newest and oldest, test-runtimes, test-llama
-	@$(PYTHON) bindings/python/engines/environment.py --insist newest oldest
-	@$(PYTHON) Tests/run.py transformers transformers-oldest
+# torch for CPUs if it can be had, else PyPI's, several GB; Open MPI of Debian. `make test` runs the newest where torch for CPUs is at hand.
+test-engines: linters test-runtimes test-llama ## the engines themselves: transformers, several ranks, test-runtimes, test-llama
+	@$(PYTHON) bindings/python/engines/environment.py --insist newest oldest mpi
+	@$(PYTHON) Tests/run.py transformers transformers-oldest mpi ranks
 
 test-runtimes: setup build $(RUNTIMES)/installed ## compressed caches in ONNX Runtime, JAX, mlx, tensorflow and on Ray, which it downloads
 	@PYTHONPATH=bindings/python/src $(RUNTIMES)/bin/python -m pytest -q -c bindings/python/pyproject.toml bindings/python/runtimes

@@ -24,7 +24,15 @@ PYRIGHT = {
     "PYTHONPATH": "bindings/python/src",
 }
 # mypy looks a module up beside the file that imports it, and here.
-MODULES = ("bindings/python/src", "bindings/python/examples", "bindings/python/bench", "Tests", "docs/manual")
+MODULES = (
+    "bindings/python/src",
+    "bindings/python/examples",
+    "bindings/python/bench",
+    "Tests",
+    "docs/manual",
+    "bindings/python/tests",
+    "bindings/python/engines",
+)
 # The header and what it is generated from are laid out by hand: their comments are the manual. An earlier one is as it was.
 NOT_C = ("include/", "Sources/CKVSieve/", "Tests/ABI/previous/kvsieve.h")
 

@@ -56,6 +56,7 @@ ABI = "bash Tests/ABI/run.sh .build/release/libkvsieve.so ."
 LIBRARY = ("library",)
 ENVIRONMENT = "python bindings/python/engines/environment.py"
 NO_ENGINES = ".build/no-engines"
+NO_MPI = ".build/no-mpi"
 ENGINES = ".venv-engines/bin/python -m pytest -q bindings/python/engines"
 
 STEPS: dict[str, Step] = {
@@ -82,6 +83,8 @@ STEPS: dict[str, Step] = {
     ),
     "engines": Step("torch and the newest transformers", f"{ENVIRONMENT} newest", shares=".venv-engines"),
     "engines-oldest": Step("the oldest transformers beside it", f"{ENVIRONMENT} newest oldest", shares=".venv-engines"),
+    "mpi-here": Step("whether MPI is here", f"{ENVIRONMENT} mpi", shares=".venv-engines"),
+    "engines-mpi": Step("torch, transformers, MPI", f"{ENVIRONMENT} newest mpi", shares=".venv-engines"),
 }
 
 PARTS: dict[str, Part] = {
@@ -229,6 +232,21 @@ PARTS: dict[str, Part] = {
         f"env PYTHONPATH=.venv-engines/oldest:bindings/python/src {ENGINES}",
         needs=("library", "engines-oldest"),
         unless=NO_ENGINES,
+        long=True,
+    ),
+    "mpi": Part(
+        "the C example over MPI, in 2 and 4 processes, with one plan of the whole model",
+        "make --no-print-directory -C bindings/c check-mpi",
+        needs=("library", "mpi-here"),
+        check=True,
+        unless=NO_MPI,
+        shares="bindings/c/build",
+    ),
+    "ranks": Part(
+        "what 2 and 4 processes keep over gloo and MPI, every method, with one; a split model's logits; ranks that fail",
+        ".venv-engines/bin/python -m pytest -q bindings/python/processes",
+        needs=("library", "engines-mpi"),
+        unless=NO_MPI,
         long=True,
     ),
     "wheel": Part(

@@ -6,7 +6,7 @@ Here: what a user calls, and which forward pass ends a prompt. What a round does
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from transformers import DynamicCache
@@ -41,6 +41,8 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
     each_chunk  True: every forward pass of more than one token is compressed, so that a prompt that is read in chunks
                 (generate's prefill_chunk_size) never needs more rows than budget + chunk. False: once, at the prompt's end;
                 the choice does not depend on the chunks
+    join        called with each sequence's plan before its first layer: if the model's heads are on several ranks, it calls
+                kvsieve.distributed.join(plan, group, ...)
 
     A prompt is what generate() is given, or what prompt() announces. Else every forward pass of more than one token is one.
     After a prompt all layers are at their budget. Tokens that are generated are appended, until the next prompt; with
@@ -54,6 +56,7 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
         *,
         protect: Iterable[tuple[int, int]] = (),
         each_chunk: bool = False,
+        join: Callable[[Plan], None] | None = None,
         **parameters: Unpack[Keywords],
     ) -> None:
         if "align" in parameters:
@@ -67,6 +70,7 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
         self._of_plan: Any = (method, dict(parameters))
         self._protect = [(first, count) for first, count in protect]
         self.each_chunk = each_chunk
+        self._join = join
         with self._plan(Model(len(places), 1, 1, 1)) as plan:  # so that what is wrong is said now
             plan.needs(0)
             self.method = plan.method
@@ -243,7 +247,11 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
         if not self.sequences:
             heads, dim = int(layer.keys.shape[1]), int(layer.keys.shape[-1])
             model = Model(len(self.sieved), int(query.shape[1]), heads, dim, layer.how.scale)
-            self.sequences = [rounds.Sequence(self._plan(model)) for _ in range(len(layer.keys))]
+            plans = [self._plan(model) for _ in range(len(layer.keys))]
+            if self._join is not None:
+                for plan in plans:
+                    self._join(plan)
+            self.sequences = [rounds.Sequence(plan) for plan in plans]
         for index, sequence in enumerate(self.sequences):
             sequence.new = layer.recent if self._valid is None else int(self._valid[index].sum())
 

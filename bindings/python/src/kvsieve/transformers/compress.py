@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from .._types import Keywords
+    from ..plan import Plan
 
 
 @contextlib.contextmanager
@@ -47,6 +48,7 @@ def compress(
     *,
     protect: Iterable[tuple[int, int]] = (),
     each_chunk: bool = False,
+    join: Callable[[Plan], None] | None = None,
     **parameters: Unpack[Keywords],
 ) -> Compressed:
     """For `with`: model.generate() and forward passes without a cache of their own are given a SieveCache.
@@ -58,7 +60,7 @@ def compress(
 
     Every call without past_key_values is a new sequence with a new cache. The arguments are those of SieveCache.
     """
-    return Compressed(model, method, protect=list(protect), each_chunk=each_chunk, **parameters)
+    return Compressed(model, method, protect=list(protect), each_chunk=each_chunk, join=join, **parameters)
 
 
 class Compressed:
