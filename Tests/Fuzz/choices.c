@@ -3,6 +3,7 @@
 static uint64_t state;
 static const uint8_t *next, *end;
 static int endless;
+static uint64_t began;
 
 uint64_t mixed(uint64_t value) {
     value += 0x9e3779b97f4a7c15u;
@@ -12,7 +13,7 @@ uint64_t mixed(uint64_t value) {
 }
 
 void choices_of_seed(uint64_t seed) {
-    state = seed;
+    state = began = seed;
     endless = 1;
 }
 
@@ -24,8 +25,16 @@ void choices_of_bytes(const uint8_t *bytes, size_t count) {
 
 int choices_left(void) { return endless || next < end; }
 
+static uint8_t byte_at(uint64_t place) { return (uint8_t)(mixed(place) >> 56); }
+
+size_t choices_written(uint8_t *bytes, size_t room) {
+    size_t count = 0;
+    for (; count < room && began + count != state; ++count) bytes[count] = byte_at(began + count);
+    return count;
+}
+
 static uint8_t byte(void) {
-    if (endless) return (uint8_t)(mixed(state++) >> 56);
+    if (endless) return byte_at(state++);
     return next < end ? *next++ : 0;
 }
 

@@ -8,6 +8,8 @@
 
 void choices_of_seed(uint64_t seed);
 void choices_of_bytes(const uint8_t *bytes, size_t count);
+/* The bytes of the seed so far, at most as many as `room`. */
+size_t choices_written(uint8_t *bytes, size_t room);
 /* 0 ... below - 1. */
 uint64_t choice(uint64_t below);
 /* from ... to. */

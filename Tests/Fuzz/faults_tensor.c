@@ -119,7 +119,7 @@ int fault_of_tensor(call *c, int which, fault *f) {
         return fault_is(f, KVSIEVE_ERR_DTYPE, "dtype", "dtype of %s %d", name, (int)t->dtype);
     }
     if (kind == 13) {
-        if (c->function == GATHER && (which == 0 || t->dtype == KVSIEVE_Q4_0)) return 0;
+        if (c->function == GATHER && (which == 0 || t->dtype == KVSIEVE_Q4_0 || t->dtype == KVSIEVE_BYTES)) return 0;
         t->dtype = KVSIEVE_BYTES; /* whose rows are at most as long */
         return fault_is(f, KVSIEVE_ERR_DTYPE, "dtype", "dtype of %s BYTES", name);
     }

@@ -120,6 +120,7 @@ static void gather(pair *p, int32_t layer, const kvsieve_kept *kept) {
 
 static void gather_rotated(pair *p, int32_t layer, const kvsieve_kept *kept) {
     const int64_t rows = longest_of(p, layer);
+    const int in_place = chance(3);
     const int32_t dtype = p->dtype[KEY_ROWS], pairs = p->dim / 2;
     kvsieve_tensor source[2], target[2];
     call a, b;
@@ -127,9 +128,10 @@ static void gather_rotated(pair *p, int32_t layer, const kvsieve_kept *kept) {
     guarded_clear();
     for (int who = 0; who < 2; ++who) {
         source[who] = cache_tensor(p, KEY_ROWS, layer, rows, layout_drawn());
-        target[who] = tensor_empty(p->sizes.heads, kept->longest, p->dim, dtype, layout_drawn());
+        target[who] = who == A && in_place ? source[A] : tensor_empty(p->sizes.heads, kept->longest, p->dim, dtype, layout_drawn());
     }
-    a = gather_call(p, A, layer, source[A], target[A], p->sizes.heads == 1 ? kept->total : kept->longest);
+    a = gather_call(p, A, layer, source[A], target[A], in_place ? 0 : kept->longest);
+    if (in_place) a.use[1] = IGNORED;
     b = gather_call(p, B, layer, source[B], target[B], 0);
     a.function = b.function = ROTATED;
     a.rope = (kvsieve_rope){ sizeof a.rope, (int32_t)choice(2), 2 * (int32_t)choice_between(1, pairs), 0, frequencies,
@@ -144,7 +146,8 @@ static void gather_rotated(pair *p, int32_t layer, const kvsieve_kept *kept) {
     HOLDS(status == KVSIEVE_OK, "gather_rotated is %s: %s", kvsieve_status_name(status), kvsieve_last_error());
     for (int64_t head = 0; head < p->sizes.heads; ++head)
         for (int64_t row = 0; row < kept->longest; ++row)
-            HOLDS(memcmp(row_of(&target[A], head, row), row_of(&target[B], head, row), (size_t)row_bytes(dtype, p->dim)) == 0,
+            HOLDS((in_place && wanted(p, kept, &target[A], head, row) < 0)
+                      || memcmp(row_of(&target[A], head, row), row_of(&target[B], head, row), (size_t)row_bytes(dtype, p->dim)) == 0,
                   "rotated row %lld of head %lld", (long long)row, (long long)head);
 }
 

@@ -1,6 +1,7 @@
 /* Sequences of calls of seeds, or of files.
  *     fuzz SEED [CALLS [PROCESSES]]   sequences of SEED, SEED + 1, ... until CALLS calls were made (1: the one of SEED)
  *     fuzz --files FILE ...           the corpus
+ *     fuzz --write SEED FILE          the bytes of one seed, for a coverage-guided fuzzer to begin with
  * A process that ends before its time fails the sequence that it was at, and another goes on. The last line is
  * "N passed, N failed", of sequences and of functions, which must all have been called. */
 #define _GNU_SOURCE
@@ -64,6 +65,16 @@ static void work(int process) {
     }
 }
 
+static int write_seed(const char *name) {
+    static uint8_t bytes[1 << 13];
+    FILE *file = fopen(name, "wb");
+    size_t count;
+    choices_of_seed(mixed(seed));
+    play();
+    count = choices_written(bytes, sizeof bytes);
+    return file == NULL || fwrite(bytes, 1, count, file) != count || fclose(file) != 0;
+}
+
 static pid_t start(int process) {
     pid_t child;
     fflush(NULL);
@@ -118,12 +129,16 @@ int main(int count, char **arguments) {
     int processes = 1;
     unsigned long missed;
     if (count < 2) {
-        printf("fuzz SEED [CALLS [PROCESSES]], fuzz --files FILE ...\n");
+        printf("fuzz SEED [CALLS [PROCESSES]], fuzz --files FILE ..., fuzz --write SEED FILE\n");
         return 2;
     }
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) return 2;
     calls_counted = &shared->calls;
+    if (strcmp(arguments[1], "--write") == 0 && count == 4) {
+        seed = strtoul(arguments[2], NULL, 10);
+        return write_seed(arguments[3]);
+    }
     if (strcmp(arguments[1], "--files") == 0) {
         files = arguments + 2;
         file_count = count - 2;

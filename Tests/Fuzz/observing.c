@@ -223,7 +223,9 @@ static int repaired(pair *p, kvsieve_status status, int attempt) {
 
 static void finish(pair *p) {
     call a = call_new(FINISH, p->plan[A]), b = call_new(FINISH, p->plan[B]);
-    const kvsieve_status status = pair_make(p, &a, &b);
+    kvsieve_status status;
+    if (chance(2)) pair_fail_to_gather(p);
+    status = pair_make(p, &a, &b);
     HOLDS(status == KVSIEVE_OK, "finish is %s: %s", kvsieve_status_name(status), kvsieve_last_error());
     p->finished = 1;
     p->stepped = 0, p->undoable = 0;

@@ -10,10 +10,20 @@
 
 /* -- the plans --------------------------------------------------------------------------------------------------------- */
 
+/* A group of one. It fails once when it is called so often, if that is not 0. */
+static int fails_at;
+
 static int32_t gather_alone(void *context, const void *send, int64_t bytes, void *receive) {
     (void)context;
     memcpy(receive, send, (size_t)bytes);
-    return 0;
+    return fails_at > 0 && --fails_at == 0;
+}
+
+void pair_fail_to_gather(const pair *p) {
+    const call finish = call_new(FINISH, p->plan[B]);
+    if (!p->joined) return;
+    fails_at = (int)choice_between(1, 3); /* three times it is called always */
+    call_refused(&finish, KVSIEVE_ERR_GROUP, "all_gather", "an all_gather that fails", 1);
 }
 
 static call create_call(const pair *p, kvsieve_plan **out) {
@@ -209,7 +219,7 @@ static uint64_t cache_key(const void *context, int64_t head, int64_t token) {
 
 kvsieve_tensor cache_tensor(const pair *p, enum kind kind, int32_t layer, int64_t rows, enum layout layout) {
     const struct place place = { p, kind, layer, rows, 0 };
-    const struct rows all = { p->sizes.heads, rows,      kind == VALUE_ROWS ? p->value_dim : p->dim, p->dtype[kind % 3],
+    const struct rows all = { p->sizes.heads, rows,      kind == VALUE_ROWS ? p->value_dim : p->dim, kind == OTHER_ROWS ? KVSIEVE_BYTES : p->dtype[kind],
                               cache_key,      &place, p->numbers };
     return tensor_of(&all, layout);
 }

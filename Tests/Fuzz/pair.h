@@ -49,6 +49,8 @@ kvsieve_status pair_make(pair *p, const call *a, const call *b);
 /* Both say the same of themselves. */
 void pair_compare(const pair *p);
 void wrong_times(pair *p);
+/* A finish of B in which the engine's collective fails, if B has joined. */
+void pair_fail_to_gather(const pair *p);
 
 uint64_t pair_key(const pair *p, enum kind kind, int32_t layer, int64_t head, int64_t position);
 int64_t longest_of(const pair *p, int32_t layer);
