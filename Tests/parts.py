@@ -53,6 +53,7 @@ AGAIN = f".build-tests/release/{SWIFT_TESTS} --skip KernelTests {NOT_EVERY_METHO
 GENERATED = ".build/release/KVSieveABI.build/include/KVSieveABI-Swift.h Sources/CKVSieve/include/kvsieve.h.in ."
 EXAMPLES = "make --no-print-directory -C bindings/c clean check"
 ABI = "bash Tests/ABI/run.sh .build/release/libkvsieve.so ."
+FUZZ = "bash Tests/Fuzz/run.sh"
 LIBRARY = ("library",)
 ENVIRONMENT = "python bindings/python/engines/environment.py"
 NO_ENGINES = ".build/no-engines"
@@ -79,6 +80,17 @@ STEPS: dict[str, Step] = {
         "the library under AddressSanitizer",
         "swift build --product kvsieve -c release --scratch-path .build-asan --sanitize=address",
         shares=".build-asan",
+    ),
+    "fuzz-library": Step(
+        "the library for the fuzzer: with AddressSanitizer, UndefinedBehaviorSanitizer in its C, and coverage",
+        "swift build --product kvsieve -c release --scratch-path .build-fuzz --sanitize=address -Xcc -fsanitize=undefined"
+        " -Xcc -fno-sanitize-recover=undefined -Xswiftc -sanitize-coverage=edge,inline-8bit-counters,pc-table,trace-cmp",
+        shares=".build-fuzz",
+    ),
+    "thread-library": Step(
+        "the library under ThreadSanitizer",
+        "swift build --product kvsieve -c release --scratch-path .build-tsan --sanitize=thread",
+        shares=".build-tsan",
     ),
     "engines": Step("torch and the newest transformers", f"{ENVIRONMENT} newest", shares=".venv-engines"),
     "engines-oldest": Step("the oldest transformers beside it", f"{ENVIRONMENT} newest oldest", shares=".venv-engines"),
@@ -183,6 +195,18 @@ PARTS: dict[str, Part] = {
         needs=LIBRARY,
         check=True,
     ),
+    "fuzz": Part(
+        "two plans in lockstep, one with wrong calls in between; statuses, caches and gathers with a model; planted faults are found",
+        f"{FUZZ} .build/release/libkvsieve.so . 300000",
+        needs=LIBRARY,
+        check=True,
+    ),
+    "fuzz-python": Part(
+        "arrays of every kind, wrong and right, with contiguous copies",
+        "python Tests/Fuzz/arrays.py 8",
+        needs=LIBRARY,
+        check=True,
+    ),
     "replay": Part(
         "the references while decoding with cases worked by hand", "python Tests/Decoding/selfcheck.py", LIBRARY
     ),
@@ -260,6 +284,18 @@ PARTS: dict[str, Part] = {
         "decoding for 100,000 tokens, and the memory",
         "python Tests/Decoding/check.py --long",
         needs=LIBRARY,
+        long=True,
+    ),
+    "fuzz-address": Part(
+        "fuzz again with AddressSanitizer, and UndefinedBehaviorSanitizer in the library's C",
+        f"env KVSIEVE_FUZZ=address {FUZZ} .build-fuzz/release/libkvsieve.so . 300000 2",
+        needs=("fuzz-library",),
+        long=True,
+    ),
+    "fuzz-threads": Part(
+        "fuzz again with ThreadSanitizer",
+        f"env KVSIEVE_FUZZ=thread {FUZZ} .build-tsan/release/libkvsieve.so . 300000 3",
+        needs=("thread-library",),
         long=True,
     ),
     "swift-v4": Part(

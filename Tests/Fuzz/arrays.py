@@ -38,14 +38,23 @@ class Trial:
         self.rng = np.random.default_rng([seed, len(method), sum(method.encode()), len(dtype)])
         self.count: Counter[str] = Counter()
         self.method = method
-        heads, group, dim, tokens = (int(self.rng.integers(low, high)) for low, high in ((1, 4), (1, 3), (1, 19), (2, 60)))
+        heads, group, dim, tokens = (
+            int(self.rng.integers(low, high)) for low, high in ((1, 4), (1, 3), (1, 19), (2, 60))
+        )
         self.model = kvsieve.Model(int(self.rng.integers(1, 4)), heads * group, heads, dim)
-        self.parameters = {"budget": int(self.rng.integers(40, 50))} if method != "taskkv" else {"ratio": 0.9, "sinks": 1, "recent": 2}
+        self.parameters = (
+            {"budget": int(self.rng.integers(40, 50))}
+            if method != "taskkv"
+            else {"ratio": 0.9, "sinks": 1, "recent": 2}
+        )
         shapes = (heads * group, tokens, dim), (heads, tokens, dim), (heads, tokens, int(self.rng.integers(1, 19)))
         self.layers = [
             {name: self.drawn(shape, DTYPES[dtype]) for name, shape in zip(("queries", "keys", "values"), shapes)}
             for _ in range(self.model.layers)
         ]
+
+    def plan(self) -> kvsieve.Plan:
+        return kvsieve.Plan(self.method, self.model, **self.parameters)
 
     def drawn(self, shape: tuple[int, ...], dtype: Any) -> Numbers:
         return self.rng.standard_normal(shape, np.float32).astype(dtype)
@@ -88,8 +97,8 @@ class Trial:
             if disturbed:
                 for _ in range(int(self.rng.integers(3))):
                     self.observe_wrongly(plan, layer, reads)
-                for name in given:
-                    _, given[name] = self.form(RIGHT, given[name])
+                for name, array in arrays.items():
+                    _, given[name] = self.form(RIGHT, array)
                     self.count["right arrays"] += 1
                     if name not in reads and not (name == "keys" and "length" in reads) and self.rng.integers(2):
                         given[name] = None
@@ -128,7 +137,9 @@ class Trial:
         self.expect(not out.any() and source.tobytes() == before, f"a target {fault} was written")
         view = np.zeros((3, kept.total + 4, source.shape[2] + 3), source.dtype)[1:2, 2:, 1:-2]
         self.expect(plan.gather(layer, source, view) is view, "gather returns its target")
-        self.expect(view[0, : kept.total].tobytes() == expected.tobytes() and not view[0, kept.total :].any(), "another target")
+        self.expect(
+            view[0, : kept.total].tobytes() == expected.tobytes() and not view[0, kept.total :].any(), "another target"
+        )
 
     def compress(self, plan: kvsieve.Plan) -> None:
         """The same in one call, and with one array that is wrong."""
@@ -137,7 +148,8 @@ class Trial:
         small = kvsieve.compress(self.method, made["queries"], made["keys"], made["values"], **self.parameters)
         for layer in range(self.model.layers):
             self.expect(
-                np.array_equal(small[layer].kept.positions, plan.kept(layer).positions), f"compress keeps others in layer {layer}"
+                np.array_equal(small[layer].kept.positions, plan.kept(layer).positions),
+                f"compress keeps others in layer {layer}",
             )
         fault, wrong = self.form(WRONG, layers["keys"][0])
         given = [layers["queries"], [wrong, *layers["keys"][1:]], layers["values"]]
@@ -146,7 +158,14 @@ class Trial:
     def numbers(self, plan: kvsieve.Plan) -> None:
         """Numbers that are none, or not of what is asked for."""
         wrong: list[Any] = [-1, 10**6, 2**40, 2**80, 1.5, "1", None, [], float("nan"), object()]
-        calls: list[Any] = [plan.kept, plan.needs, plan.report, lambda n: plan.ranges(0, n), lambda n: plan.slots(n, 0), plan.extend]
+        calls: list[Any] = [
+            plan.kept,
+            plan.needs,
+            plan.report,
+            lambda n: plan.ranges(0, n),
+            lambda n: plan.slots(n, 0),
+            plan.extend,
+        ]
         number, call = wrong[int(self.rng.integers(len(wrong)))], int(self.rng.integers(len(calls)))
         # None is all layers of a report, and 10**6 tokens can be a round.
         if (call, number) not in {(2, None), (5, 10**6)} if not isinstance(number, list) else True:
@@ -155,15 +174,14 @@ class Trial:
 
 def task(case: trials.Case) -> trials.Outcome:
     trial = Trial(*case)
-    with kvsieve.Plan(trial.method, trial.model, **trial.parameters) as plain:
-        with kvsieve.Plan(trial.method, trial.model, **trial.parameters) as plan:
-            trial.observe(plain, False)
-            trial.observe(plan, True)
-            for layer in range(trial.model.layers):
-                trial.expect(np.array_equal(plan.kept(layer).positions, plain.kept(layer).positions), "another choice")
-                trial.gather(plan, layer)
-            trial.numbers(plan)
-            trial.compress(plain)
+    with trial.plan() as plain, trial.plan() as plan:
+        trial.observe(plain, False)
+        trial.observe(plan, True)
+        for layer in range(trial.model.layers):
+            trial.expect(np.array_equal(plan.kept(layer).positions, plain.kept(layer).positions), "another choice")
+            trial.gather(plan, layer)
+        trial.numbers(plan)
+        trial.compress(plain)
     return trial.count, None
 
 

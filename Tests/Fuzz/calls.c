@@ -13,8 +13,9 @@ static struct call_counts own;
 struct call_counts *calls_counted = &own;
 
 static const char *const names[FUNCTIONS] = {
-    "method_at", "parameter_at", "create", "set",   "get",  "needs",  "bound",  "protect", "queries",        "observe", "observe_attention", "finish",
-    "extend",    "reset",        "join",   "kept",  "ranges", "report", "gather", "gather_rotated", "step",    "step_logits", "trim",  "slots",
+    "method_at", "parameter_at",      "create", "set",         "get",   "needs", "bound", "protect", "queries",
+    "observe",   "observe_attention", "finish", "extend",      "reset", "join",  "kept",  "ranges",  "report",
+    "gather",    "gather_rotated",    "step",   "step_logits", "trim",  "slots",
 };
 
 const char *function_name(enum function function) { return names[function]; }

@@ -48,9 +48,9 @@ typedef struct call {
     kvsieve_tensor tensor[3];
     enum pointer given[3];
     enum use use[3];
-    const char *name[3];   /* as the sentences have it */
-    int64_t least[3];      /* with fewer tokens it is refused; 0: with fewer it may be right */
-    int width[3];          /* may its dim be no other? */
+    const char *name[3]; /* as the sentences have it */
+    int64_t least[3];    /* with fewer tokens it is refused; 0: with fewer it may be right */
+    int width[3];        /* may its dim be no other? */
     kvsieve_model model;
     kvsieve_rope rope;
     kvsieve_group group;
@@ -58,7 +58,7 @@ typedef struct call {
     enum pointer result;   /* of out */
     void *out;
     size_t out_bytes;
-    uint32_t least_size;   /* of struct_size; 0: out has none */
+    uint32_t least_size; /* of struct_size; 0: out has none */
 } call;
 
 call call_new(enum function function, kvsieve_plan *plan);
@@ -82,9 +82,9 @@ extern struct call_counts *calls_counted;
 
 /* Something does not hold: says so, with the words of the format, and ends the process. */
 void wrong(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
-#define HOLDS(condition, ...)                    \
-    do {                                         \
-        if (!(condition)) wrong(__VA_ARGS__);    \
+#define HOLDS(condition, ...)                 \
+    do {                                      \
+        if (!(condition)) wrong(__VA_ARGS__); \
     } while (0)
 
 #endif

@@ -36,7 +36,9 @@ static int wrong_model(call *c, fault *f) {
     kvsieve_model *m = &c->model;
     switch (choice(8)) {
     case 0: m->layers = sizes[choice(5)]; return fault_is(f, KVSIEVE_ERR_SHAPE, "layers", "layers %d", (int)m->layers);
-    case 1: m->query_heads = sizes[choice(5)]; return fault_is(f, KVSIEVE_ERR_SHAPE, "heads", "query_heads %d", (int)m->query_heads);
+    case 1:
+        m->query_heads = sizes[choice(5)];
+        return fault_is(f, KVSIEVE_ERR_SHAPE, "heads", "query_heads %d", (int)m->query_heads);
     case 2: m->kv_heads = sizes[choice(5)]; return fault_is(f, KVSIEVE_ERR_SHAPE, "heads", "kv_heads %d", (int)m->kv_heads);
     case 3: m->head_dim = sizes[choice(5)]; return fault_is(f, KVSIEVE_ERR_SHAPE, "head_dim", "head_dim %d", (int)m->head_dim);
     case 4:
@@ -78,7 +80,9 @@ static int wrong_rope(call *c, fault *f) {
 static int wrong_group(call *c, fault *f) {
     kvsieve_group *g = &c->group;
     switch (choice(9)) {
-    case 0: g->struct_size += chance(2) ? 8 : (uint32_t)-1; return fault_is(f, KVSIEVE_ERR_PARAMETER, "struct_size", "size of group");
+    case 0:
+        g->struct_size += chance(2) ? 8 : (uint32_t)-1;
+        return fault_is(f, KVSIEVE_ERR_PARAMETER, "struct_size", "size of group");
     case 1: g->reserved = -1; return fault_is(f, KVSIEVE_ERR_LAYOUT, "group.reserved", "reserved of group");
     case 2: g->all_gather = NULL; return fault_is(f, KVSIEVE_ERR_NULL, "all_gather", "all_gather NULL");
     case 3: g->rank = outside(g->ranks); break;
@@ -99,7 +103,8 @@ static int wrong_value(call *c, const sizes *sizes, fault *f) {
         c->parameter = (const int32_t[]){ 0, -1, 99, 5000, INT32_MIN, INT32_MAX }[choice(6)];
         return fault_is(f, KVSIEVE_ERR_PARAMETER, "parameter", "parameter %d", (int)c->parameter);
     }
-    for (int32_t index = 0; kvsieve_parameter_at(sizes->method, index, &info) == KVSIEVE_OK && info.id != c->parameter; ++index) {}
+    for (int32_t index = 0; kvsieve_parameter_at(sizes->method, index, &info) == KVSIEVE_OK && info.id != c->parameter; ++index) {
+    }
     value = (const double[]){ NAN, INFINITY, -INFINITY, info.lowest - 1, info.highest + 1, 1e300, -1e-300 }[choice(7)];
     if (info.integral && chance(2)) value = info.lowest + 0.5;
     if (info.integral == 2 && chance(2)) value = info.lowest + 1;

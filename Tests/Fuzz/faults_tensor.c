@@ -31,7 +31,8 @@ static int wrong_table(kvsieve_tensor *t, int kind, int written, const char *nam
         /* Far away are only blocks from the second on. */
         int32_t last = 0;
         for (int64_t i = 0; i < entries; ++i) last = t->blocks[i] > last ? t->blocks[i] : last;
-        t->block_stride = (const int64_t[]){ 0, -row, row - unit, INT64_MIN, INT64_MAX, (int64_t)1 << 60 }[choice(last > 0 ? 6 : 4)];
+        t->block_stride =
+            (const int64_t[]){ 0, -row, row - unit, INT64_MIN, INT64_MAX, (int64_t)1 << 60 }[choice(last > 0 ? 6 : 4)];
         break;
     }
     case 20:

@@ -134,7 +134,7 @@ def _misaligned(array: Numbers, rng: np.random.Generator) -> Any:
 
 
 def _over_each_other(array: Numbers, rng: np.random.Generator) -> Any:
-    heads, tokens, dim = array.shape
+    _, tokens, dim = array.shape
     if tokens == 1 or dim == 1:
         return None
     return np.lib.stride_tricks.as_strided(array, strides=(array.strides[0], array.itemsize, array.itemsize))
@@ -162,7 +162,20 @@ def _broadcast(array: Numbers, rng: np.random.Generator) -> Any:
 
 
 def _no_array(array: Numbers, rng: np.random.Generator) -> Any:
-    choices: list[Any] = [array.tolist(), 3, 2.5, "keys", b"keys", {}, object(), range(4), (array,), io.BytesIO(b"x"), np, int]
+    choices: list[Any] = [
+        array.tolist(),
+        3,
+        2.5,
+        "keys",
+        b"keys",
+        {},
+        object(),
+        range(4),
+        (array,),
+        io.BytesIO(b"x"),
+        np,
+        int,
+    ]
     return choices[int(rng.integers(len(choices)))]
 
 
@@ -172,7 +185,14 @@ def _other_dtype(array: Numbers, rng: np.random.Generator) -> Any:
 
 
 def _other_rank(array: Numbers, rng: np.random.Generator) -> Any:
-    made: list[Any] = [array[0], array[0, 0], array[0, 0, 0], array[..., None, None], np.stack([array, array]), array.reshape(-1)]
+    made: list[Any] = [
+        array[0],
+        array[0, 0],
+        array[0, 0, 0],
+        array[..., None, None],
+        np.stack([array, array]),
+        array.reshape(-1),
+    ]
     return made[int(rng.integers(len(made)))]
 
 

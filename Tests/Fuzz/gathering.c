@@ -33,8 +33,8 @@ static void check_rows(const pair *p, int32_t layer, const kvsieve_kept *kept) {
         }
         HOLDS(left == 0, "%lld protected tokens of layer %d, head %d were dropped", (long long)left, (int)layer, (int)head);
     }
-    HOLDS(p->bound[layer] == 0 || p->seen > p->fresh || kept->longest <= p->bound[layer], "layer %d keeps %lld rows, its bound is %lld",
-          (int)layer, (long long)kept->longest, (long long)p->bound[layer]);
+    HOLDS(p->bound[layer] == 0 || p->seen > p->fresh || kept->longest <= p->bound[layer],
+          "layer %d keeps %lld rows, its bound is %lld", (int)layer, (long long)kept->longest, (long long)p->bound[layer]);
 }
 
 /* What a row of the target must hold: a kept row, or -1: what it held before. */
@@ -58,7 +58,8 @@ static void check_target(const pair *p, int32_t layer, const kvsieve_kept *kept,
                 const char *at = row_of(target, head, row);
                 const char *was = before ? before + (at - (const char *)target->data) : NULL;
                 for (size_t i = 0; i < bytes; ++i)
-                    HOLDS(at[i] == (was ? was[i] : (char)FILLER), "row %lld of head %lld was written", (long long)row, (long long)head);
+                    HOLDS(at[i] == (was ? was[i] : (char)FILLER), "row %lld of head %lld was written", (long long)row,
+                          (long long)head);
                 continue;
             }
             while (index >= kept->offsets[from + 1]) ++from;
@@ -134,8 +135,9 @@ static void gather_rotated(pair *p, int32_t layer, const kvsieve_kept *kept) {
     if (in_place) a.use[1] = IGNORED;
     b = gather_call(p, B, layer, source[B], target[B], 0);
     a.function = b.function = ROTATED;
-    a.rope = (kvsieve_rope){ sizeof a.rope, (int32_t)choice(2), 2 * (int32_t)choice_between(1, pairs), 0, frequencies,
-                             (int32_t)choice(2), 0 };
+    a.rope = (kvsieve_rope){
+        sizeof a.rope, (int32_t)choice(2), 2 * (int32_t)choice_between(1, pairs), 0, frequencies, (int32_t)choice(2), 0
+    };
     a.rope.first = (int32_t)choice((uint64_t)(p->dim - a.rope.dims) + 1);
     b.rope = a.rope;
     if (dtype > KVSIEVE_BF16) {
@@ -147,7 +149,8 @@ static void gather_rotated(pair *p, int32_t layer, const kvsieve_kept *kept) {
     for (int64_t head = 0; head < p->sizes.heads; ++head)
         for (int64_t row = 0; row < kept->longest; ++row)
             HOLDS((in_place && wanted(p, kept, &target[A], head, row) < 0)
-                      || memcmp(row_of(&target[A], head, row), row_of(&target[B], head, row), (size_t)row_bytes(dtype, p->dim)) == 0,
+                      || memcmp(row_of(&target[A], head, row), row_of(&target[B], head, row), (size_t)row_bytes(dtype, p->dim))
+                             == 0,
                   "rotated row %lld of head %lld", (long long)row, (long long)head);
 }
 

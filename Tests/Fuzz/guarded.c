@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { PIECES = 48, PIECE = 1 << 23, PAGE = 4096 };
+enum { PIECES = 192, PIECE = 1 << 23, PAGE = 4096 };
 
 static char *memory; /* PIECES times PIECE bytes and a page, all behind a page */
 static struct {

@@ -151,8 +151,8 @@ int main(int count, char **arguments) {
     }
     run(processes);
     missed = functions_missed(files == NULL && most_calls >= 50000);
-    printf("%lu sequences, %lu calls, of them %lu refused\n", shared->ended, calls_of(shared->calls.good) + calls_of(shared->calls.bad),
-           calls_of(shared->calls.bad));
+    printf("%lu sequences, %lu calls, of them %lu refused\n", shared->ended,
+           calls_of(shared->calls.good) + calls_of(shared->calls.bad), calls_of(shared->calls.bad));
     printf("%lu passed, %lu failed\n", shared->ended + (missed ? 0 : 1), failed + missed);
     return failed + missed > 0;
 }

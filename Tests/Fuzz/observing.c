@@ -36,7 +36,8 @@ call observe_call(pair *p, int who, int32_t layer) {
     const int64_t longest = longest_of(p, layer), read = rows_read(p, needs);
     const int64_t given = choice_between(read, p->fresh);
     /* A prompt has the length of its first layer's keys and values, whatever that is. */
-    const int fixed = layer > 0 || p->seen > p->fresh || (use_of(needs, KEY_ROWS) != IGNORED && use_of(needs, VALUE_ROWS) != IGNORED);
+    const int fixed =
+        layer > 0 || p->seen > p->fresh || (use_of(needs, KEY_ROWS) != IGNORED && use_of(needs, VALUE_ROWS) != IGNORED);
     call c = call_new(OBSERVE, p->plan[who]);
     c.layer = layer;
     for (int which = 0; which < 3; ++which) {
@@ -120,7 +121,8 @@ int pair_queries(pair *p, int32_t layer) {
     const int32_t needs = needs_of(p, layer);
     if (!(needs & KVSIEVE_NEEDS_QUERIES) || needs & KVSIEVE_NEEDS_ALL_QUERIES) return 0;
     for (int64_t done = 0; done < p->fresh;) {
-        const int64_t left = p->fresh - done, rows = chance(4) ? left : choice_between(1, left < 20 ? left : 20);
+        const int64_t left = p->fresh - done, drawn = choice_between(1 + p->fresh / 16, 20 + p->fresh / 16);
+        const int64_t rows = drawn > left || chance(4) ? left : drawn;
         call c = call_new(QUERIES, p->plan[A]);
         done += rows;
         c.layer = layer;
@@ -148,7 +150,8 @@ static int observe_spoilt(const call *right) {
     number_spoil(at, t->dtype, (int32_t)choice((uint64_t)t->dim), chance(2));
     status = call_make(right);
     memcpy(at, kept, bytes);
-    HOLDS(status == KVSIEVE_OK || status == KVSIEVE_ERR_NONFINITE || status == KVSIEVE_ERR_BUDGET || status == KVSIEVE_ERR_PARAMETER,
+    HOLDS(status == KVSIEVE_OK || status == KVSIEVE_ERR_NONFINITE || status == KVSIEVE_ERR_BUDGET
+              || status == KVSIEVE_ERR_PARAMETER,
           "NaN is %s: %s", kvsieve_status_name(status), kvsieve_last_error());
     return status == KVSIEVE_OK;
 }

@@ -37,8 +37,9 @@ static call create_call(const pair *p, kvsieve_plan **out) {
 
 static call join_call(const pair *p, int who) {
     call c = call_new(JOIN, p->plan[who]);
-    c.group = (kvsieve_group){ .struct_size = sizeof c.group, .ranks = 1, .layers = p->sizes.layers, .heads = p->sizes.heads,
-                               .all_gather = gather_alone };
+    c.group = (kvsieve_group){
+        .struct_size = sizeof c.group, .ranks = 1, .layers = p->sizes.layers, .heads = p->sizes.heads, .all_gather = gather_alone
+    };
     return c;
 }
 
@@ -140,6 +141,8 @@ void pair_settle(pair *p) {
         if (info.id == KVSIEVE_THREADS) {
             set(p, A, info.id, (double)choice_between(1, 4));
             set(p, B, info.id, (double)choice_between(1, 8));
+        } else if (p->joined && info.id == KVSIEVE_MASS) {
+            /* Also a group of one refuses it for heads or layers that choose together. */
         } else if (info.id != KVSIEVE_DECODING && (info.id == KVSIEVE_BUDGET ? choice(4) > 0 : chance(3))) {
             set_both(p, info.id, value_drawn(p, &info));
         }
@@ -182,9 +185,7 @@ kvsieve_status pair_make(pair *p, const call *a, const call *b) {
     return status[A];
 }
 
-void pair_compare(const pair *p) {
-    HOLDS(choice_of_plan(p->plan[A]) == choice_of_plan(p->plan[B]), "the plans are different");
-}
+void pair_compare(const pair *p) { HOLDS(choice_of_plan(p->plan[A]) == choice_of_plan(p->plan[B]), "the plans are different"); }
 
 /* -- the caches -------------------------------------------------------------------------------------------------------- */
 
@@ -199,9 +200,7 @@ int64_t longest_of(const pair *p, int32_t layer) {
     return longest;
 }
 
-int64_t first_row(const pair *p, int32_t layer, int64_t head, int64_t rows) {
-    return p->align ? rows - p->length[layer][head] : 0;
-}
+int64_t first_row(const pair *p, int32_t layer, int64_t head, int64_t rows) { return p->align ? rows - p->length[layer][head] : 0; }
 
 struct place {
     const pair *p;
@@ -219,8 +218,13 @@ static uint64_t cache_key(const void *context, int64_t head, int64_t token) {
 
 kvsieve_tensor cache_tensor(const pair *p, enum kind kind, int32_t layer, int64_t rows, enum layout layout) {
     const struct place place = { p, kind, layer, rows, 0 };
-    const struct rows all = { p->sizes.heads, rows,      kind == VALUE_ROWS ? p->value_dim : p->dim, kind == OTHER_ROWS ? KVSIEVE_BYTES : p->dtype[kind],
-                              cache_key,      &place, p->numbers };
+    const struct rows all = { p->sizes.heads,
+                              rows,
+                              kind == VALUE_ROWS ? p->value_dim : p->dim,
+                              kind == OTHER_ROWS ? KVSIEVE_BYTES : p->dtype[kind],
+                              cache_key,
+                              &place,
+                              p->numbers };
     return tensor_of(&all, layout);
 }
 

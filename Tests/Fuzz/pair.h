@@ -18,7 +18,7 @@ typedef struct pair {
     enum numbers numbers;
     uint64_t seed;
     kvsieve_plan *plan[2];
-    int chunked; /* has A queries of the layer that is next? */
+    int chunked;                       /* has A queries of the layer that is next? */
     int joined, decodes, align, looks; /* looks: are plans asked for what may still change? */
     int64_t seen, fresh;               /* tokens; those of this round */
     int32_t cache[MOST_LAYERS][MOST_HEADS][MOST_ROWS];

@@ -43,8 +43,7 @@ static int extend(pair *p) {
     p->observed = p->finished = 0;
     for (int32_t layer = 0; layer < p->sizes.layers; ++layer)
         for (int32_t head = 0; head < p->sizes.heads; ++head)
-            for (int64_t i = 0; i < tokens; ++i)
-                p->cache[layer][head][p->length[layer][head]++] = (int32_t)(p->seen + i);
+            for (int64_t i = 0; i < tokens; ++i) p->cache[layer][head][p->length[layer][head]++] = (int32_t)(p->seen + i);
     p->seen += tokens;
     p->fresh = tokens;
     protect(p);
@@ -61,9 +60,11 @@ static void prompt(pair *p) {
     if (!pair_observe(p)) return;
     pair_gather(p);
     if (parameter_of(p, KVSIEVE_DECODING, 0) == 1)
-        for (rounds *= 4; rounds > 0 && pair_step(p); --rounds) {}
+        for (rounds *= 4; rounds > 0 && pair_step(p); --rounds) {
+        }
     else
-        for (; rounds > 0 && extend(p); --rounds) {}
+        for (; rounds > 0 && extend(p); --rounds) {
+        }
 }
 
 void play(void) {

@@ -4,19 +4,20 @@
 # Plays the committed corpus, then sequences of SEED until CALLS calls were made, and prints "N passed, N failed". LIBRARY is built
 # as KVSIEVE_FUZZ says: plain (the default), address (AddressSanitizer, and UndefinedBehaviorSanitizer in its C) or thread
 # (ThreadSanitizer). Or, with KVSIEVE_FUZZ=guided, as for address and with coverage: libFuzzer plays for CALLS seconds, and what it
-# has found new is merged into the corpus.
+# has found new is merged into the corpus. KVSIEVE_FUZZ_KEEP is a folder to leave the program in, which plays a failed seed again.
 set -eu
 library=$(realpath "$1") root=$(realpath "$2")
 calls=${3:-100000} seed=${4:-1} processes=${5:-1}
 here=$root/Tests/Fuzz
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+work=${KVSIEVE_FUZZ_KEEP:-$(mktemp -d)}
+if [ -z "${KVSIEVE_FUZZ_KEEP:-}" ]; then trap 'rm -rf "$work"' EXIT; else rm -rf "$work" && mkdir -p "$work"; fi
+work=$(realpath "$work")
 shared="choices.c guarded.c numbers.c tensors.c calls.c state.c faults_tensor.c faults_argument.c pair.c observing.c gathering.c times.c
     stepping.c play.c"
 
-mkdir "$work/lib"
-ln -s "$library" "$work/lib/libkvsieve.so.0"
-ln -s libkvsieve.so.0 "$work/lib/libkvsieve.so"
+mkdir -p "$work/lib"
+ln -sf "$library" "$work/lib/libkvsieve.so.0"
+ln -sf libkvsieve.so.0 "$work/lib/libkvsieve.so"
 flags="-std=gnu11 -g -O1 -Wall -Wextra -Wpedantic -Werror -I$root/include"
 link="-L$work/lib -lkvsieve -Wl,-rpath,$work/lib -lm -lpthread"
 clang=$(dirname "$(command -v swift)")/clang
@@ -50,7 +51,12 @@ address)
     compile "$clang" main.c fuzz -fsanitize=address,undefined -fno-sanitize-recover=undefined -shared-libasan \
         "-Wl,-rpath,$(dirname "$(runtime asan)")"
     ;;
-thread) compile "$clang" main.c fuzz -fsanitize=thread ;;
+thread)
+    # The runtime of Swift's clang knows libdispatch, which nothing here uses.
+    swift=$(dirname "$(dirname "$clang")")/lib/swift/linux
+    link="$link -L$swift -ldispatch -lBlocksRuntime -Wl,-rpath,$swift"
+    compile "$clang" main.c fuzz -fsanitize=thread
+    ;;
 guided)
     compile "$clang" target.c guided -fsanitize=address,undefined,fuzzer -fno-sanitize-recover=undefined -shared-libasan \
         -Wl,--export-dynamic "-Wl,-rpath,$(dirname "$(runtime asan)")"
@@ -67,11 +73,28 @@ guided)
 esac
 check_functions fuzz
 status=0
+found=0
+if [ "${KVSIEVE_FUZZ:-plain}" = plain ]; then
+    # The fuzzer itself: it finds what is planted.
+    # shellcheck disable=SC2086
+    (cd "$here" && cc $flags -shared -fPIC planted.c -o "$work/planted.so" -ldl)
+    faults=$(grep -oE 'planted\([0-9]+\)' "$here/planted.c" | wc -l)
+    for fault in $(seq "$faults"); do
+        if KVSIEVE_PLANTED=$fault LD_PRELOAD=$work/planted.so "$work/fuzz" 1 50000 >"$work/planted" 2>&1; then
+            echo "FAILED planted fault $fault was not found"
+            status=1
+        else
+            found=$((found + 1))
+        fi
+    done
+    echo "$found of $faults planted faults found"
+fi
 "$work/fuzz" --files "$here"/corpus/* >"$work/corpus" || status=1
 grep -vE ' done .* refused$| passed, ' "$work/corpus" || true
 "$work/fuzz" "$seed" "$calls" "$processes" >"$work/seeds" || status=1
 grep -v ' passed, ' "$work/seeds"
 # The last lines of both, added up; a program that has no such line has failed.
-cat "$work/corpus" "$work/seeds" | awk '/^[0-9]+ passed, [0-9]+ failed$/ { lines++; passed += $1; failed += $3 }
+missed=$((${faults:-0} - found))
+cat "$work/corpus" "$work/seeds" | awk -v passed=$found -v failed=$missed '/^[0-9]+ passed, [0-9]+ failed$/ { lines++; passed += $1; failed += $3 }
     END { failed += 2 - lines; print passed + 0 " passed, " failed " failed" }'
 exit $status

@@ -39,7 +39,8 @@ static call step_call(pair *p, int who, int32_t layer, int32_t logits) {
         call_tensor(&c, 0, "logits", logits_of(p, layer, living, tokens, logits), use);
         c.least[0] = layer > 0 ? tokens : 0;
     } else {
-        call_tensor(&c, 0, "queries", query_tensor(p, layer, p->seen + tokens, tokens, tokens, layout_drawn()), length_only ? IGNORED : READ);
+        call_tensor(&c, 0, "queries", query_tensor(p, layer, p->seen + tokens, tokens, tokens, layout_drawn()),
+                    length_only ? IGNORED : READ);
         call_tensor(&c, 1, "keys", cache_tensor(p, KEY_ROWS, layer, rows, layout_drawn()), use);
         c.least[0] = tokens;
         c.least[1] = length_only && layer == 0 && tokens > 1 ? 0 : rows;
@@ -92,8 +93,7 @@ static int step_layer(pair *p, int32_t layer, int32_t logits, int64_t kept) {
     call a, b;
     kvsieve_status status;
     for (int32_t head = 0; head < p->sizes.heads; ++head)
-        for (int64_t i = 0; i < p->step_tokens[A]; ++i)
-            p->cache[layer][head][p->length[layer][head] + i] = (int32_t)(p->seen + i);
+        for (int64_t i = 0; i < p->step_tokens[A]; ++i) p->cache[layer][head][p->length[layer][head] + i] = (int32_t)(p->seen + i);
     guarded_clear();
     a = step_call(p, A, layer, logits), b = step_call(p, B, layer, logits);
     if (layer == 0 && p->step_tokens[A] > 1) {
@@ -106,8 +106,9 @@ static int step_layer(pair *p, int32_t layer, int32_t logits, int64_t kept) {
     for (int32_t head = 0; head < p->sizes.heads; ++head)
         for (int64_t i = 0; i < kept; ++i) {
             p->moves[layer][head][i] = slot[A][head * p->step_tokens[A] + i];
-            HOLDS(p->moves[layer][head][i] == slot[B][head * kept + i], "token %lld of layer %d, head %d goes to %d for A, %d for B",
-                  (long long)i, (int)layer, (int)head, (int)p->moves[layer][head][i], (int)slot[B][head * kept + i]);
+            HOLDS(p->moves[layer][head][i] == slot[B][head * kept + i],
+                  "token %lld of layer %d, head %d goes to %d for A, %d for B", (long long)i, (int)layer, (int)head,
+                  (int)p->moves[layer][head][i], (int)slot[B][head * kept + i]);
         }
     p->stepped = (layer + 1) % p->sizes.layers;
     return 1;

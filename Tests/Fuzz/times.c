@@ -163,8 +163,8 @@ static void observe_wrongly(pair *p) {
 }
 
 void wrong_times(pair *p) {
-    void (*const calls[])(pair *) = { ask_wrongly, finish_wrongly, extend_wrongly, trim_wrongly, step_wrongly, gather_wrongly,
-                                      observe_wrongly, set_late, protect_late, join_late };
+    void (*const calls[])(pair *) = { ask_wrongly,    finish_wrongly,  extend_wrongly, trim_wrongly, step_wrongly,
+                                      gather_wrongly, observe_wrongly, set_late,       protect_late, join_late };
     for (int count = (int)choice(3); count > 0; --count) {
         const uint64_t which = choice(p->observed > 0 || p->finished ? 10 : 6);
         calls[which](p);
