@@ -70,7 +70,7 @@ test-long: linters ## all tests, before a release
 	@$(PYTHON) Tests/run.py --long
 
 # Another seed each time; it is printed. A sequence that failed is played again by `.build/fuzz/fuzz SEED`.
-SEED = $(shell date +%s)
+SEED := $(shell date +%s)
 CALLS = 10000000
 
 fuzz: setup build ## CALLS calls (10^7) of two plans in lockstep, one with wrong calls in between, of SEED (the time); arrays for Python

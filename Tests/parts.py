@@ -16,15 +16,6 @@ INSTRUCTION_SETS = {"base": ("sse2", "neon"), "v3": ("avx2",), "v4": ("avx512",)
 
 
 @dataclass(frozen=True)
-class Step:
-    """What parts need built. It runs once an invocation, before the parts that need it; if nothing changed it does nothing."""
-
-    what: str
-    command: str  # words; the first may be "python"
-    shares: str = ""  # see Part
-
-
-@dataclass(frozen=True)
 class Part:
     what: str  # one line for --list: what is compared with what
     command: str
@@ -55,46 +46,8 @@ EXAMPLES = "make --no-print-directory -C bindings/c clean check"
 ABI = "bash Tests/ABI/run.sh .build/release/libkvsieve.so ."
 FUZZ = "bash Tests/Fuzz/run.sh"
 LIBRARY = ("library",)
-ENVIRONMENT = "python bindings/python/engines/environment.py"
 NO_ENGINES = ".build/no-engines"
 ENGINES = ".venv-engines/bin/python -m pytest -q bindings/python/engines"
-
-STEPS: dict[str, Step] = {
-    "library": Step("the release library", "swift build -c release --product kvsieve", shares=".build"),
-    "generator": Step(
-        "the header's generator, and what Swift exports",
-        "sh -c 'swift build -c release --target KVSieveABI && swift build -c release --product kvsieve-header'",
-        shares=".build",
-    ),
-    "tests": Step(
-        "the Swift tests, optimised as the library is: three times as fast",
-        "swift build --product kvsievePackageTests -c release -Xswiftc -enable-testing --scratch-path .build-tests",
-    ),
-    "address": Step(
-        "the Swift tests under AddressSanitizer",
-        "swift build --product kvsievePackageTests -c release -Xswiftc -enable-testing --scratch-path .build-asan"
-        " --sanitize=address",
-        shares=".build-asan",
-    ),
-    "address-library": Step(
-        "the library under AddressSanitizer",
-        "swift build --product kvsieve -c release --scratch-path .build-asan --sanitize=address",
-        shares=".build-asan",
-    ),
-    "fuzz-library": Step(
-        "the library for the fuzzer: with AddressSanitizer, UndefinedBehaviorSanitizer in its C, and coverage",
-        "swift build --product kvsieve -c release --scratch-path .build-fuzz --sanitize=address -Xcc -fsanitize=undefined"
-        " -Xcc -fno-sanitize-recover=undefined -Xswiftc -sanitize-coverage=edge,inline-8bit-counters,pc-table,trace-cmp",
-        shares=".build-fuzz",
-    ),
-    "thread-library": Step(
-        "the library under ThreadSanitizer",
-        "swift build --product kvsieve -c release --scratch-path .build-tsan --sanitize=thread",
-        shares=".build-tsan",
-    ),
-    "engines": Step("torch and the newest transformers", f"{ENVIRONMENT} newest", shares=".venv-engines"),
-    "engines-oldest": Step("the oldest transformers beside it", f"{ENVIRONMENT} newest oldest", shares=".venv-engines"),
-}
 
 PARTS: dict[str, Part] = {
     "sources": Part("the house rules that no compiler holds", "python Tests/check_sources.py", check=True),
