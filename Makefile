@@ -14,7 +14,7 @@ PACKERS = $$(grep '==' .ci/packers | grep -v '^setuptools==')
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
 .PHONY: help build install uninstall manual wheel release clean setup demo check test test-long test-engines test-runtimes \
-	llama test-llama bench bench-peers lab lab-full header golden counts format linters needs
+	fuzz fuzz-guided llama test-llama bench bench-peers lab lab-full header golden counts format linters needs
 .NOTPARALLEL:
 
 build: needs ## the library: prints its path; nothing is installed, nothing outside this folder is written
@@ -68,6 +68,19 @@ test: linters ## all tests but those of test-long
 
 test-long: linters ## all tests, before a release
 	@$(PYTHON) Tests/run.py --long
+
+# Another seed each time; it is printed. A sequence that failed is played again by `.build/fuzz/fuzz SEED`.
+SEED := $(shell date +%s)
+CALLS = 10000000
+
+fuzz: setup build ## CALLS calls (10^7) of two plans in lockstep, one with wrong calls in between, of SEED (the time); arrays for Python
+	@KVSIEVE_FUZZ_KEEP=.build/fuzz bash Tests/Fuzz/run.sh "$(LIBRARY)" . $(CALLS) $(SEED) $$(nproc)
+	@PYTHONPATH=bindings/python/src $(PYTHON) Tests/Fuzz/arrays.py 200 $(SEED)
+
+fuzz-guided: needs ## libFuzzer looks for new calls for SECONDS (600) and adds what it finds to Tests/Fuzz/corpus
+	@.ci/swift build --product kvsieve -c release --scratch-path .build-fuzz --sanitize=address -Xcc -fsanitize=undefined \
+		-Xcc -fno-sanitize-recover=undefined -Xswiftc -sanitize-coverage=edge,inline-8bit-counters,pc-table,trace-cmp
+	@KVSIEVE_FUZZ=guided bash Tests/Fuzz/run.sh .build-fuzz/release/libkvsieve.so . $(or $(SECONDS),600) $(SEED)
 
 # torch for CPUs if it can be had, else PyPI's, several GB; Open MPI of Debian. `make test` runs the newest where torch for CPUs is at hand.
 test-engines: linters test-runtimes test-llama ## the engines themselves: transformers, several ranks, test-runtimes, test-llama

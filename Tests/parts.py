@@ -16,15 +16,6 @@ INSTRUCTION_SETS = {"base": ("sse2", "neon"), "v3": ("avx2",), "v4": ("avx512",)
 
 
 @dataclass(frozen=True)
-class Step:
-    """What parts need built. It runs once an invocation, before the parts that need it; if nothing changed it does nothing."""
-
-    what: str
-    command: str  # words; the first may be "python"
-    shares: str = ""  # see Part
-
-
-@dataclass(frozen=True)
 class Part:
     what: str  # one line for --list: what is compared with what
     command: str
@@ -53,39 +44,11 @@ AGAIN = f".build-tests/release/{SWIFT_TESTS} --skip KernelTests {NOT_EVERY_METHO
 GENERATED = ".build/release/KVSieveABI.build/include/KVSieveABI-Swift.h Sources/CKVSieve/include/kvsieve.h.in ."
 EXAMPLES = "make --no-print-directory -C bindings/c clean check"
 ABI = "bash Tests/ABI/run.sh .build/release/libkvsieve.so ."
+FUZZ = "bash Tests/Fuzz/run.sh"
 LIBRARY = ("library",)
-ENVIRONMENT = "python bindings/python/engines/environment.py"
 NO_ENGINES = ".build/no-engines"
 NO_MPI = ".build/no-mpi"
 ENGINES = ".venv-engines/bin/python -m pytest -q bindings/python/engines"
-
-STEPS: dict[str, Step] = {
-    "library": Step("the release library", "swift build -c release --product kvsieve", shares=".build"),
-    "generator": Step(
-        "the header's generator, and what Swift exports",
-        "sh -c 'swift build -c release --target KVSieveABI && swift build -c release --product kvsieve-header'",
-        shares=".build",
-    ),
-    "tests": Step(
-        "the Swift tests, optimised as the library is: three times as fast",
-        "swift build --product kvsievePackageTests -c release -Xswiftc -enable-testing --scratch-path .build-tests",
-    ),
-    "address": Step(
-        "the Swift tests under AddressSanitizer",
-        "swift build --product kvsievePackageTests -c release -Xswiftc -enable-testing --scratch-path .build-asan"
-        " --sanitize=address",
-        shares=".build-asan",
-    ),
-    "address-library": Step(
-        "the library under AddressSanitizer",
-        "swift build --product kvsieve -c release --scratch-path .build-asan --sanitize=address",
-        shares=".build-asan",
-    ),
-    "engines": Step("torch and the newest transformers", f"{ENVIRONMENT} newest", shares=".venv-engines"),
-    "engines-oldest": Step("the oldest transformers beside it", f"{ENVIRONMENT} newest oldest", shares=".venv-engines"),
-    "mpi-here": Step("whether MPI is here", f"{ENVIRONMENT} mpi", shares=".venv-engines"),
-    "engines-mpi": Step("torch, transformers, MPI", f"{ENVIRONMENT} newest mpi", shares=".venv-engines"),
-}
 
 PARTS: dict[str, Part] = {
     "sources": Part("the house rules that no compiler holds", "python Tests/check_sources.py", check=True),
@@ -186,6 +149,18 @@ PARTS: dict[str, Part] = {
         needs=LIBRARY,
         check=True,
     ),
+    "fuzz": Part(
+        "two plans in lockstep, one with wrong calls in between; statuses, caches and gathers with a model; planted faults are found",
+        f"{FUZZ} .build/release/libkvsieve.so . 300000",
+        needs=LIBRARY,
+        check=True,
+    ),
+    "fuzz-python": Part(
+        "arrays of every kind, wrong and right, with contiguous copies",
+        "python Tests/Fuzz/arrays.py 8",
+        needs=LIBRARY,
+        check=True,
+    ),
     "replay": Part(
         "the references while decoding with cases worked by hand", "python Tests/Decoding/selfcheck.py", LIBRARY
     ),
@@ -278,6 +253,18 @@ PARTS: dict[str, Part] = {
         "decoding for 100,000 tokens, and the memory",
         "python Tests/Decoding/check.py --long",
         needs=LIBRARY,
+        long=True,
+    ),
+    "fuzz-address": Part(
+        "fuzz again with AddressSanitizer, and UndefinedBehaviorSanitizer in the library's C",
+        f"env KVSIEVE_FUZZ=address {FUZZ} .build-fuzz/release/libkvsieve.so . 300000 2",
+        needs=("fuzz-library",),
+        long=True,
+    ),
+    "fuzz-threads": Part(
+        "fuzz again with ThreadSanitizer",
+        f"env KVSIEVE_FUZZ=thread {FUZZ} .build-tsan/release/libkvsieve.so . 300000 3",
+        needs=("thread-library",),
         long=True,
     ),
     "swift-v4": Part(
