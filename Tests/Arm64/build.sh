@@ -23,6 +23,7 @@ newer() { # object, sources
 
 printf 'module CSupport { header "%s" export * }\n' "$root/Sources/CSupport/include/csupport.h" >"$out/modules/CSupport.modulemap"
 swift_flags=(-frontend -c -O -whole-module-optimization -swift-version 6 -package-name kvsieve -enable-testing
+    -solver-expression-time-threshold=60
     -target aarch64-unknown-linux-gnu -sdk "$target" -module-cache-path "$out/cache" -I "$out/modules"
     -plugin-path "$cache/host/usr/libexec/swift/lib/swift/host/plugins"
     -Xcc "--sysroot=$target" -Xcc "-I$target/usr/include/aarch64-linux-gnu/openblas-pthread"
@@ -49,7 +50,10 @@ for name in KVSieveKernels KVSieveCore KVSieveMethods KVSieveABI; do module $nam
 
 # The library, with the flags of Package.swift's KVSieve.
 core=("$out"/objects/{CSupport-*,CKVSieve-*,KVSieveKernels,KVSieveCore,KVSieveMethods}.o)
-wraps=()
+wraps=() libraries=(-lTesting -lFoundation -lFoundationEssentials -ldispatch -lBlocksRuntime)
+for module in Core Dispatch Glibc Synchronization _Concurrency _StringProcessing _RegexParser _Builtin_float; do
+    libraries+=("-lswift$module")
+done
 for name in getenv openblas_num_threads_env openblas_read_env blas_memory_alloc blas_memory_free; do wraps+=("-Wl,--wrap=$name"); done
 "$cache/bin/clang" -shared "${core[@]}" "$out"/objects/{KVSieveABI,KVSieve-environment}.o \
     "$swift/swift_static/linux/aarch64/swiftrt.o" -L"$swift/swift_static/linux" @"$swift/swift_static/linux/static-stdlib-args.lnk" \
@@ -58,3 +62,14 @@ for name in getenv openblas_num_threads_env openblas_read_env blas_memory_alloc 
     "-Wl,--script=Sources/KVSieve/discard.lds" "-Wl,--wrap=_ZN5swift7runtime11environment10initializeEPv" -Wl,-s -Wl,--gc-sections \
     -o "$out/libkvsieve.so"
 ln -sf libkvsieve.so "$out/libkvsieve.so.0"
+[ "${3-}" = tests ] || exit 0
+
+# The Swift tests, each target a program: the runtime is the shared one, which has Swift Testing.
+module TestSupport Tests/TestSupport swift -parse-as-library
+for name in KernelTests CoreTests MethodTests; do
+    module $name Tests/$name swift -parse-as-library
+    module Run$name Tests/Arm64/main swift -parse-as-library
+    "$cache/bin/clang" "$out/objects/Run$name.o" "$out/objects/$name.o" "$out/objects/TestSupport.o" "${core[@]}" \
+        "$swift/swift/linux/aarch64/swiftrt.o" -L"$target/usr/libexec/swift/lib/swift/linux" "${libraries[@]}" "${wraps[@]}" \
+        "$target/$gnu/openblas-pthread/libopenblas.a" -lm -lpthread -ldl -lstdc++ -Wl,-rpath,/usr/libexec/swift/lib/swift/linux -o "$out/$name"
+done
