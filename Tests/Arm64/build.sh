@@ -39,6 +39,7 @@ module() { # name, folder, its resources, further flags
     # shellcheck disable=SC2046
     "$cache/bin/swift-frontend" "${swift_flags[@]}" -resource-dir "$swift/$resources" -module-name "$name" "$@" \
         -emit-module-path "$out/modules/$name.swiftmodule" -o "$object" $(find -L "$folder" -name '*.swift' | LC_ALL=C sort)
+    touch "$object" "$out/modules/$name.swiftmodule" # which the compiler leaves as they are where nothing changed
     echo "$name: $((SECONDS - start)) s"
 }
 
