@@ -14,7 +14,7 @@ PACKERS = $$(grep '==' .ci/packers | grep -v '^setuptools==')
 export KVSIEVE_LIBRARY = $(LIBRARY)
 
 .PHONY: help build install uninstall manual wheel release clean setup demo check test test-long test-engines test-runtimes \
-	fuzz fuzz-guided llama test-llama bench bench-peers lab lab-full header golden counts format linters needs
+	fuzz fuzz-guided llama test-llama arm64 bench bench-peers lab lab-full header golden counts format linters needs
 .NOTPARALLEL:
 
 build: needs ## the library: prints its path; nothing is installed, nothing outside this folder is written
@@ -103,6 +103,10 @@ llama: build ## llama.cpp of a pinned release, 77 MB and minutes the first time,
 
 test-llama: setup llama $(LAB)/installed ## llama.cpp answers codes from a quarter of its cache, of each type, and in a chat without end
 	@$(PYTHON) bindings/c/llama_cpp/check.py $(LLAMA) $(LAB)/bin/python
+
+# In KVSIEVE_ARM64_CACHE, else ~/.cache/kvsieve-arm64: Debian's Swift for arm64. KVSIEVE_ARM64="kernels abi" runs these parts.
+arm64: needs ## library and tests compiled for arm64 and run on an emulated one: 0.9 GB the first time, an hour
+	@bash Tests/Arm64/run.sh $(KVSIEVE_ARM64)
 
 bench: needs ## what the library costs, beside bare products and memcpy
 	@.ci/swift build -c release --product kvsieve-bench

@@ -51,7 +51,11 @@ private struct Six {
         let highest = greater(greater(greater(a, b), greater(c, d)), greater(e, f))
         put(greater(load(maxima), highest), maxima)
         let zero = Lanes(repeating: 0)
-        poison += a * zero + b * zero + c * zero + d * zero + e * zero + f * zero
+        // In steps: Swift 6.0 gives up on the types of one expression.
+        let abc: Lanes = a * zero + b * zero + c * zero
+        let abcd: Lanes = abc + d * zero
+        let abcde: Lanes = abcd + e * zero
+        poison += abcde + f * zero
     }
 }
 

@@ -171,7 +171,7 @@ extension ExtendTests {
         let sequence = try ExtendedSequence(
             method.name, prompt: 4, [[[4, 1, 1, 1]]], [[[1, 1, 1, 1, 1]]],
             ["budget": 3, "decoding": 1, "sinks": 1])
-        let error = #expect(throws: KVSieveError.self) { try sequence.plan.extend(1) }
+        let error = thrown { try sequence.plan.extend(1) }
         #expect(error?.kind == .state && error?.message.contains("step") == true)
         #expect(try positions(sequence.plan) == sequence.kept)
     }

@@ -40,7 +40,7 @@ import Testing
             let plan = try AnyMethod.named("windowkv").plan(shape, ["shared": shared, "pyramid": pyramid])
             let needs = { () throws -> Needs in try plan.needs(layer: 0) }
             if refused {
-                let error = #expect(throws: KVSieveError.self) { _ = try needs() }
+                let error = thrown { _ = try needs() }
                 #expect(error?.kind == .parameter && error?.message.contains("shared") == true)
             } else {
                 #expect(try needs() == [.queries, .keys])
@@ -65,7 +65,7 @@ import Testing
         let test = try handmade([[weights(18)], [weights(18)]], ["budget": 4])
         let plan = try test.plan()
         try test.sequence.observe(plan, layer: 0)
-        #expect(#expect(throws: KVSieveError.self) { try plan.set(WindowKV.task.id, 1) }?.kind == .state)
+        #expect(errorKind { try plan.set(WindowKV.task.id, 1) } == .state)
     }
 
     @Test func W8_oneGroupIsUniformAndTheLastMayBeShort() {

@@ -66,7 +66,7 @@ import Testing
             if parameter.kind != .real { refused.append(parameter.lowest + 0.5) }
             if parameter.kind == .odd { refused.append(parameter.lowest + 1) }
             for value in refused {
-                let error = #expect(throws: KVSieveError.self) { try plan.set(parameter.id, value) }
+                let error = thrown { try plan.set(parameter.id, value) }
                 #expect(error?.kind == .parameter && error?.message.contains("\(parameter.name)") == true)
                 #expect(try plan.get(parameter.id) == parameter.initial)
             }
@@ -87,8 +87,8 @@ import Testing
             !row.parameters.contains { $0.id == other.id }
         }
         for id in foreign.map(\.id) + [0, -1, .max, .min] {
-            #expect(#expect(throws: KVSieveError.self) { try plan.set(id, 1) }?.kind == .parameter)
-            #expect(#expect(throws: KVSieveError.self) { _ = try plan.get(id) }?.kind == .parameter)
+            #expect(errorKind { try plan.set(id, 1) } == .parameter)
+            #expect(errorKind { _ = try plan.get(id) } == .parameter)
         }
     }
 }

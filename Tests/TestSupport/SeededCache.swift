@@ -17,7 +17,8 @@ public struct SplitMix: RandomNumberGenerator, Sendable {
 
     /// A multiple of 2^-22 in [-2, 2), bell-shaped, standard deviation 0.577. Takes four outputs.
     public mutating func value() -> Float {
-        let sum = (next() >> 40) + (next() >> 40) + (next() >> 40) + (next() >> 40)
+        var sum: UInt64 = 0
+        for _ in 0..<4 { sum += next() >> 40 }
         return Float(Int(sum >> 2) - (1 << 23)) / 4_194_304
     }
 
