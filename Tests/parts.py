@@ -47,6 +47,7 @@ ABI = "bash Tests/ABI/run.sh .build/release/libkvsieve.so ."
 FUZZ = "bash Tests/Fuzz/run.sh"
 LIBRARY = ("library",)
 NO_ENGINES = ".build/no-engines"
+NO_ONNX_RUNTIME = ".build/no-onnxruntime"
 NO_MPI = ".build/no-mpi"
 ENGINES = ".venv-engines/bin/python -m pytest -q bindings/python/engines"
 
@@ -201,6 +202,12 @@ PARTS: dict[str, Part] = {
         f"{ENGINES} -k 'not compiled'",
         needs=("library", "engines"),
         unless=NO_ENGINES,
+    ),
+    "onnxruntime": Part(
+        "what ONNX Runtime says from compressed caches with a full cache in double, in which what was dropped is masked",
+        ".venv-engines/bin/python -m pytest -q -c bindings/python/pyproject.toml bindings/python/runtimes/test_onnxruntime.py",
+        needs=("library", "engines-onnxruntime"),
+        unless=NO_ONNX_RUNTIME,
     ),
     "transformers-oldest": Part(
         "the same with the oldest release",

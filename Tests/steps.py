@@ -51,6 +51,7 @@ STEPS: dict[str, Step] = {
     ),
     "engines": Step("torch and the newest transformers", f"{ENVIRONMENT} newest", shares=".venv-engines"),
     "engines-oldest": Step("the oldest transformers beside it", f"{ENVIRONMENT} newest oldest", shares=".venv-engines"),
+    "engines-onnxruntime": Step("ONNX Runtime", f"{ENVIRONMENT} onnxruntime", shares=".venv-engines"),
     "mpi-here": Step("whether MPI is here", f"{ENVIRONMENT} mpi", shares=".venv-engines"),
     "engines-mpi": Step("torch, transformers, MPI", f"{ENVIRONMENT} newest mpi", shares=".venv-engines"),
 }

@@ -1,7 +1,9 @@
-"""Makes .venv-engines: torch, and each of the two releases of transformers that are tested (newest.txt, oldest.txt). Looks for MPI.
+"""Makes .venv-engines: torch, and each of the two releases of transformers that are tested (newest.txt, oldest.txt); ONNX Runtime
+(onnxruntime.txt). Looks for MPI.
 
     environment.py newest              the newest; if it cannot be had, .build/no-engines says why, in a sentence
     environment.py newest oldest       the oldest as well, in .venv-engines/oldest, which goes before it on PYTHONPATH
+    environment.py onnxruntime         ONNX Runtime, which needs no torch; if it cannot be had, .build/no-onnxruntime says why
     environment.py mpi                 mpicc and mpirun; if they are not here, .build/no-mpi says so
     environment.py --insist newest ... takes torch for GPUs too, several GB, installs Open MPI, and fails if something cannot be had
 
@@ -19,7 +21,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 FOLDER = ROOT / ".venv-engines"
-WHY_NOT = {"newest": ROOT / ".build/no-engines", "oldest": ROOT / ".build/no-engines", "mpi": ROOT / ".build/no-mpi"}
+NO_ENGINES = ROOT / ".build/no-engines"
+WHY_NOT = {
+    "newest": NO_ENGINES,
+    "oldest": NO_ENGINES,
+    "onnxruntime": ROOT / ".build/no-onnxruntime",
+    "mpi": ROOT / ".build/no-mpi",
+}
 TORCH = "torch==2.13.0"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 LIMIT = 900  # seconds for an installation
@@ -44,11 +52,20 @@ def torch(insist: bool) -> str:
     return pip(TORCH) if insist else f"no build of torch for CPUs: {why}"
 
 
-def newest(insist: bool) -> str:
+def environment() -> None:
     if not (FOLDER / "bin/python").exists():
         shutil.rmtree(FOLDER, ignore_errors=True)
         subprocess.run(["/usr/bin/python3", "-m", "venv", str(FOLDER)], check=True)
+
+
+def newest(insist: bool) -> str:
+    environment()
     return torch(insist) or pip("-r", str(HERE / "newest.txt"))
+
+
+def onnxruntime(insist: bool) -> str:
+    environment()
+    return pip("-r", str(HERE / "onnxruntime.txt"))
 
 
 def oldest(insist: bool) -> str:
@@ -87,7 +104,7 @@ def stamp(name: str) -> None:
 
 def main(arguments: list[str]) -> int:
     insist = "--insist" in arguments
-    makers = {"newest": newest, "oldest": oldest, "mpi": mpi}
+    makers = {"newest": newest, "oldest": oldest, "onnxruntime": onnxruntime, "mpi": mpi}
     wanted = [name for name in arguments if name != "--insist"]
     if not wanted or set(wanted) - set(makers):
         print(__doc__, file=sys.stderr)
