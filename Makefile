@@ -105,7 +105,7 @@ test-llama: setup llama $(LAB)/installed ## llama.cpp answers codes from a quart
 	@$(PYTHON) bindings/c/llama_cpp/check.py $(LLAMA) $(LAB)/bin/python
 
 # In KVSIEVE_ARM64_CACHE, else ~/.cache/kvsieve-arm64: Debian's Swift for arm64. KVSIEVE_ARM64="kernels abi" runs these parts.
-arm64: needs ## library and tests compiled for arm64 and run on an emulated one: 0.9 GB the first time, an hour
+arm64: needs ## library and tests compiled for arm64 and run on an emulated one: 0.9 GB the first time, hours
 	@bash Tests/Arm64/run.sh $(KVSIEVE_ARM64)
 
 bench: needs ## what the library costs, beside bare products and memcpy
