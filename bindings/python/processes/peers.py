@@ -33,6 +33,7 @@ def peers(transport: str) -> Peers:
     rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     meeting = f"file://{FOLDER / 'meeting'}"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=ranks, timeout=TIME)
+    dist.barrier()  # nobody ends before all are connected
     return Peers(dist.group.WORLD, rank, ranks)
 
 
