@@ -131,6 +131,8 @@ class Recorder:
     def _columns(self, layer: Any, index: int, sequence: Any) -> list[np.ndarray]:
         """The columns that each head holds: positions are counted without padding."""
         heads = range(sequence.plan.model.kv_heads)
+        if sequence.rounds == 0:  # it has no token yet
+            return [np.empty(0, int) for _ in heads]
         positions = [sequence.plan.slots(layer.number, head).positions for head in heads]
         if self.padding is None:
             return [np.sort(found) for found in positions]

@@ -9,6 +9,7 @@ from conftest import CLOSE, DECODING, METHODS, Talk, columns_of, settings
 from families import make, words
 
 import kvsieve.transformers as sieve
+from kvsieve.transformers import releases
 from reference import chosen
 
 
@@ -114,3 +115,73 @@ def test_beams(method: str) -> None:
     scores = full.gather(2, out.sequences[:, 100:, None]).sum((1, 2))
     assert float((scores - out.sequences_scores).abs().max()) < 1e-4
     assert talk.dropped() > 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "chunk", [25, 40]
+)  # the last sequence begins in the third chunk; a whole chunk is padding of all
+def test_padding_that_fills_chunks(method: str, chunk: int) -> None:
+    """each_chunk: sequences begin in different chunks, and choose as they do alone."""
+    own = settings(method, budget=30)
+    own |= {"sinks": 1, "recent": 2, "semantic": 3} if method == "taskkv" else {}  # what 15 tokens can hold
+    talk = Talk(make("llama"), method, each_chunk=True, **own)
+    ids, mask = left_padded([100, 71, 40], seed=9)
+    if chunk == 40:
+        mask[:, :45] = 0
+    if not releases.chunks_have_positions(talk.model):
+        with pytest.raises(ValueError, match="gives chunks wrong positions"):
+            talk.generate(ids, 4, mask, prefill_chunk_size=chunk)
+        return
+    talk.generate(ids, 4, mask, prefill_chunk_size=chunk)
+    assert talk.difference() < CLOSE
+    ends = [*range(chunk, 100, chunk), 100]
+    for b in range(3):
+        columns = columns_of(talk.mask, b)
+        rounds = [(end - chunk, end) for end in ends]
+        rounds = [
+            (max(first, 0), min(end, 100)) for first, end in rounds if np.any((columns >= first) & (columns < end))
+        ]
+        rounds[-1] = (ends[-2], 100)
+        expected = chosen(method, rounds, columns, b, **own)[-1]
+        for layer in range(4):
+            assert np.array_equal(talk.cache.kept(layer, b).positions, expected[layer].positions), (b, layer)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_sequence_that_is_masked_whole(method: str) -> None:
+    """It has no prompt, so what is generated for it is its text; the other is not disturbed."""
+    talk, alone = (Talk(make("llama"), method, **settings(method)) for _ in range(2))
+    ids = words(100, seed=10, batch=2)
+    mask = torch.ones_like(ids)
+    mask[1] = 0
+    talk.generate(ids, 4, mask)
+    alone.generate(ids[:1], 4)
+    assert torch.equal(talk.text[:1], alone.text)
+    assert [one.rounds for one in talk.cache.sequences] == [1, 0]
+    for layer in range(4):
+        assert np.array_equal(talk.cache.kept(layer).positions, alone.cache.kept(layer).positions)
+    ids, mask = left_padded([12, 40], seed=11)
+    talk.generate(ids, 3, mask)
+    assert [one.rounds for one in talk.cache.sequences] == [2, 1]
+    talk.logits = [(column, part[:1]) for column, part in talk.logits]
+    talk.text, talk.mask = talk.text[:1], talk.mask[:1]
+    for event in talk.recorder.events:
+        event.kept = [[of_sequence[0]] for of_sequence in event.kept]
+    assert talk.difference() < CLOSE
+
+
+@pytest.mark.parametrize("method", DECODING)
+def test_a_decoding_cache_begins_when_all_sequences_have_a_token(method: str) -> None:
+    talk = Talk(make("llama"), method, decoding=1, each_chunk=True, **settings(method, budget=32))
+    ids, mask = left_padded([100, 71, 40], seed=12)
+    if releases.chunks_have_positions(talk.model):
+        talk.generate(ids, 4, mask, prefill_chunk_size=25)
+        assert [event.column for event in talk.recorder.events][:2] == [75, 100]
+        assert [layer.keys.shape[2] for layer in talk.cache.sieved] == [32] * 4
+        assert talk.difference() < CLOSE
+    talk.cache.reset()
+    mask[1] = 0
+    with talk.cache.attached(), pytest.raises(ValueError, match="sequence 1 has no token: a plan that decodes"):
+        talk.model.generate(ids, attention_mask=mask, past_key_values=talk.cache, max_new_tokens=2)
+    assert talk.cache.get_seq_length() == 0

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -167,3 +171,99 @@ def test_beams_that_were_compressed_apart() -> None:
         cache.reorder_cache(torch.tensor([0, 1]))
         with pytest.raises(ValueError, match="beams 1 and 0 change places, but were compressed apart"):
             cache.reorder_cache(torch.tensor([1, 0]))
+
+
+def test_a_text_that_is_no_longer_than_its_cache() -> None:
+    """Refused before the model runs: the cache is as it was, and a longer text is taken."""
+    model = make("llama")
+    cache = sieve.SieveCache(model, "snapkv", budget=40, window=8)
+
+    def generate(ids: Any, mask: Any = None) -> Any:
+        return model.generate(ids, attention_mask=mask, past_key_values=cache, max_new_tokens=4, min_new_tokens=4)
+
+    with cache.attached():
+        with pytest.raises(ValueError, match="attention_mask has 80 columns, inputs 60 and the cache 0"):
+            generate(IDS, torch.ones(1, 80, dtype=torch.long))
+        said = generate(IDS, MASK)
+        held = [(layer.keys.clone(), layer.values.clone()) for layer in cache.layers]
+        for columns in (10, 60, 63):
+            with pytest.raises(ValueError, match=f"inputs has {columns} tokens and the cache 63 already"):
+                generate(said[:, :columns])
+        with pytest.raises(ValueError, match="attention_mask has 90 columns, inputs 70 and the cache 63"):
+            generate(words(70, seed=3), torch.ones(1, 90, dtype=torch.long))
+        assert cache.rounds == 1 and cache.get_seq_length() == 63
+        for layer, (keys, values) in zip(cache.layers, held):
+            assert torch.equal(layer.keys, keys) and torch.equal(layer.values, values)
+        generate(torch.cat([said, words(20, seed=4)], 1))
+    assert cache.rounds == 2
+
+
+def test_new_tokens_alone_with_the_mask_of_all() -> None:
+    model, more = make("llama"), words(20, seed=5)
+    whole, new = (sieve.SieveCache(model, "snapkv", budget=40, window=8) for _ in range(2))
+    answers = []
+    for cache in (whole, new):
+        with cache.attached():
+            keywords: Any = {"past_key_values": cache, "max_new_tokens": 4, "min_new_tokens": 4, "do_sample": False}
+            said = model.generate(IDS, attention_mask=MASK, **keywords)
+            text = torch.cat([said[:, :63], more], 1)
+            given = text if cache is whole else more
+            if cache is new and not releases.takes_new_tokens(model):
+                with pytest.raises(ValueError, match="attention_mask has 83 columns, inputs 20 and the cache 63"):
+                    model.generate(given, attention_mask=torch.ones_like(text), **keywords)
+                return
+            answers.append(model.generate(given, attention_mask=torch.ones_like(text), **keywords)[:, -4:])
+    assert torch.equal(*answers)
+    assert all(np.array_equal(whole.kept(layer).positions, new.kept(layer).positions) for layer in range(4))
+
+
+def test_prompts_that_are_announced() -> None:
+    model = make("llama")
+    cache = sieve.SieveCache(model, "snapkv", budget=40)
+    for tokens in (0, -1):
+        with pytest.raises(ValueError, match=f"tokens is {tokens}: expected at least 1"):
+            cache.prompt(tokens)
+    with pytest.raises(TypeError, match="tokens is 1.5: expected a whole number"):
+        cache.prompt(1.5)  # type: ignore[arg-type]
+    with cache.attached(), torch.no_grad():
+        passes(model, cache, IDS)
+    with pytest.raises(ValueError, match="column is 60, and 60 were read already"):
+        cache.prompt_ends_at(60)
+    cache.prompt_ends_at(61)
+    cache.prompt_ends_at(None)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
+def test_a_model_is_not_copied_inside(copied: Any) -> None:
+    model = make("llama")
+    for inside in (sieve.compress(model, "snapkv"), sieve.SieveCache(model, "snapkv").attached()):
+        with inside:
+            for part in (model, model.model):
+                with pytest.raises(
+                    TypeError, match=f"{type(part).__name__} is inside a `with` of kvsieve.transformers"
+                ):
+                    copied(part)
+        assert copied(model)
+        assert "__reduce_ex__" not in model.__dict__ and "__reduce_ex__" not in model.model.__dict__
+
+
+def test_a_cache_that_is_passed_by_position() -> None:
+    model = make("llama")
+    names = list(inspect.signature(model.model.forward).parameters)
+    before: Any = [None] * (names.index(releases.cache_keyword(model.model.forward)) - 1)
+    with sieve.compress(model, "snapkv", budget=40) as run, torch.no_grad():
+        with pytest.raises(
+            ValueError, match="is a DynamicCache: expected none, or a SieveCache of this model; generate"
+        ):
+            model.model(IDS, *before, DynamicCache())
+        out = model.model(IDS, *before, None)
+        assert getattr(out, releases.cache_keyword(model.model.forward)) is run.cache and run.cache.rounds == 1
+        own = sieve.SieveCache(model, "snapkv", budget=40)
+        model.model(IDS, *before, own)
+    assert own.rounds == 1 and own.sieved[0].keys.shape[2] == 40
+
+
+def test_the_decoder_alone_was_given() -> None:
+    model = make("llama")
+    with sieve.compress(model.model, "snapkv"), pytest.raises(ValueError, match="the model whose generate"):
+        model.generate(IDS, attention_mask=MASK, max_new_tokens=2)

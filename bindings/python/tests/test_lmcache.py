@@ -196,3 +196,14 @@ def test_tensors_of_other_tokens_are_refused() -> None:
     stored.kv = stored.kv[:1]
     with pytest.raises(ValueError, match="kv has shape"):
         modified(stored)
+
+
+def test_what_is_no_tensor() -> None:
+    stored = Stored(2 * CHUNK, 7)
+    function = kvsieve.lmcache.modify_kv("snapkv", head_dim=DIM, rope=ROPE, chunk=CHUNK, budget=CHUNK)
+    with pytest.raises(TypeError, match="kv is a list: expected a tensor of torch or an array of numpy"):
+        function({"kv": stored.kv.tolist()}, stored.tokens)
+    with pytest.raises(TypeError, match="query is a list"):
+        function({**stored.tensors(), "query": stored.queries.tolist()}, stored.tokens)
+    with pytest.raises(TypeError, match="head_dim is True"):
+        kvsieve.lmcache.modify_kv("snapkv", head_dim=True, rope=ROPE)

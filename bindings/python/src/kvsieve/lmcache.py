@@ -64,6 +64,8 @@ def modify_kv(
     for name in ("share", "even", "decoding"):
         if name in parameters:
             raise ValueError(f"{name} was given: all heads and layers make one choice, as LMCache stores them")
+    if isinstance(head_dim, bool):
+        raise TypeError(f"head_dim is {head_dim}: expected a whole number")
     dim, size = whole("head_dim", head_dim), whole("chunk", chunk)
     if dim < 1 or size < 1:
         raise ValueError(f"head_dim is {dim} and chunk {size}: expected at least 1")
@@ -117,6 +119,9 @@ def _chosen(plan: Plan, kv: Any, queries: Any, tokens: int, chunk: int) -> list[
 
 def _model(kv: Any, queries: Any, tokens: int, dim: int, scale: float) -> Model:
     """Read off the shapes."""
+    for name, tensor in (("kv", kv), ("query", queries)):
+        if tensor is not None and not hasattr(tensor, "shape"):
+            raise TypeError(f"{name} is a {type(tensor).__name__}: expected a tensor of torch or an array of numpy")
     if kv is None or len(kv.shape) != 4 or kv.shape[0] != 2 or kv.shape[3] % dim or kv.shape[2] != tokens:
         shape = None if kv is None else tuple(kv.shape)
         raise ValueError(

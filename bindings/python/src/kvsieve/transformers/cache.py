@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import DynamicCache
 
 from .._model import Model
+from .._numbers import whole
 from ..plan import Plan
 from . import refusals, rounds, scores
 from .attention import PREFIX, passing
@@ -40,7 +41,8 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
     protect     ranges (first, count) of tokens that every head keeps, counted without padding
     each_chunk  True: every forward pass of more than one token is compressed, so that a prompt that is read in chunks
                 (generate's prefill_chunk_size) never needs more rows than budget + chunk. False: once, at the prompt's end;
-                the choice does not depend on the chunks
+                the choice does not depend on the chunks. With decoding=1 it begins when each sequence of a padded batch
+                has a token
     join        called with each sequence's plan before its first layer: if the model's heads are on several ranks, it calls
                 kvsieve.distributed.join(plan, group, ...)
 
@@ -108,10 +110,14 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
 
     def prompt(self, tokens: int) -> None:
         """The next `tokens` tokens (padding counted) are one prompt, however many forward passes read them."""
-        self._until = self.get_seq_length() + tokens
+        if (count := whole("tokens", tokens)) < 1:
+            raise ValueError(f"tokens is {count}: expected at least 1")
+        self._until = self.get_seq_length() + count
 
     def prompt_ends_at(self, column: int | None) -> None:
         """As prompt(), by the column (padding counted); no pass after it ends a prompt, until None is passed."""
+        if column is not None and (end := whole("column", column)) <= (seen := self.get_seq_length()):
+            raise ValueError(f"column is {end}, and {seen} were read already: expected a later one, or None")
         self._until = column
 
     @property
@@ -227,7 +233,7 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
         if self._valid is not None and bool(self._valid.all()):
             self._valid = None
         self._steps = self.decodes and self._settled > 0
-        self._closes = not self._steps and self._ends(seen)
+        self._closes = not self._steps and self._ends(seen) and self._can_begin(seen)
         if self._new > 1 and self._settled and (now := _shown(self._padding, self._settled)) != self._shown:
             raise ValueError(
                 f"attention_mask shows {now or 'all'} of the first {self._settled} tokens, and {self._shown or 'all'} when they "
@@ -240,6 +246,15 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
         if self._until is None:
             return several
         return seen < self._until <= seen + self._new or (self.each_chunk and several)
+
+    def _can_begin(self, seen: int) -> bool:
+        """Whether each sequence has a token: a plan that decodes takes a prompt first, and all plans step together."""
+        if not self.decodes or self._padding is None:
+            return True
+        none = [index for index, row in enumerate(self._padding) if not bool(row.any())]
+        if none and (self._until is None or self._until <= seen + self._new):
+            raise ValueError(f"sequence {none[0]} has no token: a plan that decodes begins with one at least")
+        return not none
 
     def _count(self, layer: SieveLayer, query: Any) -> None:
         """The sequences, made when the first layer shows their shape, and how many tokens of each are new."""

@@ -35,6 +35,8 @@ def attached(model: Any, new: Callable[[], SieveCache] | None) -> Iterator[None]
     with contextlib.ExitStack() as undo:
         undo.callback(decoder.set_attn_implementation, inner)
         decoder.set_attn_implementation(PREFIX + inner)
+        for owner in {id(model): model, id(decoder): decoder}.values():
+            undo.enter_context(_method(owner, "__reduce_ex__", functools.partial(_no_copy, owner)))
         if hasattr(model, "generate"):
             undo.enter_context(_method(model, "generate", functools.partial(_generate, model, new)))
         if hasattr(model, "generate_batch"):
@@ -93,12 +95,21 @@ class Compressed:
     def _before(self, keyword: str) -> Any:
         """A forward pass outside of generate(): without a cache it gets one."""
 
+        names = list(inspect.signature(self.cache.decoder.forward).parameters)
+
         def hook(_: Any, arguments: Any, keywords: dict[str, Any]) -> Any:
-            cache = keywords.get(keyword)
-            if isinstance(cache, SieveCache) or keywords.get("use_cache") is False or torch.is_grad_enabled():
+            given = {**dict(zip(names, arguments)), **keywords}
+            cache = given.get(keyword)
+            if isinstance(cache, SieveCache) or given.get("use_cache") is False or torch.is_grad_enabled():
                 return None
             if cache is not None:
-                raise ValueError(f"{keyword} is a {type(cache).__name__}: expected none, or a SieveCache of this model")
+                raise ValueError(
+                    f"{keyword} is a {type(cache).__name__}: expected none, or a SieveCache of this model; generate() makes "
+                    f"one where compress() was given the model whose generate() is called"
+                )
+            if keyword in names[: len(arguments)]:
+                place = names.index(keyword)
+                return (*arguments[:place], self._make(), *arguments[place + 1 :]), keywords
             return arguments, {**keywords, keyword: self._make()}
 
         return hook
@@ -116,7 +127,7 @@ def _generate(model: Any, new: Callable[[], SieveCache] | None, *arguments: Any,
     if not isinstance(cache, SieveCache) or cache.decoder is not refusals.decoder_of(model):
         raise ValueError(f"past_key_values is a {type(cache).__name__}: expected a SieveCache of this model, or none")
     refusals.generation(model, cache, given)
-    before, end = cache.rounds, _prompt_end(given)
+    before, end = cache.rounds, refusals.prompt_end(model, cache.get_seq_length(), given)
     cache.prompt_ends_at(end)
     try:
         result = function(model, *arguments, **{**keywords, releases.cache_keyword(model.forward): cache})
@@ -127,14 +138,6 @@ def _generate(model: Any, new: Callable[[], SieveCache] | None, *arguments: Any,
             f"the prompt has {end} tokens by generate's arguments and the model read others: nothing was compressed"
         )
     return result
-
-
-def _prompt_end(given: dict[str, Any]) -> int:
-    """The column at which the prompt of a generate() ends."""
-    for name in ("attention_mask", "inputs_embeds", "inputs", "input_ids"):
-        if given.get(name) is not None:
-            return int(given[name].shape[1])
-    return 1  # generate begins with one token of its own
 
 
 @contextlib.contextmanager
@@ -149,6 +152,13 @@ def _method(owner: Any, name: str, function: Any) -> Iterator[None]:
             del owner.__dict__[name]
         else:
             owner.__dict__[name] = before
+
+
+def _no_copy(owner: Any, _: Any) -> Any:
+    """What copy.deepcopy and pickle call: a copy would stay changed when the `with` ends."""
+    raise TypeError(
+        f"{type(owner).__name__} is inside a `with` of kvsieve.transformers: expected it to be copied outside"
+    )
 
 
 def _no_batches(*_: Any, **__: Any) -> Any:

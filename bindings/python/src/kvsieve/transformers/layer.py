@@ -127,7 +127,7 @@ class SieveLayer(DynamicLayer):  # type: ignore[misc]
         A row that was kept is one that every later query may look at. Newer rows are the last columns of `given`. The
         result has a head for each query head, or 1; it is None if every query may look at every row.
         """
-        if self.settled == 0:
+        if self.seen == self.recent:  # no round was
             return given
         new, recent = query.shape[2], self.recent
         if given is None and self.front is None and new == 1:

@@ -105,3 +105,23 @@ def generation(model: Any, cache: Any, given: dict[str, Any]) -> None:
             f"prefill_chunk_size is {chunk} and the cache is not empty: this release of transformers reads all of the text "
             f"again, with any cache; take a newer one, or expected None"
         )
+
+
+def prompt_end(model: Any, seen: int, given: dict[str, Any]) -> int:
+    """The column at which the prompt of a generate() ends. seen: the columns that its cache has."""
+    mask = given.get("attention_mask")
+    mask = None if mask is None or mask.ndim != 2 else int(mask.shape[1])
+    found = [name for name in ("inputs_embeds", "inputs", "input_ids") if given.get(name) is not None]
+    text = int(given[found[0]].shape[1]) if found else 1  # generate begins with one token of its own
+    name = found[0] if found else "input_ids"
+    if mask is not None and mask == seen + text and releases.takes_new_tokens(model):
+        return mask
+    if mask is not None and mask != text:
+        raise ValueError(
+            f"attention_mask has {mask} columns, {name} {text} and the cache {seen}: expected a mask for all of the text"
+        )
+    if text <= seen:
+        raise ValueError(
+            f"{name} has {text} tokens and the cache {seen} already: expected what was read, and new ones behind it"
+        )
+    return text

@@ -31,6 +31,11 @@ def chunks_follow_cache(model: Any) -> bool:
     return "prefill_ids" in model._prefill.__code__.co_varnames
 
 
+def takes_new_tokens(model: Any) -> bool:
+    """Whether generate() takes the new tokens of a text alone, with the mask of all of it. From 5.4 on."""
+    return "next_sequence_length" in model._prefill.__code__.co_varnames
+
+
 def knows_layer_types() -> bool:
     """Whether DynamicCache makes a layer of the right kind for each layer type."""
     from transformers import cache_utils

@@ -27,7 +27,7 @@ class Sequence:
     plan: Plan
     rounds: int = 0
     new: int = 0  # tokens since the last round, padding not counted
-    counts: list[list[int]] = field(default_factory=list)  # by layer and head: rows that the last round kept
+    counts: list[list[int]] = field(default_factory=list)  # by layer and head: rows that the last round kept; [] before
     mark: bytes | None = None
 
     def longest(self, layer: int) -> int:
@@ -71,17 +71,18 @@ def finish(layers: list[SieveLayer], sequences: list[Sequence], valid: Any) -> N
     for layer in layers:
         counts.append(_gather(layer, sequences, valid))
     for index, sequence in enumerate(sequences):
-        sequence.counts = [of_layer[index] for of_layer in counts]
-        sequence.rounds += 1 if sequence.new else 0
+        if sequence.new:
+            sequence.counts = [of_layer[index] for of_layer in counts]
+            sequence.rounds += 1
         sequence.new, sequence.mark = 0, None
 
 
 def _gather(layer: SieveLayer, sequences: list[Sequence], valid: Any) -> list[list[int]]:
     """Replaces the rows of one layer. Returns, by sequence and head, how many there are now."""
-    number = layer.number
+    number, heads = layer.number, layer.keys.shape[1]
     kept = [sequence.plan.kept(number) if sequence.new else None for sequence in sequences]
     counts = [
-        sequence.counts[number] if one is None else [int(count) for count in one.counts]
+        [int(count) for count in one.counts] if one else sequence.counts[number] if sequence.counts else [0] * heads
         for sequence, one in zip(sequences, kept)
     ]
     most = max(max(of_sequence) for of_sequence in counts)
