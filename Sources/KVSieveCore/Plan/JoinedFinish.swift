@@ -107,6 +107,9 @@ extension Plan {
         try joined.exchange.reserve(16 * max(parts.mostLayers, parts.mostHeads))
         try joined.exchange.reserve(choiceBytes(layers.parts))
         try joined.nextCaches.reserve(protected.rows)
+        let entries = layers.own.lazy.map { $0?.entries ?? 0 }
+        let ranked = method.scope == .model ? entries.reduce(0, +) : entries.max() ?? 0
+        try work.head.logits.renew(LayerQuota.mostCollected(of: ranked, work) + 1)
         // What HeadQuota needs, which asks no other rank.
         try work.places.reserve(joined.model.heads)
         try work.caller.histogram.reserve(RankThreshold.histogramSize)

@@ -117,7 +117,7 @@ extension Plan {
     func shrinkToMass(_ state: PrefillState, _ layer: Layer, leader: Int) throws(KVSieveError) {
         let (least, index, budgets) = (settings[parameters.mass], layer.index, state.budgets)
         guard least > 0 else { return }
-        try checkMassApart(leader < index || state.scores[index]?.awaitMean ?? false)
+        try checkMassApart(leader < 0 || state.scores[index]?.awaitMean ?? false)
         if leader < index {
             for head in 0..<shape.heads { budgets.shrink(own: index, head: head, to: budgets.of(leader)[head]) }
             return

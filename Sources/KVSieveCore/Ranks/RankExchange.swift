@@ -64,7 +64,7 @@ final class RankExchange {
         }
         for rank in 0..<group.ranks { try check(rank, all + rank * size) }
         // What was sent is what came.
-        guard (all + group.rank * size).elementsEqual(message, count: size) else {
+        guard Self.areEqual(all + group.rank * size, message, words: size / 8) else {
             throw KVSieveError(.group, "group.all_gather: what came of rank \(group.rank) is not what it sent")
         }
         for rank in 0..<group.ranks { try throwFailure(of: rank, all + rank * size) }
@@ -111,12 +111,12 @@ final class RankExchange {
         }
     }
 
-    private static func words(_ bytes: Int) -> Int { (headBytes + bytes + 7) / 8 }
-}
-
-extension UnsafeMutableRawPointer {
-    fileprivate func elementsEqual(_ other: UnsafeMutableRawPointer, count: Int) -> Bool {
-        UnsafeRawBufferPointer(start: self, count: count).elementsEqual(
-            UnsafeRawBufferPointer(start: other, count: count))
+    private static func areEqual(_ one: UnsafeMutableRawPointer, _ other: UnsafeMutableRawPointer, words: Int) -> Bool {
+        let (one, other) = (one.assumingMemoryBound(to: Int64.self), other.assumingMemoryBound(to: Int64.self))
+        var different: Int64 = 0
+        for word in 0..<words { different |= one[word] ^ other[word] }
+        return different == 0
     }
+
+    private static func words(_ bytes: Int) -> Int { (headBytes + bytes + 7) / 8 }
 }

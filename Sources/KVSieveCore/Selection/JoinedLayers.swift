@@ -24,9 +24,13 @@ final class JoinedLayers {
     let markMemory: Buffer<Float>
     /// The rows of marks that ranks sent, of one layer.
     let vectors: TableMemory
-    /// Places won, of layers or heads; counters of all ranks together.
+    /// Places won, of layers or heads, and two counts of OwnRanking for each; counters of all ranks together.
     let won: Buffer<Int>
     let counters: Buffer<Int>
+    /// The counts of LayerQuota's buckets, of this rank's numbers in the ranking that is asked for.
+    private let histogram: Buffer<Int>
+    /// How many layers are in it, if they are ranked together.
+    private var layersInHistogram = 0
 
     init(_ exchange: RankExchange, _ account: MemoryAccount) {
         let group = exchange.group
@@ -37,6 +41,7 @@ final class JoinedLayers {
         vectors = TableMemory(account)
         won = Buffer(account)
         counters = Buffer(account)
+        histogram = Buffer(account)
         frames.reserveCapacity(group.layers)
         leaders.reserveCapacity(group.layers)
         rankings.reserveCapacity(group.layers)
@@ -59,6 +64,7 @@ final class JoinedLayers {
         means.removeAll(keepingCapacity: true)
         for scores in meanPool { scores.forget() }
         marks = nil
+        layersInHistogram = 0
     }
 
     /// What is known of a layer before any score is.
@@ -86,7 +92,8 @@ final class JoinedLayers {
 
     /// Room for what is won, and for a mean of each layer that one is made for.
     func reserve(means isMade: (_ layer: Int) -> Bool, counted: Bool) throws(KVSieveError) {
-        try won.reserve(max(layers, heads))
+        try won.reserve(3 * max(layers, heads))
+        try histogram.reserve(LayerQuota.buckets)
         try counters.reserve(JoinedThreshold.mostBuckets)
         var made = 0
         for layer in 0..<layers where scores(layer) && isMade(layer) {
@@ -121,6 +128,34 @@ final class JoinedLayers {
         case .byHead: return own[layer - part.firstLayer]
         case .together: return part.firstHead == 0 ? means[leaders[layer]] : nil
         }
+    }
+
+    /// This rank's numbers of the layers up to the newest. Those that were asked for before are in it already.
+    func histogramOfLayers(_ newest: Int) throws(KVSieveError) -> UnsafeMutablePointer<Int> {
+        let all = try histogram.reserve(LayerQuota.buckets)
+        if layersInHistogram == 0 || layersInHistogram > newest + 1 {
+            all.update(repeating: 0, count: LayerQuota.buckets)
+            layersInHistogram = 0
+        }
+        for layer in layersInHistogram..<(newest + 1) {
+            guard let scores = counted(layer) else { continue }
+            let own = try scores.histogram(LayerQuota.buckets, LayerQuota.bucket)
+            for bucket in 0..<LayerQuota.buckets { all[bucket] &+= own[bucket] }
+        }
+        layersInHistogram = newest + 1
+        return all
+    }
+
+    /// Those of one layer.
+    func histogram(of scores: LayerScores?) throws(KVSieveError) -> UnsafeMutablePointer<Int> {
+        let all = try histogram.reserve(LayerQuota.buckets)
+        layersInHistogram = 0
+        all.update(repeating: 0, count: LayerQuota.buckets)
+        scores?.forEachRow { row in
+            guard let start = row.baseAddress else { return }
+            for j in 0..<row.count { all[LayerQuota.bucket(start[j])] &+= 1 }
+        }
+        return all
     }
 
     /// The numbers by which a method ranks the heads of a layer.

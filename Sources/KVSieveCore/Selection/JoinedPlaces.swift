@@ -2,8 +2,8 @@
 
 extension JoinedLayers {
     /// How many of the best `places` of all scores of the layers up to the newest are each layer's.
-    func placesOfLayers(_ places: Int, newest: Int) throws(KVSieveError) -> ReadOnlyBuffer<Int> {
-        let won = try won.reserve(max(layers, heads))
+    func placesOfLayers(_ places: Int, newest: Int, _ work: Workspace) throws(KVSieveError) -> ReadOnlyBuffer<Int> {
+        let won = try won.reserve(3 * max(layers, heads))
         let layers = 0..<(newest + 1)
         // A row that ranks all heads stands for each of them.
         let each = layers.contains { rankings[$0] == .byHead } ? 1 : heads
@@ -14,12 +14,14 @@ extension JoinedLayers {
             (entries, competing) = (entries + own.all, competing + own.competing)
         }
         if wanted > 0 && wanted < competing {
+            let histogram = try histogramOfLayers(newest)
+            let most = LayerQuota.mostCollected(of: layers.reduce(0) { $0 + (counted($1)?.entries ?? 0) }, work)
+            var own = OwnRanking(
+                .layers(self, layers), histogram: histogram, collected: try work.head.logits.renew(most + 1), most: most,
+                counts: won + max(self.layers, heads))
             let threshold = try JoinedThreshold(
-                places: wanted, of: entries, exchange, sums: counters.reserve(JoinedThreshold.mostBuckets)
-            ) { (digit, prefix, counters) throws(KVSieveError) in
-                for layer in layers { try counted(layer)?.count(digit, prefix, counters) }
-            }
-            try winners(threshold, wanted, layers: layers, into: won)
+                places: wanted, of: entries, exchange, sums: counters.reserve(JoinedThreshold.mostBuckets), &own)
+            try winners(threshold, own, wanted, layers: layers, into: won)
         } else {
             for layer in layers { won[layer] = wanted > 0 ? self.entries(layer).competing : 0 }
         }
@@ -28,12 +30,13 @@ extension JoinedLayers {
     }
 
     private func winners(
-        _ threshold: JoinedThreshold, _ places: Int, layers: Range<Int>, into won: UnsafeMutablePointer<Int>
+        _ threshold: JoinedThreshold, _ own: OwnRanking, _ places: Int, layers: Range<Int>,
+        into won: UnsafeMutablePointer<Int>
     ) throws(KVSieveError) {
         let message = try exchange.message(16 * parts.mostLayers).assumingMemoryBound(to: Int.self)
         for layer in layers where part.layerRange.contains(layer) {
             let place = message + 2 * (layer - part.firstLayer)
-            counted(layer)?.forEachRow { Self.compare($0, threshold.key, &place[0], &place[1]) }
+            (place[0], place[1]) = own.compare(layer, threshold.key)
         }
         try exchange.send()
         var equals = places - threshold.above
@@ -53,7 +56,7 @@ extension JoinedLayers {
 
     /// How many of the best `places` of all scores of a layer are each head's.
     func placesOfHeads(_ places: Int, layer: Int, _ work: Workspace) throws(KVSieveError) -> ReadOnlyBuffer<Int> {
-        let won = try won.reserve(max(layers, heads))
+        let won = try won.reserve(3 * max(layers, heads))
         // If each rank has all heads of its layers, what other layers' heads win is not asked for.
         if !parts.splitsHeads {
             won.update(repeating: 0, count: heads)
@@ -73,17 +76,15 @@ extension JoinedLayers {
             return counts
         }
         let scores = counted(layer)
+        let most = LayerQuota.mostCollected(of: scores?.entries ?? 0, work)
+        var own = OwnRanking(
+            .heads(scores), histogram: try histogram(of: scores), collected: try work.head.logits.renew(most + 1),
+            most: most, counts: won + max(layers, heads))
         let threshold = try JoinedThreshold(
-            places: places, of: entries.all, exchange, sums: counters.reserve(JoinedThreshold.mostBuckets)
-        ) { (digit, prefix, counters) throws(KVSieveError) in
-            scores?.forEachRow { JoinedThreshold.count($0, digit, prefix, counters) }
-        }
+            places: places, of: entries.all, exchange, sums: counters.reserve(JoinedThreshold.mostBuckets), &own)
         let message = try exchange.message(16 * parts.mostHeads).assumingMemoryBound(to: Int.self)
-        if let scores {
-            for row in 0..<scores.rows {
-                Self.compare(
-                    UnsafeBufferPointer(scores.row(row)), threshold.key, &message[2 * row], &message[2 * row + 1])
-            }
+        for head in 0..<(scores?.rows ?? 0) {
+            (message[2 * head], message[2 * head + 1]) = own.compare(head, threshold.key)
         }
         try exchange.send()
         var equals = places - threshold.above
@@ -109,21 +110,6 @@ extension JoinedLayers {
         try exchange.send()
         return try exchange.message(of: owner).load(as: Int.self) == 1
     }
-
-    /// Adds how many of a row are better than the key, and how many equal it.
-    private static func compare(
-        _ row: UnsafeBufferPointer<Float>, _ key: UInt32, _ better: inout Int, _ same: inout Int
-    ) {
-        guard let start = row.baseAddress else { return }
-        var (above, equal) = (0, 0)
-        for j in 0..<row.count {
-            let other = RankKey.of(start[j])
-            above &+= other > key ? 1 : 0
-            equal &+= other == key ? 1 : 0
-        }
-        better += above
-        same += equal
-    }
 }
 
 extension RankExchange {
@@ -133,20 +119,5 @@ extension RankExchange {
         let (better, same) = (all[2 * index], all[2 * index + 1])
         guard (0...most).contains(better), (0...most).contains(same) else { throw nonsense(rank) }
         return (better, same)
-    }
-}
-
-extension LayerScores {
-    /// Adds the numbers to the counters of a digit: of the first two by the histogram, which is made once.
-    fileprivate func count(
-        _ digit: JoinedThreshold.Digit, _ prefix: UInt32, _ counters: UnsafeMutablePointer<Int>
-    ) throws(KVSieveError) {
-        let low = 32 - LayerQuota.bits
-        guard digit.shift >= low else { return forEachRow { JoinedThreshold.count($0, digit, prefix, counters) } }
-        let histogram = try histogram(LayerQuota.buckets, LayerQuota.bucket)
-        let (shift, mask) = (Int(digit.shift - low), digit.buckets - 1)
-        for bucket in 0..<LayerQuota.buckets where bucket >> (shift + Int(digit.bits)) == Int(prefix) {
-            counters[(bucket >> shift) & mask] += histogram[bucket]
-        }
     }
 }

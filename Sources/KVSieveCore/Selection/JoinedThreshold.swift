@@ -8,7 +8,7 @@ struct JoinedThreshold {
         let bits: UInt32
         var buckets: Int { 1 << Int(bits) }
 
-        /// The first two are those that a histogram of LayerQuota's has.
+        /// The first two are the bits that LayerQuota's buckets have.
         static func at(_ round: Int) -> Digit {
             switch round {
             case 0: return Digit(shift: 24, bits: 8)
@@ -31,16 +31,15 @@ struct JoinedThreshold {
     ///   - places: n, 1 ... entries.
     ///   - entries: how many numbers all ranks have.
     ///   - sums: mostBuckets counts of scratch.
-    ///   - count: adds this rank's numbers whose higher bits are `prefix` to the counters of a digit.
+    ///   - own: this rank's numbers.
     init(
-        places: Int, of entries: Int, _ exchange: RankExchange, sums: UnsafeMutablePointer<Int>,
-        count: (_ digit: Digit, _ prefix: UInt32, _ counters: UnsafeMutablePointer<Int>) throws(KVSieveError) -> Void
+        places: Int, of entries: Int, _ exchange: RankExchange, sums: UnsafeMutablePointer<Int>, _ own: inout OwnRanking
     ) throws(KVSieveError) {
         var prefix: UInt32 = 0
         var (above, inside) = (0, entries)
         for round in 0..<Self.rounds {
             let digit = Digit.at(round)
-            try count(digit, prefix, exchange.message(8 * digit.buckets).assumingMemoryBound(to: Int.self))
+            own.count(digit, prefix, try exchange.message(8 * digit.buckets).assumingMemoryBound(to: Int.self))
             try exchange.send()
             try Self.add(exchange, digit, of: inside, to: sums)
             var bucket = digit.buckets - 1

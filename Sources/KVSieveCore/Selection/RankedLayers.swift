@@ -45,7 +45,7 @@ public struct RankedLayers {
 
     /// How many of the best `places` of all scores of all layers are each layer's.
     public func placesOfLayers(_ places: Int) throws(KVSieveError) -> ReadOnlyBuffer<Int> {
-        if let joined { return try joined.placesOfLayers(places, newest: newest) }
+        if let joined { return try joined.placesOfLayers(places, newest: newest, work) }
         // A row that ranks all heads stands for each of them.
         let areShared = layers.allSatisfy { ($0?.rows ?? 1) == 1 }
         return try LayerQuota.counts(layers, places: places, each: areShared ? heads : 1, work)

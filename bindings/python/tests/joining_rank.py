@@ -60,12 +60,15 @@ class Rank:
             cache[head, : len(positions)] = own[head, positions]
         return cache
 
-    def go(self, new: int) -> list[list[list[int]]]:
+    def observe(self, new: int) -> None:
         if self.tokens:
             self.plan.extend(new)
         for index, layer in enumerate(self.part.layers):
             queries = heads_of(QUERIES[layer], self.part, MODEL)[:, self.tokens : self.tokens + new]
             self.plan.observe(index, queries, self.cut(index, KEYS, new), self.cut(index, VALUES, new))
+
+    def go(self, new: int) -> list[list[list[int]]]:
+        self.observe(new)
         return self.finish(new)
 
     def finish(self, new: int) -> list[list[list[int]]]:

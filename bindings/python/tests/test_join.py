@@ -184,3 +184,31 @@ def test_processes(division: str) -> None:
         for index, new in enumerate((TOKENS, 9)):
             ranks = [found[rank][method.name][index] for rank in range(len(parts))]
             assert together(parts, ranks) == whole.go(new), method.name
+
+
+WITH_MASS = {**DIVISIONS, "stages that cut no group": [Part(range(4), range(HEADS)), Part(range(4, LAYERS), range(HEADS))]}
+NO_ATTENTION = ("streamingllm", "random", "keydiff")
+NEVER_REFUSED = ("one", "stages that cut no group")
+
+
+@pytest.mark.parametrize("name", WITH_MASS)
+@pytest.mark.parametrize("shape", [{}, {"share": 1}, {"block": 4}], ids=str)
+@pytest.mark.parametrize("mass", [0.2, 0.6])
+def test_mass(method: kvsieve.MethodInfo, mass: float, shape: dict[str, int], name: str) -> None:
+    """Heads keep no more than one process's would; refused only where heads or layers on several ranks choose together."""
+    if not has(method, "mass") or (shape.get("share") and not has(method, "share")):
+        return
+    parts, more = WITH_MASS[name], {**shape, "mass": mass}
+    group, ranks = by_threads(parts, method, **more)
+    try:
+        for rank in ranks:
+            rank.observe(TOKENS)
+    except kvsieve.KVSieveError as error:
+        assert "on several ranks make one choice" in error.message
+        assert name not in NEVER_REFUSED and (method.name in ("tova", "windowkv") or shape.get("share"))
+        return
+    expected = Rank(WHOLE, method, **more).go(TOKENS)
+    assert together(parts, group.run(lambda rank: ranks[rank].finish(TOKENS))) == expected
+    plain = Rank(WHOLE, method, **shape).go(TOKENS)
+    rows, most = (sum(len(head) for layer in kept for head in layer) for kept in (expected, plain))
+    assert rows < most or mass > 0.5 or method.name in NO_ATTENTION
