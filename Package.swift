@@ -52,7 +52,7 @@ let package = Package(
         // cblas.h as a module; only Core/Numerics/MatrixProduct.swift imports it.
         .systemLibrary(name: "COpenBLAS"),
         // What Swift cannot say: thread-local message, cpuid, a thread pool, the C form of the kernel table, the product of
-        // bytes, numbers of a vector moved together.
+        // bytes, numbers of a vector moved together, loads that overlap.
         .target(name: "CSupport", cSettings: [.unsafeFlags(["-O2"], .when(configuration: .debug))]),
         // Loops over floats.
         kernels("KVSieveKernels"),

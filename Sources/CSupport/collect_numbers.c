@@ -1,33 +1,46 @@
 /* The loop of KVSieveKernels/CollectNumbers.swift where vectors are wide: Swift has no name for the instructions that move the chosen
- * numbers of a vector together. No branch depends on the numbers. */
+ * numbers of a vector together. No branch depends on a single number.
+ *
+ * A row is looked at a piece of 1,024 numbers at a time. First a list is made of the vectors of which any number is not below the bound;
+ * then the numbers of those are moved together, which takes longer than looking. A number never moves to a later place. */
 #include "csupport.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+/* Numbers of a piece; numbers between one that is looked at and the one that is fetched into the first-level cache. */
+enum { PIECE = 1024, AHEAD = 256 };
+
 __attribute__((__target__("avx512f,popcnt"))) static int64_t collect_512(const float *row, int64_t count, float bound, float end,
                                                                          int64_t room, float *values, int32_t *indices) {
     const __m512 least = _mm512_set1_ps(bound), ends = _mm512_set1_ps(end);
-    __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    int64_t written = 0, copied = 0, j = 0;
+    const __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    int32_t vectors[PIECE / 16];
+    int64_t written = 0, j = 0;
     while (j < count) {
-        const int64_t last = count - j < 1024 ? count : j + 1024;
+        const int64_t last = count - j < PIECE ? count : j + PIECE;
+        int listed = 0;
         for (; j + 16 <= last; j += 16) {
-            if (written > room - 16) return -1;
-            const __m512 numbers = _mm512_loadu_ps(row + j);
-            __mmask16 chosen = _mm512_cmp_ps_mask(numbers, least, _CMP_GE_OQ);
-            if (end == end) chosen = _mm512_mask_cmp_ps_mask(chosen, numbers, ends, _CMP_NGE_UQ);
-            _mm512_storeu_si512(indices + written, _mm512_maskz_compress_epi32(chosen, places));
-            written += __builtin_popcount(chosen);
-            places = _mm512_add_epi32(places, _mm512_set1_epi32(16));
+            support_prefetch(row + j + AHEAD);
+            vectors[listed] = (int32_t)j;
+            listed += _mm512_cmp_ps_mask(_mm512_loadu_ps(row + j), least, _CMP_GE_OQ) != 0;
         }
-        if (j < last && written > room - 16) return -1;
+        for (int index = 0; index < listed; ++index) {
+            if (written > room - 16) return -1;
+            const __m512 numbers = _mm512_loadu_ps(row + vectors[index]);
+            const __mmask16 above = _mm512_cmp_ps_mask(numbers, least, _CMP_GE_OQ);
+            const __mmask16 chosen = _mm512_mask_cmp_ps_mask(above, numbers, ends, _CMP_NGE_UQ);
+            const __m512i own = _mm512_add_epi32(places, _mm512_set1_epi32(vectors[index]));
+            _mm512_storeu_ps(values + written, _mm512_maskz_compress_ps(chosen, numbers));
+            _mm512_storeu_si512(indices + written, _mm512_maskz_compress_epi32(chosen, own));
+            written += __builtin_popcount(chosen);
+        }
         for (; j < last; ++j) {
+            if (written >= room) return -1;
+            values[written] = row[j];
             indices[written] = (int32_t)j;
             written += row[j] >= bound && !(row[j] >= end);
         }
-        /* While they are in the first-level cache. A number never moves to a later place. */
-        for (; copied < written; ++copied) values[copied] = row[indices[copied]];
     }
     return written;
 }
@@ -40,25 +53,39 @@ __attribute__((__target__("avx512f,popcnt"))) static int64_t collect_512(const f
 #define SIXTY_FOUR(m) SIXTEEN(m), SIXTEEN((m) + 16), SIXTEEN((m) + 32), SIXTEEN((m) + 48)
 static const uint64_t orders[256] = { SIXTY_FOUR(0), SIXTY_FOUR(64), SIXTY_FOUR(128), SIXTY_FOUR(192) };
 
+/* Vectors are listed two at a time. */
 __attribute__((__target__("avx2,popcnt"))) static int64_t collect_256(const float *row, int64_t count, float bound, float end,
                                                                       int64_t room, float *values, int32_t *indices) {
     const __m256 least = _mm256_set1_ps(bound), ends = _mm256_set1_ps(end);
+    int32_t pairs[PIECE / 16];
     int64_t written = 0, j = 0;
-    for (; j + 8 <= count; j += 8) {
-        if (written > room - 8) return -1;
-        const __m256 numbers = _mm256_loadu_ps(row + j);
-        const __m256 above = _mm256_cmp_ps(numbers, least, _CMP_GE_OQ);
-        const int chosen = _mm256_movemask_ps(_mm256_and_ps(above, _mm256_cmp_ps(numbers, ends, _CMP_NGE_UQ)));
-        const __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(orders + chosen)));
-        _mm256_storeu_ps(values + written, _mm256_permutevar8x32_ps(numbers, order));
-        _mm256_storeu_si256((__m256i *)(indices + written), _mm256_add_epi32(order, _mm256_set1_epi32((int32_t)j)));
-        written += __builtin_popcount((unsigned)chosen);
-    }
-    if (j < count && written > room - 8) return -1;
-    for (; j < count; ++j) {
-        values[written] = row[j];
-        indices[written] = (int32_t)j;
-        written += row[j] >= bound && !(row[j] >= end);
+    while (j < count) {
+        const int64_t last = count - j < PIECE ? count : j + PIECE;
+        int listed = 0;
+        for (; j + 16 <= last; j += 16) {
+            support_prefetch(row + j + AHEAD);
+            const __m256 one = _mm256_cmp_ps(_mm256_loadu_ps(row + j), least, _CMP_GE_OQ);
+            const __m256 any = _mm256_or_ps(one, _mm256_cmp_ps(_mm256_loadu_ps(row + j + 8), least, _CMP_GE_OQ));
+            pairs[listed] = (int32_t)j;
+            listed += !_mm256_testz_ps(any, any);
+        }
+        for (int index = 0; index < 2 * listed; ++index) {
+            if (written > room - 8) return -1;
+            const int32_t place = pairs[index / 2] + 8 * (index & 1);
+            const __m256 numbers = _mm256_loadu_ps(row + place);
+            const __m256 above = _mm256_cmp_ps(numbers, least, _CMP_GE_OQ);
+            const int chosen = _mm256_movemask_ps(_mm256_and_ps(above, _mm256_cmp_ps(numbers, ends, _CMP_NGE_UQ)));
+            const __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(orders + chosen)));
+            _mm256_storeu_ps(values + written, _mm256_permutevar8x32_ps(numbers, order));
+            _mm256_storeu_si256((__m256i *)(indices + written), _mm256_add_epi32(order, _mm256_set1_epi32(place)));
+            written += __builtin_popcount((unsigned)chosen);
+        }
+        for (; j < last; ++j) {
+            if (written >= room) return -1;
+            values[written] = row[j];
+            indices[written] = (int32_t)j;
+            written += row[j] >= bound && !(row[j] >= end);
+        }
     }
     return written;
 }

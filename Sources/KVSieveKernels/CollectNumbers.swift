@@ -2,7 +2,7 @@
 
 import CSupport
 
-/// How many of row[j], j < count, are not below the bound, which is not NaN.
+/// How many of row[j], j < count, are not below the bound; none if it is NaN.
 @inline(__always)
 func countNumbers(_ row: UnsafePointer<Float>, _ count: Int, _ bound: Float) -> Int {
     let bounds = Lanes(repeating: bound)

@@ -16,9 +16,7 @@ func poolMean(
     let share = 1 / Float(kernel)
     // Of a constant 0 the compiler would make a call of memset, which is in no kernel.
     let zero = share - share
-    #if SIMD_512
     if kernel == 7 { return poolSeven(row, count, share, scratch) }
-    #endif
     inBlocks(row, count, kernel, outside: zero, scratch) { source, count, target in
         var j = 0
         while j &+ laneCount <= count {

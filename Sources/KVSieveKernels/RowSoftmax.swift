@@ -1,20 +1,54 @@
 // One row of logits or probabilities, its tokens in the lanes.
 import CSupport
 
-/// The greatest of row[j], j < count; NaN when one of them is NaN or infinite. -inf for no numbers.
-@inline(__always)
-func rowMaximum(_ row: UnsafePointer<Float>, _ count: Int) -> Float {
+/// The greatest of numbers, and not 0 in `poison` if one is NaN or infinite. Several take turns, as each waits for its own sums.
+private struct Extreme {
     var highest = Lanes(repeating: -.infinity)
     var poison = Lanes(repeating: 0)
-    var j = 0
-    while j &+ laneCount <= count {
-        let z = load(row + j)
+
+    @inline(__always)
+    init() {}
+
+    @inline(__always)
+    mutating func add(_ z: Lanes) {
         highest = greater(highest, z)
         poison += z * Lanes(repeating: 0)
+    }
+
+    @inline(__always)
+    mutating func add(_ other: Extreme) {
+        highest = greater(highest, other.highest)
+        poison += other.poison
+    }
+}
+
+/// The greatest of row[j], j < count; NaN when one of them is NaN or infinite. -inf for no numbers. A long row comes from memory,
+/// and is fetched 2,048 bytes ahead.
+@inline(__always)
+func rowMaximum(_ row: UnsafePointer<Float>, _ count: Int) -> Float {
+    @inline(__always)
+    func ahead(_ j: Int) -> Lanes {
+        support_prefetch(row + (j &+ 512))
+        return load(row + j)
+    }
+    var (a, b, c, d) = (Extreme(), Extreme(), Extreme(), Extreme())
+    var j = 0
+    while j &+ 4 &* laneCount <= count {
+        a.add(ahead(j))
+        b.add(ahead(j &+ laneCount))
+        c.add(ahead(j &+ 2 &* laneCount))
+        d.add(ahead(j &+ 3 &* laneCount))
+        j &+= 4 &* laneCount
+    }
+    a.add(b)
+    c.add(d)
+    a.add(c)
+    while j &+ laneCount <= count {
+        a.add(load(row + j))
         j &+= laneCount
     }
-    var most = greatest(highest)
-    var rest = total(poison)
+    var most = greatest(a.highest)
+    var rest = total(a.poison)
     while j < count {
         if row[j] > most { most = row[j] }
         rest += row[j] * 0
@@ -52,24 +86,34 @@ func rowExponentials(
 }
 
 /// The least of row[j], j < count; NaN if one of them is NaN or infinite. Infinity for no numbers.
-/// - Parameter out: where the numbers are copied; a row that is copied comes from memory, and is fetched 2,048 bytes ahead.
+/// - Parameter out: where the numbers are copied; a row that is copied comes from memory, and is fetched 4,096 bytes ahead;
+///   where it goes is fetched too.
 @inline(__always)
 func rowMinimum(_ row: UnsafePointer<Float>, _ count: Int, copiedTo out: UnsafeMutablePointer<Float>? = nil) -> Float {
-    var lowest = Lanes(repeating: -.infinity)
-    var poison = Lanes(repeating: 0)
-    var j = 0
-    while j &+ laneCount <= count {
+    @inline(__always)
+    func negative(_ j: Int) -> Lanes {
         let z = load(row + j)
         if let out {
-            support_prefetch(row + (j &+ 512))
+            support_prefetch_early(row + (j &+ 1024))
+            support_prefetch(out + (j &+ 128))
             store(z, out + j)
         }
-        lowest = greater(lowest, Lanes(repeating: 0) - z)
-        poison += z * Lanes(repeating: 0)
+        return Lanes(repeating: 0) - z
+    }
+    var (a, b) = (Extreme(), Extreme())
+    var j = 0
+    while j &+ 2 &* laneCount <= count {
+        a.add(negative(j))
+        b.add(negative(j &+ laneCount))
+        j &+= 2 &* laneCount
+    }
+    a.add(b)
+    if j &+ laneCount <= count {
+        a.add(negative(j))
         j &+= laneCount
     }
-    var least = -greatest(lowest)
-    var rest = total(poison)
+    var least = -greatest(a.highest)
+    var rest = total(a.poison)
     while j < count {
         if let out { out[j] = row[j] }
         if row[j] < least { least = row[j] }

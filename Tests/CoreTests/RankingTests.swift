@@ -5,7 +5,8 @@ import Testing
 @testable import KVSieveCore
 
 enum RowKind: CaseIterable, Sendable {
-    case random, constant, ascending, descending, fewValues, negative, zeros, nearEqual, everyExponent
+    case random, constant, ascending, descending, fewValues, negative, zeros, nearEqual, everyExponent, fewAboveZero,
+        infinite
 
     func make(_ count: Int, _ random: inout SplitMix) -> [Float] {
         (0..<count).map { index in
@@ -22,6 +23,8 @@ enum RowKind: CaseIterable, Sendable {
             case .everyExponent:
                 let bits = UInt32(truncatingIfNeeded: random.next())
                 return bits & 0x7f80_0000 == 0x7f80_0000 ? 1 : Float(bitPattern: bits)
+            case .fewAboveZero: return random.below(300) == 0 ? Float.random(in: 0..<1, using: &random) : 0
+            case .infinite: return random.below(3) == 0 ? .infinity : Float(random.below(3))
             }
         }
     }
@@ -122,6 +125,25 @@ private let counts = [1, 2, 3, 17, 100, 2049, 5000]
         let values = kind.make(count, &random)
         let order = stableOrder(values)
         for take in [1, 2, 31, 257, 1024, 3000, 6000, 8000] where take <= count { expectBest(take, of: values, order) }
+    }
+
+    /// A host may have subnormal floats count as 0: those after 0 are no bound then.
+    @Test(arguments: [RowKind.zeros, .fewAboveZero, .fewValues, .negative], [100, 5000, 30_001])
+    func whereSubnormalsCountAsZero(_ kind: RowKind, _ count: Int) {
+        var random = SplitMix(UInt64(count) + 11)
+        let values = kind.make(count, &random)
+        let order = stableOrder(values)
+        withSubnormalsFlushed {
+            for take in [1, 31, 1024, 3000] where take <= count { expectBest(take, of: values, order) }
+        }
+    }
+
+    @Test func theFloatAfterOneIsTheNextAbove() {
+        #expect(RankKey.after(1) == Float(1).nextUp && RankKey.after(-1) == Float(-1).nextUp)
+        #expect(RankKey.after(0) == .leastNonzeroMagnitude && RankKey.after(-0.0) == .leastNonzeroMagnitude)
+        #expect(RankKey.after(.greatestFiniteMagnitude) == .infinity && RankKey.after(.infinity).isNaN)
+        #expect(RankKey.after(-.infinity) == -.greatestFiniteMagnitude)
+        withSubnormalsFlushed { #expect(RankKey.after(0).bitPattern == Float.leastNormalMagnitude.bitPattern) }
     }
 
     /// The floats that the sample sees are the lowest of all, or the highest.

@@ -110,18 +110,5 @@ extension Array where Element == Float {
     var bits: [UInt32] { map(\.bitPattern) }
 }
 
-/// Runs `body` with the processor's flush-to-zero and denormals-are-zero modes on, as a host may have them.
-func withSubnormalsFlushed<Result>(_ body: () throws -> Result) rethrows -> Result {
-    #if arch(x86_64)
-    var before = fenv_t()
-    fegetenv(&before)
-    defer { fesetenv(&before) }
-    var flushing = before
-    flushing.__mxcsr |= 0x8040
-    fesetenv(&flushing)
-    #endif
-    return try body()
-}
-
 /// A subnormal times one, in the processor's current mode: the optimiser may neither compute it nor move it.
 @inline(never) @_optimize(none) func subnormalTimes(_ one: Float) -> Float { Float(bitPattern: 0x0000_0400) * one }

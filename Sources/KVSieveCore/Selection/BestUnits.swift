@@ -1,7 +1,8 @@
 // The best n of a row: ties to the lower index, indices out in ascending order.
 //
 // Of a long row few are wanted: a sample says above which bound they lie, one reading of the row collects what is above it,
-// and only that is ranked. If the sample misled (too few or too many are above), the whole row is ranked.
+// and only that is ranked. If the sample misled (too few or too many are above), the whole row is ranked, unless the bound, which
+// many may equal, is the last of the best itself.
 
 enum BestUnits {
     /// Counts of scratch that select() needs: a histogram; or floats that were collected and their indices, and indices of a
@@ -41,26 +42,13 @@ enum BestUnits {
                 for place in 0..<count { out[place] = collected.indices[Int(collected.places[place])] }
                 return
             }
+            if found < 0 {
+                let above = Int(kernels.count_numbers(start, Int64(row.count), RankKey.after(bound)))
+                if above < count { return collected.take(count, of: row, last: bound, above: above, out) }
+            }
         }
-        rankAll(start, row.count, count, histogram: scratch, out)
-    }
-
-    private static func rankAll(
-        _ row: UnsafePointer<Float>, _ count: Int, _ places: Int, histogram: UnsafeMutablePointer<Int>,
-        _ out: UnsafeMutablePointer<Int32>
-    ) {
-        let threshold = RankThreshold(
-            UnsafeBufferPointer(start: row, count: count), places: places, histogram: histogram)
-        var equals = places &- threshold.above
-        var written = 0
-        // Every index is written, and the next over it unless it is one of the best: a branch would be foretold wrongly.
-        for j in 0..<count where written < places {
-            let key = RankKey.of(row[j])
-            out[written] = Int32(truncatingIfNeeded: j)
-            let equal = (key == threshold.key ? 1 : 0) & (equals > 0 ? 1 : 0)
-            written &+= (key > threshold.key ? 1 : 0) | equal
-            equals &-= equal
-        }
+        let threshold = RankThreshold(row, places: count, histogram: scratch)
+        collected.take(count, of: row, last: RankKey.value(threshold.key), above: threshold.above, out)
     }
 
     /// A number that most likely `places` of all are not below, and not many more; nil if too many are wanted.
@@ -99,26 +87,61 @@ private struct Collected {
     func best(_ count: Int, of numbers: UnsafePointer<Float>, _ found: Int) -> Bool {
         let last = NthBest.of(
             numbers, found, places: count, values: values + (room - NthBest.scratch), indices: places)
-        var written = Int(
+        let written = Int(
             kernels.collect_numbers(numbers, Int64(found), last, .nan, Int64(room), values, places))
         guard written >= count else { return false }
-        if written == count { return true }
-        // Of equals the first.
-        var equals = count &- Int(above(last, written))
-        var kept = 0
-        for index in 0..<written {
-            let equal = values[index] == last ? 1 : 0
-            places[kept] = places[index]
-            kept &+= equal == 0 || equals > 0 ? 1 : 0
-            equals &-= equal
-        }
-        written = kept
-        return written == count
+        leaveOut(written &- count, of: written, equalTo: last, from: places)
+        return true
     }
 
-    private func above(_ number: Float, _ count: Int) -> Int {
-        var above = 0
-        for index in 0..<count { above &+= values[index] > number ? 1 : 0 }
-        return above
+    /// Writes the indices of the best `count` of a row: of all numbers that are above the last of them, which are known to be
+    /// `above`, and of the first that equal it.
+    func take(
+        _ count: Int, of row: UnsafeBufferPointer<Float>, last: Float, above: Int, _ out: UnsafeMutablePointer<Int32>
+    ) {
+        guard let start = row.baseAddress else { return }
+        var equals = count &- above
+        var (written, first) = (0, 0)
+        while first < row.count && written < count {
+            let piece = min(room &- NthBest.scratch, row.count &- first)
+            let bound = equals > 0 ? last : RankKey.after(last)
+            var found = Int(
+                kernels.collect_numbers(start + first, Int64(piece), bound, .nan, Int64(room), values, indices))
+            if equals > 0 {
+                let equal = found &- Int(kernels.count_numbers(values, Int64(found), RankKey.after(last)))
+                let tooMany = max(0, equal &- equals)
+                leaveOut(tooMany, of: found, equalTo: last, from: indices)
+                found &-= tooMany
+                equals &-= equal &- tooMany
+            }
+            for index in 0..<min(found, count &- written) {
+                out[written &+ index] = indices[index] &+ Int32(truncatingIfNeeded: first)
+            }
+            written &+= found
+            first &+= piece
+        }
+    }
+
+    /// Of the values that equal a number the last are left out of the list, which is as long.
+    private func leaveOut(
+        _ equals: Int, of count: Int, equalTo number: Float, from list: UnsafeMutablePointer<Int32>
+    ) {
+        var (first, left) = (count, equals)
+        // Pieces at a time, while all that are equal in one are left out. None is below the number.
+        while left > 0 && first >= 64 {
+            let above = Int(kernels.count_numbers(values + (first &- 64), 64, RankKey.after(number)))
+            guard 64 &- above <= left else { break }
+            left &-= 64 &- above
+            first &-= 64
+        }
+        while left > 0 && first > 0 {
+            first &-= 1
+            left &-= values[first] == number ? 1 : 0
+        }
+        var kept = first
+        for index in first..<count {
+            list[kept] = list[index]
+            kept &+= values[index] == number ? 0 : 1
+        }
     }
 }

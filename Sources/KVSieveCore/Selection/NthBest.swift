@@ -1,5 +1,6 @@
 // The n-th best of few floats, without sorting them: the range of keys that it is in is halved until few floats are in it. A
-// step reads all floats once, a vector at a time.
+// step reads all floats once, a vector at a time. If halving parts no floats, many may be equal, and the next step begins from one
+// of them.
 
 enum NthBest {
     /// So few floats that they are compared with each other.
@@ -20,14 +21,23 @@ enum NthBest {
         var low = RankKey.of(least.isFinite ? least : -.infinity)
         var high = RankKey.of(most.isFinite ? most : .infinity) &+ 1
         var (notBelowLow, notBelowHigh) = (count, 0)
-        while high &- low > 1 && notBelowLow &- notBelowHigh > few {
-            let middle = low &+ (high &- low) / 2
+        /// True if `places` or more are not below: the key is no lower, or it is lower.
+        func halve(at middle: UInt32) -> Bool {
             let notBelow = Int(kernels.count_numbers(row, Int64(count), RankKey.value(middle)))
             if notBelow >= places {
                 (low, notBelowLow) = (middle, notBelow)
             } else {
                 (high, notBelowHigh) = (middle, notBelow)
             }
+            return notBelow >= places
+        }
+        while high &- low > 1 && notBelowLow &- notBelowHigh > few {
+            let inside = notBelowLow &- notBelowHigh
+            _ = halve(at: low &+ (high &- low) / 2)
+            guard inside == notBelowLow &- notBelowHigh, high &- low > 1 else { continue }
+            let one = firstKey(row, count, low..<high)
+            // Not below itself, it may be below the one after it: then these are all that the range has.
+            if one == low || halve(at: one), high &- one > 1 { _ = halve(at: one &+ 1) }
         }
         if high &- low <= 1 { return RankKey.value(low) }
         let inside = Int(
@@ -42,5 +52,14 @@ enum NthBest {
             if above < places && places <= notBelow { return values[index] }
         }
         return RankKey.value(low)
+    }
+
+    /// The key of the first float whose key is in the range; its lower bound if there is none.
+    private static func firstKey(_ row: UnsafePointer<Float>, _ count: Int, _ keys: Range<UInt32>) -> UInt32 {
+        for index in 0..<count {
+            let key = RankKey.of(row[index])
+            if keys.contains(key) { return key }
+        }
+        return keys.lowerBound
     }
 }

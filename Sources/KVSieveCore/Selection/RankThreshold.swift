@@ -12,6 +12,14 @@ enum RankKey {
     @inline(__always) static func value(_ key: UInt32) -> Float {
         Float(bitPattern: key & 0x8000_0000 != 0 ? key & 0x7fff_ffff : ~key)
     }
+
+    /// The float after this one; NaN, which no float is above or equals, after infinity.
+    static func after(_ value: Float) -> Float {
+        guard value < .infinity else { return .nan }
+        let next = Self.value(of(value) &+ 1)
+        // If subnormal floats count as 0, as a host may have it, those after 0 equal it.
+        return next > value ? next : .leastNormalMagnitude
+    }
 }
 
 struct RankThreshold {
