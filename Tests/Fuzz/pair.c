@@ -141,8 +141,6 @@ void pair_settle(pair *p) {
         if (info.id == KVSIEVE_THREADS) {
             set(p, A, info.id, (double)choice_between(1, 4));
             set(p, B, info.id, (double)choice_between(1, 8));
-        } else if (p->joined && info.id == KVSIEVE_MASS) {
-            /* Also a group of one refuses it for heads or layers that choose together. */
         } else if (info.id != KVSIEVE_DECODING && (info.id == KVSIEVE_BUDGET ? choice(4) > 0 : chance(3))) {
             set_both(p, info.id, value_drawn(p, &info));
         }
