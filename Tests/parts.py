@@ -59,10 +59,10 @@ NO_ENGINES = ".build/no-engines"
 ENGINES = ".venv-engines/bin/python -m pytest -q bindings/python/engines"
 
 STEPS: dict[str, Step] = {
-    "library": Step("the release library", "swift build -c release --product kvsieve", shares=".build"),
+    "library": Step("the release library", "sh .ci/swift build -c release --product kvsieve", shares=".build"),
     "generator": Step(
         "the header's generator, and what Swift exports",
-        "sh -c 'swift build -c release --target KVSieveABI && swift build -c release --product kvsieve-header'",
+        "sh -c '.ci/swift build -c release --target KVSieveABI && .ci/swift build -c release --product kvsieve-header'",
         shares=".build",
     ),
     "tests": Step(
@@ -77,7 +77,7 @@ STEPS: dict[str, Step] = {
     ),
     "address-library": Step(
         "the library under AddressSanitizer",
-        "swift build --product kvsieve -c release --scratch-path .build-asan --sanitize=address",
+        "sh .ci/swift build --product kvsieve -c release --scratch-path .build-asan --sanitize=address",
         shares=".build-asan",
     ),
     "engines": Step("torch and the newest transformers", f"{ENVIRONMENT} newest", shares=".venv-engines"),

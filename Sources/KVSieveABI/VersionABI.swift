@@ -23,7 +23,7 @@ nonisolated(unsafe) let buildInfo: UnsafeMutablePointer<CChar> = {
     let compiler = "Swift 6.0"
     #endif
     let version = "\(KVSIEVE_VERSION_MAJOR).\(KVSIEVE_VERSION_MINOR).\(KVSIEVE_VERSION_PATCH)"
-    let text = "kvsieve \(version), \(instructionSet), \(linearAlgebraDescription), \(compiler)"
+    let text = "kvsieve \(version), \(instructionSet), \(compiler)"
     let bytes = Array(text.utf8CString)
     let memory = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
     memory.initialize(from: bytes, count: bytes.count)
@@ -46,6 +46,7 @@ public func kvsieve_status_name(_ status: kvsieve_status) -> UnsafePointer<CChar
     case KVSIEVE_ERR_NONFINITE: name = "KVSIEVE_ERR_NONFINITE"
     case KVSIEVE_ERR_MEMORY: name = "KVSIEVE_ERR_MEMORY"
     case KVSIEVE_ERR_GROUP: name = "KVSIEVE_ERR_GROUP"
+    case KVSIEVE_ERR_BROKEN: name = "KVSIEVE_ERR_BROKEN"
     default: name = "unknown status"
     }
     return name.cString

@@ -31,7 +31,6 @@ final class StageWork {
     private let weights: Memory
     private let columns: Memory
     private let unpooled: Memory
-    private let blasBuffer: Memory
 
     init(_ shape: ModelShape, tokens: Int) throws {
         self.shape = shape
@@ -48,7 +47,6 @@ final class StageWork {
         weights = try Memory(tiles * rows, seed: 36)
         columns = try Memory(tokens, seed: 37)
         unpooled = try Memory(SUPPORT_POOL_BLOCK + 7, seed: 38)
-        blasBuffer = try Memory(MatrixProduct.bufferBytes / 4, seed: 1)
     }
 
     func run(_ keys: TensorView) -> StageTimes {
@@ -102,7 +100,6 @@ final class StageWork {
         times.exponentials += Instant.processor() - multiplied
     }
 
-    /// By the BLAS where the library does so.
     private func multiply(
         _ keys: UnsafePointer<Float>, _ pairs: Bool, _ count: Int, _ out: UnsafeMutablePointer<Float>,
         _ highest: UnsafeMutablePointer<Float>
@@ -113,11 +110,6 @@ final class StageWork {
             let words = Int64(dim / 2)
             _ = pairColumns(
                 packedPairs.floats, vectors, keys, words, nil, columns, words, factors.floats, out, width, highest)
-        } else if kernels.lanes == 4 {
-            MatrixProduct.multiply(
-                keys, rows: count, stride: dim, depth: dim, packed.floats, columns: rows, into: out,
-                buffer: blasBuffer.start)
-            _ = kernels.column_maxima(out, columns, vectors, width, highest)
         } else {
             _ = kernels.logit_columns(
                 packed.floats, vectors, keys, Int64(dim), nil, columns, Int64(dim), out, width, highest)

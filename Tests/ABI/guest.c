@@ -22,10 +22,6 @@ extern char **environ;
 static const char *library, *program;
 extern void *handle; /* forward.c: where its functions are looked up */
 
-/* The host has a BLAS of its own by this name (exported, see run.sh): the library must not take it for its own. */
-void cblas_sgemm(void);
-void cblas_sgemm(void) { abort(); }
-
 static int opened(void) {
     handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
     return EXPECT(handle != NULL, "%s", dlerror());
@@ -171,27 +167,6 @@ static void the_environment_is_not_touched(void) {
     unsetenv("OMP_NUM_THREADS");
 }
 
-/* In a child: the system's OpenBLAS starts threads. 77: there is none. */
-static int beside_another_openblas(void) {
-    void *blas = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
-    int (*get)(void);
-    void (*set)(int);
-    if (blas == NULL) return 77;
-    *(void **)(&get) = dlsym(blas, "openblas_get_num_threads");
-    *(void **)(&set) = dlsym(blas, "openblas_set_num_threads");
-    if (get == NULL || set == NULL) return 78;
-    set(2);
-    if (!opened()) return 1;
-    use(1), use(4);
-    return get() == 2 ? 0 : 2;
-}
-
-static void the_blas_of_the_process_keeps_its_threads(void) {
-    char output[1024];
-    int result = in_child(beside_another_openblas, output, sizeof output);
-    EXPECT(result == 0 || result == 77, "%d: %s", result, output);
-}
-
 static void floating_point_modes_and_errno_stay(void) {
     fenv_t before, after;
     if (!opened()) return;
@@ -253,37 +228,17 @@ static void fork_after_use_works_in_the_child(void) {
     }
 }
 
-static void *used_on_a_small_stack(void *argument) {
-    *(uint64_t *)argument = use(2);
-    return NULL;
-}
-
-static void a_stack_of_256_kb_is_enough(void) {
-    pthread_attr_t attributes;
-    pthread_t thread;
-    uint64_t found = 0;
-    if (!opened()) return;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, 256 * 1024);
-    if (EXPECT(pthread_create(&thread, &attributes, used_on_a_small_stack, &found) == 0, "no thread")) pthread_join(thread, NULL);
-    EXPECT(found == use(1), "another result");
-    pthread_attr_destroy(&attributes);
-    closed();
-}
-
 int main(int count, char **arguments) {
     program = arguments[0];
     library = count > 1 ? arguments[1] : "";
     if (count > 2) return print_hash();
     RUN(nothing_is_printed); /* in children, before this process has loaded anything */
     RUN(it_works_with_any_environment);
-    RUN(the_blas_of_the_process_keeps_its_threads);
     RUN(no_signal_handler_mask_or_stack_is_changed);
     RUN(no_thread_and_no_file_is_left);
     RUN(the_environment_is_not_touched);
     RUN(floating_point_modes_and_errno_stay);
     RUN(dlopen_and_dlclose_again_and_again);
     RUN(fork_after_use_works_in_the_child);
-    RUN(a_stack_of_256_kb_is_enough);
     return harness_end();
 }

@@ -64,8 +64,7 @@ struct MemoryCase: Sendable, CustomTestStringConvertible {
         let kept = try (0..<layers).reduce(0) { try $0 + plan.kept(layer: $1).total }
         let remembers = try method.method(shape, parameters).scope == .model
         let remembered = remembers ? layers * 8 * tokens * 4 : 0
-        let packed = plan.currentWorkspace().workers.reduce(0) { $0 + $1.matrices.resident }
-        let workspace = account.highest - remembered - kept * 4 - layers * 8 * 16 + packed
+        let workspace = account.highest - remembered - kept * 4 - layers * 8 * 16
         print("\(method.name), \(tokens) tokens, \(threads) threads: workspace \(workspace) bytes")
         #expect(workspace <= 32 << 20)
     }

@@ -1,4 +1,4 @@
-"""Run by check_beside.py where the wheel is: kvsieve with another BLAS in the process.      beside.py numpy|torch first|after
+"""Run by check_beside.py where the wheel is: kvsieve with a BLAS in the process.      beside.py numpy|torch first|after
 
 Products of both are computed before, while and after kvsieve works, and must be right. Prints the rows that kvsieve keeps, which
 must be the same whoever was first.

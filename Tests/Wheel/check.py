@@ -1,4 +1,4 @@
-"""What is installed of the Python package: the wheel, the source distribution, and the wheel beside other BLAS libraries.
+"""What is installed of the Python package: the wheel, the source distribution, and the wheel beside BLAS libraries.
 
 A test is a function `tests_...` of one of the modules below; it asserts.
 """

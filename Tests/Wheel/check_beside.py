@@ -1,4 +1,4 @@
-"""The wheel's BLAS beside numpy's and torch's in one process, loaded before and after it: each computes what it computes alone.
+"""The wheel beside numpy's and torch's BLAS in one process, loaded before and after it: each computes what it computes alone.
 
 torch is too large to be installed for this. It is looked for in TORCH_PYTHON, an interpreter that has it, and in the environments
 of this folder (`make bench-peers` makes one).

@@ -45,7 +45,7 @@ def tests_the_sdist_has_the_sources_and_the_licences() -> None:
     assert not [name for name in names if name.startswith(("tests", "lab", "bench", "examples")) or ".so" in name], (
         names
     )
-    assert "OpenBLAS" in text and "@" not in text.partition("Copyright")[0], text[:400]
+    assert "Swift" in text and "@" not in text.partition("Copyright")[0], text[:400]
 
 
 def tests_the_sdist_without_a_library_says_what_it_needs() -> None:

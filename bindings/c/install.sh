@@ -56,7 +56,7 @@ write() { # how, of what, place
     fill)
         rm -f "$target"
         sed -e "s|@VERSION@|$version|; s|@SONAME@|$soname|; s|@LIBDIR@|$lib|; s|@UP@|$up|" \
-            -e "s|@OPENBLAS@|$openblas|; s|@SWIFT@|$swift|" "$2" >"$target"
+            -e "s|@SWIFT@|$swift|" "$2" >"$target"
         chmod 644 "$target"
         ;;
     esac
@@ -67,13 +67,12 @@ remove() { # how, of what, place
     rm -f "$DESTDIR$PREFIX/$3"
 }
 
-# The versions of what is linked into the library: OpenBLAS's is in its text, Swift's in a note of the build beside it. If several
-# toolchains have left notes there, nothing says which was the last.
+# The version of the Swift runtime in the library is in a note of the build beside it. If several toolchains have left notes there,
+# nothing says which was the last.
 linked() {
-    openblas=$(grep -aoE 'OpenBLAS [0-9]+(\.[0-9]+)+' "$LIBRARY" | head -n 1)
     swift=$(sed -nE 's/.*(Swift version [0-9.]+).*/\1/p' "$(dirname "$(realpath "$LIBRARY")")"/swift-version-*.txt 2>/dev/null | sort -u)
     [ "$(echo "$swift" | wc -l)" = 1 ] || swift=""
-    openblas=${openblas:-OpenBLAS, version unknown} swift=${swift:-Swift, version unknown}
+    swift=${swift:-Swift, version unknown}
 }
 
 here=$(cd "$(dirname "$0")" && pwd)

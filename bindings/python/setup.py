@@ -86,8 +86,8 @@ class WithLicences(sdist):
         if not CHECKOUT:
             return  # they are among its files
         shutil.copyfile(ROOT / "LICENSE", Path(base_dir, "LICENSE"))
-        # Which versions a library has linked is not known before there is one.
-        words = {"VERSION": self.distribution.get_version(), "OPENBLAS": "OpenBLAS", "SWIFT": "Swift"}
+        # Which version a library has linked is not known before there is one.
+        words = {"VERSION": self.distribution.get_version(), "SWIFT": "Swift"}
         text = (ROOT / "docs/NOTICE.in").read_text(encoding="utf-8")
         notice = re.sub(r"@(\w+)@", lambda match: words[match[1]], text)
         Path(base_dir, "NOTICE").write_text(notice, encoding="utf-8")

@@ -38,16 +38,13 @@ int32_t support_byte_dots(void);
 /** 64-byte aligned; NULL when there is none to be had. */
 void *_Nullable support_allocate(size_t bytes);
 void support_free(void *_Nullable memory);
-/** Addresses whose pages become memory when they are written to, page-aligned; NULL when there are none to be had. */
-void *_Nullable support_reserve_addresses(size_t bytes);
-void support_release_addresses(void *addresses, size_t bytes);
-/** How many of these bytes are memory by now. */
-size_t support_resident(void *addresses, size_t bytes);
 
-/* -- environment.c ------------------------------------------------------------------------------------------- */
+/* -- floating_point.c ------------------------------------------------------------------------------------------- */
 
-/** The memory that this thread's next calls of BLAS work in, page-aligned; NULL when they are over. */
-void support_blas_buffer(void *_Nullable buffer);
+/** To nearest, subnormal numbers as they are, no trap, no flag. */
+uint64_t support_default_mode(void);
+/** Sets this thread's mode, traps and flags; returns what they were. */
+uint64_t support_exchange_mode(uint64_t mode);
 
 /* -- lock.c ------------------------------------------------------------------------------------------------------- */
 

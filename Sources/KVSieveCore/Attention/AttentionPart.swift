@@ -34,12 +34,12 @@ struct AttentionPart: @unchecked Sendable {
     private var attention: WindowAttention { tiles.attention }
     private var lanes: Int { Int(kernels.lanes) }
     private var vectors: Int { rows.count / lanes }
-    /// Query rows as floats times scale and gain, in blocks (D, block * lanes) as logit_columns wants them; for BLAS one
-    /// block of all rows. For pair_columns two bfloat16 numbers take the place of a float, and scale and gain are in `factors`.
+    /// Query rows as floats times scale and gain, in blocks (D, block * lanes) as logit_columns wants them.
+    /// For pair_columns two bfloat16 numbers take the place of a float, and scale and gain are in `factors`.
     /// For byte_columns the floats become bytes.
     func pack() {
         let words = tiles.words
-        let block = tiles.usesBLAS ? vectors : Int(kernels.block)
+        let block = Int(kernels.block)
         let scratch = packed + tiles.partRows * words
         if tiles.usesBytes {
             for r in 0..<rows.count {
@@ -91,7 +91,7 @@ struct AttentionPart: @unchecked Sendable {
         highest.update(repeating: -.infinity, count: rows.count)
         let (floats, stride) = try keys(columns, worker)
         let places = tiles.keysHavePlaces ? try places(columns, worker) : nil
-        guard try finiteLogits(floats, stride, places, columns.count, out, highest, worker) else {
+        guard finiteLogits(floats, stride, places, columns.count, out, highest) else {
             throw KVSieveError(
                 .nonfinite,
                 "queries or keys of layer \(attention.layer.layer), kv head \(head) have NaN or infinity, or their"
@@ -123,18 +123,9 @@ struct AttentionPart: @unchecked Sendable {
     /// The tile's logits, and in `highest` their maxima; false when one is NaN or infinite.
     private func finiteLogits(
         _ keys: UnsafePointer<Float>, _ stride: Int, _ places: UnsafePointer<Int>?, _ columns: Int,
-        _ out: UnsafeMutablePointer<Float>,
-        _ highest: UnsafeMutablePointer<Float>, _ worker: WorkerBuffers
-    ) throws(KVSieveError) -> Bool {
+        _ out: UnsafeMutablePointer<Float>, _ highest: UnsafeMutablePointer<Float>
+    ) -> Bool {
         let width = Int64(rows.count)
-        if tiles.usesBLAS {
-            let buffer = try worker.matrices.reserve(MatrixProduct.bufferBytes)
-            MatrixProduct.multiply(
-                keys, rows: tiles.padded(columns), stride: stride, depth: tiles.dim, packed, columns: rows.count,
-                into: out,
-                buffer: UnsafeMutableRawPointer(buffer))
-            return kernels.column_maxima(out, Int64(columns), Int64(vectors), width, highest) == 1
-        }
         if tiles.usesBytes, let columnsOfBytes = kernels.byte_columns {
             let tile = ByteKeys(UnsafeMutablePointer(mutating: keys), keys: tiles.tile, dim: tiles.dim)
             return withUnsafePointer(to: byteRows.packed) { packed in
@@ -152,17 +143,15 @@ struct AttentionPart: @unchecked Sendable {
             == 1
     }
 
-    /// Keys of a tile as floats (or as pairs): where they are, or widened; followed by zeros if the product needs some.
+    /// Keys of a tile as floats (or as pairs): where they are, or widened.
     private func keys(
         _ columns: Range<Int>, _ worker: WorkerBuffers
     ) throws(KVSieveError) -> (UnsafePointer<Float>, stride: Int) {
         let keys = attention.keys
-        let padding = tiles.padded(columns.count) - columns.count
-        if tiles.keysAreReadInPlace && padding == 0 {
+        if tiles.keysAreReadInPlace {
             let first = keys.row(head, columns.lowerBound)
             return (UnsafePointer(first.assumingMemoryBound(to: Float.self)), keys.tokenStride / 4)
         }
-        let dim = tiles.dim
         let floats = try worker.keyTile.reserve(tiles.keyFloats)
         var token = columns.lowerBound
         while token < columns.upperBound {
@@ -182,8 +171,7 @@ struct AttentionPart: @unchecked Sendable {
             }
             token += run
         }
-        if padding > 0 { (floats + columns.count * dim).update(repeating: 0, count: padding * dim) }
-        return (UnsafePointer(floats), dim)
+        return (UnsafePointer(floats), tiles.dim)
     }
 
     /// Rows that follow each other become keys `first` and so on of a tile: floats, or bytes and their scales.

@@ -15,8 +15,7 @@ struct AttentionTiles: Sendable {
     let dim: Int
     /// n, rows of the head's cache.
     let cacheRows: Int
-    /// Keys of a tile, a multiple of six (of BLAS's whole rows if BLAS makes the product), and tiles of the sequence: an even
-    /// number if possible, for two threads.
+    /// Keys of a tile, a multiple of six, and tiles of the sequence: an even number if possible, for two threads.
     let tile: Int
     let count: Int
     /// Keys of the first tile, which sets the rows' references before threads share the others: few, if there are others.
@@ -37,13 +36,12 @@ struct AttentionTiles: Sendable {
         usesBytes = attention.layer.coarse && kernels.byte_columns != nil && attention.keys.type == .q8
         usesPairs = kernels.pair_columns != nil && attention.queries.type == .bfloat16 && attention.keys.holdsPairs
         self.cacheRows = cacheRows
-        firstTile = cacheRows > Self.longestTile ? MatrixProduct.wholeRows : cacheRows
+        firstTile = cacheRows > Self.longestTile ? 48 : cacheRows
         let others = cacheRows - firstTile
         let fewest = (others + Self.longestTile - 1) / Self.longestTile
         let even = fewest > 1 ? (fewest + 1) / 2 * 2 : 1
-        let unit = Self.usesBLAS ? MatrixProduct.wholeRows : 6
         let divided = others > 0 ? others : cacheRows
-        tile = min(Self.longestTile, (divided + unit * even - 1) / (unit * even) * unit)
+        tile = min(Self.longestTile, (divided + 6 * even - 1) / (6 * even) * 6)
         count = 1 + (others + tile - 1) / tile
         let most = max(0, Workspace.mostFloats - sumRows * cacheRows - attention.tableFloats)
         firstRoom = others > 0 ? firstTile : tile
@@ -56,13 +54,7 @@ struct AttentionTiles: Sendable {
     /// Columns that the first `count` tiles take in memory.
     func room(_ count: Int) -> Int { count == 0 ? 0 : firstRoom + (count - 1) * tile }
 
-    /// BLAS knows one stride, of 32 bits.
-    var keysAreReadInPlace: Bool {
-        usesPairs
-            || (attention.keys.type == .float32
-                && !(usesBLAS
-                    && (attention.keys.table != nil || attention.keys.tokenStride / 4 > MatrixProduct.longestStride)))
-    }
+    var keysAreReadInPlace: Bool { usesPairs || attention.keys.type == .float32 }
 
     /// Keys that are read where they are, in blocks: the product is given the place of each.
     var keysHavePlaces: Bool { keysAreReadInPlace && attention.keys.table != nil }
@@ -84,17 +76,6 @@ struct AttentionTiles: Sendable {
 
     /// Floats of a worker's tile of keys.
     var keyFloats: Int { usesBytes ? tile * ByteKeys.words(dim) : tile * dim }
-
-    /// BLAS makes the product if the kernels have no wide vectors: BLAS picks its kernels at run time. With wide vectors
-    /// logit_columns is as fast for many rows and faster for few (KVSieveKernels/README.md has the numbers).
-    static var usesBLAS: Bool { kernels.lanes == 4 }
-    var usesBLAS: Bool { Self.usesBLAS }
-
-    /// Keys that a product of `columns` keys is made of: BLAS is given whole rows of its kernel's, the last of them zeros.
-    func padded(_ columns: Int) -> Int {
-        let unit = MatrixProduct.wholeRows
-        return usesBLAS ? (columns + unit - 1) / unit * unit : columns
-    }
 
     func columns(_ index: Int) -> Range<Int> {
         index == 0 ? 0..<firstTile : firstTile + (index - 1) * tile..<min(firstTile + index * tile, cacheRows)
@@ -120,8 +101,7 @@ struct AttentionTiles: Sendable {
         try reserve(work.head)
         if sideBySide { for worker in others { try reserve(worker.head) } }
         for worker in work.workers {
-            if usesBLAS { try worker.matrices.reserve(MatrixProduct.bufferBytes) }
-            if !keysAreReadInPlace || usesBLAS { try worker.keyTile.reserve(keyFloats) }
+            if !keysAreReadInPlace { try worker.keyTile.reserve(keyFloats) }
             if keysHavePlaces { try worker.keyPlaces.reserve(tile + Self.keysAhead) }
             if held < count { try worker.logitTile.reserve(tile * partRows) }
         }

@@ -46,8 +46,6 @@ final class WorkerBuffers: Sendable {
     /// Their numbers, and how much of the attention they have.
     let bestScores: Buffer<Float>
     let bestShares: Buffer<Double>
-    /// What BLAS packs in, where it is used.
-    let matrices = BLASScratch()
     let histogram: Buffer<Int>
 
     init(_ account: MemoryAccount) {

@@ -86,5 +86,5 @@ def version() -> str:
 
 
 def build_info() -> str:
-    """One line for a bug report: version, compiler, BLAS, instruction set in use."""
+    """One line for a bug report: version, instruction set in use, compiler."""
     return str(library().kvsieve_build_info().decode())

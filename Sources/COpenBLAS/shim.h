@@ -1,2 +1,0 @@
-/* The C interface of BLAS, as Debian's libopenblas-dev installs it. */
-#include <cblas.h>
