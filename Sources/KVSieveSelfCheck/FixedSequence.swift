@@ -12,6 +12,8 @@ struct FixedSequence {
     private static let (layers, queryHeads, heads, dim, tokens) = (2, 4, 2, 16, 160)
     /// Of the tokens, whatever the method's default is.
     private static let ratio = 0.5
+    /// Recent and semantic tokens.
+    private static let few = 16.0
     let seed: UInt64
 
     /// A hash of all counts and positions.
@@ -20,6 +22,10 @@ struct FixedSequence {
         let shape = try ModelShape(layers: layers, queryHeads: queryHeads, heads: heads, headDim: Self.dim)
         let plan = try Plan(type, shape, Shared.plan)
         try plan.set(Shared.ratio.id, Self.ratio)
+        // Else Task-KV would keep all tokens.
+        for parameter in type.row.parameters where ["recent", "semantic"].contains(parameter.name.description) {
+            try plan.set(parameter.id, Self.few)
+        }
         let size = Self.tokens * Self.dim
         let room = try Room(bytes: (queryHeads + 2 * heads) * size * 4 + 3 * 64)
         defer { room.free() }

@@ -135,8 +135,13 @@ def of_method(method: str) -> list[dict[str, Any]]:
 
 def answers(methods: list[str]) -> str:
     """The text of StoredAnswers.swift."""
-    one = {m: golden_case("self-check", self_check.SHAPE, self_check.TOKENS, ratio=self_check.RATIO) for m in methods}
-    return self_check.written({method: solve(method, one[method]) for method in methods})
+    solved = {}
+    for method in methods:
+        one = golden_case("self-check", self_check.SHAPE, self_check.TOKENS, ratio=self_check.RATIO)
+        few = [name for name in ("recent", "semantic") if name in reference(method).DEFAULTS]
+        one.parameters.update(dict.fromkeys(few, self_check.FEW))
+        solved[method] = solve(method, one)
+    return self_check.written(solved)
 
 
 def library_differs(methods: list[str]) -> list[str]:
