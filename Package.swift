@@ -40,6 +40,11 @@ let oneKernel: [LinkerSetting] = []
 let kernelDependencies: [Target.Dependency] =
     ["KVSieveKernels"] + wideKernels.map { .target(name: $0.name) }
 
+/// C that overruns an array ends there, before it returns into what it has overwritten.
+let hardened: [CSetting] = [
+    .unsafeFlags(
+        ["-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"], .when(configuration: .release))
+]
 /// Loops over millions of numbers are tested too; a debug build keeps every check at -O.
 let optimised: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration: .debug))]
 
@@ -53,7 +58,7 @@ let package = Package(
         .systemLibrary(name: "COpenBLAS"),
         // What Swift cannot say: thread-local message, cpuid, a thread pool, the C form of the kernel table, the product of
         // bytes, numbers of a vector moved together.
-        .target(name: "CSupport", cSettings: [.unsafeFlags(["-O2"], .when(configuration: .debug))]),
+        .target(name: "CSupport", cSettings: hardened + [.unsafeFlags(["-O2"], .when(configuration: .debug))]),
         // Loops over floats.
         kernels("KVSieveKernels"),
     ] + wideKernels + [
@@ -70,17 +75,22 @@ let package = Package(
             ]),
         // One paper a file.
         .target(name: "KVSieveMethods", dependencies: ["KVSieveCore"], exclude: ["README.md"]),
+        // Compares kernels with double, and what each method keeps with a stored answer.
+        .target(name: "KVSieveSelfCheck", dependencies: ["CSupport", "KVSieveCore", "KVSieveMethods"]),
         // The C functions: checks what a caller passed, turns errors into statuses.
-        .target(name: "KVSieveABI", dependencies: ["CKVSieve", "CSupport", "KVSieveCore", "KVSieveMethods"]),
+        .target(
+            name: "KVSieveABI",
+            dependencies: ["CKVSieve", "CSupport", "KVSieveCore", "KVSieveMethods", "KVSieveSelfCheck"]),
         // Link only: the flags of the shared library. Tests depend on KVSieveABI, never on this. The linker is the toolchain's own:
         // gold, its default, leaves names of Swift in the table that programs link by, and code in one segment with tables.
         .target(
-            name: "KVSieve", dependencies: ["KVSieveABI"],
+            name: "KVSieve", dependencies: ["KVSieveABI"], cSettings: hardened,
             linkerSettings: [
                 .unsafeFlags([
                     "-static-stdlib", "-use-ld=lld", "-Xlinker", "--version-script=\(root)/Sources/KVSieve/exports.map",
                     "-Xlinker", "-soname=libkvsieve.so.0", "-Xlinker", "-z", "-Xlinker", "nodelete",
-                    "-Xlinker", "-z", "-Xlinker", "now", "-Xlinker", "--script=\(root)/Sources/KVSieve/discard.lds",
+                    "-Xlinker", "-z", "-Xlinker", "now", "-Xlinker", "-z", "-Xlinker", "separate-code",
+                    "-Xlinker", "--script=\(root)/Sources/KVSieve/sections.lds",
                     "-Xlinker", "--wrap=_ZN5swift7runtime11environment10initializeEPv",
                 ]),
                 .unsafeFlags(["-Xlinker", "-s"], .when(configuration: .release)),
@@ -96,7 +106,9 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["KVSieveCore"], path: "Tests/TestSupport", swiftSettings: optimised),
         .testTarget(
-            name: "KernelTests", dependencies: ["CSupport", "KVSieveCore", "TestSupport"] + kernelDependencies,
+            name: "KernelTests",
+            dependencies: ["CSupport", "KVSieveCore", "KVSieveMethods", "KVSieveSelfCheck", "TestSupport"]
+                + kernelDependencies,
             path: "Tests/KernelTests", swiftSettings: optimised, linkerSettings: oneKernel),
         .testTarget(
             name: "CoreTests", dependencies: ["KVSieveCore", "KVSieveMethods", "TestSupport"], path: "Tests/CoreTests",

@@ -11,7 +11,13 @@ import shlex
 import sys
 from dataclasses import dataclass
 
-INSTRUCTION_SETS = {"base": ("sse2", "neon"), "v3": ("avx2",), "v4": ("avx512",), "v4bf16": ("avx512bf16",)}
+INSTRUCTION_SETS = {
+    "base": ("sse2", "neon"),
+    "v2": ("sse4.2",),
+    "v3": ("avx2",),
+    "v4": ("avx512",),
+    "v4bf16": ("avx512bf16",),
+}
 """What kvsieve_build_info() names if KVSIEVE_ISA has this value and the processor has these instructions."""
 
 
@@ -118,6 +124,13 @@ PARTS: dict[str, Part] = {
         AGAIN,
         needs=("tests", "library"),
         instructions="base",
+        repeats="swift",
+    ),
+    "swift-v2": Part(
+        "rooms and methods again with products of BLAS",
+        AGAIN,
+        needs=("tests", "library"),
+        instructions="v2",
         repeats="swift",
     ),
     "extending": Part(

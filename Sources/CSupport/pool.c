@@ -53,6 +53,7 @@ static void *serve(void *argument) {
     struct seat seat = *(struct seat *)argument;
     free(argument);
     support_pool *pool = seat.pool;
+    support_exchange_mode(support_default_mode());
     uint64_t seen = 0;
     pthread_mutex_lock(&pool->lock);
     for (;;) {

@@ -1,11 +1,14 @@
 // The conventions of the C API, once: typed errors become a status and this thread's sentence, NULL becomes an error, a
-// handle becomes a plan. The only place where the kinds of failure meet the C codes.
+// handle becomes a plan, the host's floating-point mode becomes the default's. The only place where the kinds of failure meet the
+// C codes.
 import CKVSieve
 import CSupport
 import KVSieveCore
 
-/// Runs a call. On failure its sentence becomes this thread's last error.
+/// Runs a call, in the default floating-point mode. On failure its sentence becomes this thread's last error.
 func boundary(_ body: () throws(KVSieveError) -> Void) -> kvsieve_status {
+    let mode = support_exchange_mode(support_default_mode())
+    defer { _ = support_exchange_mode(mode) }
     makeGlobals()
     do throws(KVSieveError) {
         try body()
@@ -14,6 +17,13 @@ func boundary(_ body: () throws(KVSieveError) -> Void) -> kvsieve_status {
         withText(error.message, support_set_last_error)
         return status(error.kind)
     }
+}
+
+/// The floating-point mode outside boundary().
+func hostMode() -> UInt64 {
+    let mode = support_exchange_mode(support_default_mode())
+    _ = support_exchange_mode(mode)
+    return mode
 }
 
 /// Runs a call of a plan. On failure its sentence becomes this thread's last error, and the plan's.
@@ -56,6 +66,7 @@ private func status(_ kind: KVSieveError.Kind) -> kvsieve_status {
     case .nonfinite: return kvsieve_status(KVSIEVE_ERR_NONFINITE)
     case .memory: return kvsieve_status(KVSIEVE_ERR_MEMORY)
     case .group: return kvsieve_status(KVSIEVE_ERR_GROUP)
+    case .broken: return kvsieve_status(KVSIEVE_ERR_BROKEN)
     }
 }
 
@@ -86,7 +97,9 @@ func open(_ plan: Plan) throws(KVSieveError) -> UnsafeMutablePointer<kvsieve_pla
     let message = (memory + size).bindMemory(to: CChar.self, capacity: Int(SUPPORT_MESSAGE_BYTES))
     message.pointee = 0
     handle.initialize(
-        to: kvsieve_plan(magic: planMagic, impl: Unmanaged.passRetained(plan).toOpaque(), message: message))
+        to: kvsieve_plan(
+            magic: planMagic, impl: Unmanaged.passRetained(plan).toOpaque(), message: message,
+            host_mode: support_default_mode()))
     return handle
 }
 

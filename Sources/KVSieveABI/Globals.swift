@@ -9,7 +9,7 @@ import KVSieveMethods
 
 func makeGlobals() {
     support_once {
-        _ = instructionSet  // of the kernels in use
+        _ = instructionSet  // of the kernels in use; begins BLAS where they have its products
         _ = kernelTables.count
         _ = Registry.rows.count
         _ = Registry.methods.count

@@ -2,6 +2,7 @@
 import CKVSieve
 import KVSieveCore
 import KVSieveMethods
+import KVSieveSelfCheck
 
 @_cdecl("kvsieve_method_count")
 public func kvsieve_method_count() -> Int32 {
@@ -43,4 +44,9 @@ public func kvsieve_parameter_at(
                 integral: parameter.kind.rawValue, reserved: 0)
         }
     }
+}
+
+@_cdecl("kvsieve_self_check")
+public func kvsieve_self_check() -> kvsieve_status {
+    boundary { () throws(KVSieveError) in try SelfCheck.run() }
 }

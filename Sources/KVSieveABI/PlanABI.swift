@@ -1,5 +1,6 @@
 // Header section Plan. What each function promises: kvsieve.h.in.
 import CKVSieve
+import CSupport
 import KVSieveCore
 import KVSieveMethods
 
@@ -61,7 +62,7 @@ public func kvsieve_plan_protect(
 public func kvsieve_plan_join(
     _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ group: UnsafePointer<kvsieve_group>?
 ) -> kvsieve_status {
-    boundary(plan) { (plan) throws(KVSieveError) in try plan.join(decode(group, of: plan.shape)) }
+    boundary(plan) { (own) throws(KVSieveError) in try own.join(decode(group, of: own.shape, plan)) }
 }
 
 @_cdecl("kvsieve_plan_observe")
@@ -103,7 +104,11 @@ public func kvsieve_plan_observe_attention(
 
 @_cdecl("kvsieve_plan_finish")
 public func kvsieve_plan_finish(_ plan: UnsafeMutablePointer<kvsieve_plan>?) -> kvsieve_status {
-    boundary(plan) { (plan) throws(KVSieveError) in try plan.finish() }
+    let mode = hostMode()
+    return boundary(plan) { (own) throws(KVSieveError) in
+        plan?.pointee.host_mode = mode
+        try own.finish()
+    }
 }
 
 @_cdecl("kvsieve_plan_extend")

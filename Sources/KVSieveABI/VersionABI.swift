@@ -46,6 +46,7 @@ public func kvsieve_status_name(_ status: kvsieve_status) -> UnsafePointer<CChar
     case KVSIEVE_ERR_NONFINITE: name = "KVSIEVE_ERR_NONFINITE"
     case KVSIEVE_ERR_MEMORY: name = "KVSIEVE_ERR_MEMORY"
     case KVSIEVE_ERR_GROUP: name = "KVSIEVE_ERR_GROUP"
+    case KVSIEVE_ERR_BROKEN: name = "KVSIEVE_ERR_BROKEN"
     default: name = "unknown status"
     }
     return name.cString

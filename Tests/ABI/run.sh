@@ -21,6 +21,9 @@ seen="contract contract_lengths tiny paged dtypes misuse_pointers misuse_decodin
     report mass shapes bounds protect align align_rounds join"
 checked="$seen misuse_parameters misuse_tensors misuse_numbers misuse_order misuse_decoding misuse_extending threads"
 
+# Those that run on emulated processors: all kernels, each dtype, decoding, the rotation.
+emulated="self_check contract dtypes rope misuse_decoding_order"
+
 # What linker and loader look for, beside each other.
 mkdir "$work/lib"
 ln -s "$library" "$work/lib/libkvsieve.so.0"
@@ -128,19 +131,22 @@ plain() {
         fi
     fi
     # Both compilers must accept a program; the one that is run is gcc's.
-    for name in versions $checked misuse_memory misuse_memory_calls forks; do
+    for name in versions $checked misuse_memory misuse_memory_calls forks stack modes self_check; do
         build clang $name -fsyntax-only && program gcc $name && count $name "$work/$name"
     done
     if wanted versions && wanted symbols || [ "$only" = "  " ]; then
         "$work/versions" --constants >"$work/constants"
         count symbols bash "$here/symbols.sh" "$library" "$include" "$work/constants"
     fi
-    # The narrowest instruction set takes other paths (its products are the BLAS's).
-    for name in contract paged misuse_numbers misuse_decoding misuse_decoding_order misuse_extending misuse_memory attention threads; do
-        count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"
+    # The narrowest instruction set, and the one whose products are the BLAS's.
+    for isa in base v2; do
+        for name in stack modes self_check contract paged misuse_numbers misuse_decoding misuse_decoding_order misuse_extending \
+            misuse_memory attention threads; do
+            count "$name (KVSIEVE_ISA=$isa)" env KVSIEVE_ISA=$isa "$work/$name"
+        done
     done
     # Products of bfloat16, which Intel's processors use only if asked.
-    for name in dtypes paged contract; do
+    for name in dtypes paged contract self_check; do
         count "$name (KVSIEVE_ISA=v4bf16)" env KVSIEVE_ISA=v4bf16 "$work/$name"
     done
     # shellcheck disable=SC2086
@@ -150,7 +156,7 @@ plain() {
     for name in steady observe_steady join_steady; do
         if program gcc $name allocations.c; then
             count $name "$work/$name"
-            count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"
+            for isa in base v2; do count "$name (KVSIEVE_ISA=$isa)" env KVSIEVE_ISA=$isa "$work/$name"; done
         fi
     done
     if wanted embed; then
@@ -158,6 +164,12 @@ plain() {
         c_flags="${c_flags/c99/gnu11} $(/usr/bin/python3-config --includes)" c_flags=${c_flags/-Wpedantic/}
         program gcc embed $(/usr/bin/python3-config --embed --ldflags) &&
             count embed env PYTHONPATH="$root/bindings/python/src" KVSIEVE_LIBRARY="$work/lib/libkvsieve.so.0" "$work/embed" "$VENV_PYTHON"
+    fi
+    count hardening python3 "$here/hardening.py" "$library"
+    if wanted old_processors; then
+        for name in $emulated; do [ -x "$work/$name" ] || (only="  " && program gcc "$name"); done
+        # shellcheck disable=SC2086
+        count old_processors bash "$here/old_processors.sh" "$work/lib/libkvsieve.so" "$include" "$work" $emulated
     fi
     count previous bash "$here/previous.sh" "$library" "$root"
     count version bash "$here/version.sh" "$library" "$root"

@@ -7,6 +7,7 @@ struct kvsieve_plan {
     uint64_t magic;
     void *impl;
     char *message; /* of the last failed call, in the same memory; "" before it */
+    uint64_t host_mode; /* floating-point mode of the host that is in finish(), for all_gather */
 };
 
 #endif

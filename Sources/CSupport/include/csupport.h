@@ -22,9 +22,12 @@ const char *support_last_error(void);
 
 /* -- cpu.c ------------------------------------------------------------------------------------------------------ */
 
-/** 0 baseline; 3 AVX2+FMA+F16C; 4 AVX-512 F/BW/DQ/VL/CD as well; 5 AVX512-BF16 as well. Capped by KVSIEVE_ISA (base, v3,
- *  v4, v4bf16). */
+/** 0 baseline; 2 SSE3, SSSE3, SSE4.1, SSE4.2, POPCNT; 3 AVX2+FMA+F16C as well; 4 AVX-512 F/BW/DQ/VL/CD as well; 5 AVX512-BF16 as
+ *  well. Capped by KVSIEVE_ISA (base, v2, v3, v4, v4bf16). */
 int32_t support_isa_level(void);
+/** 1 if BLAS makes the products: at level 2 of x86-64, whose other kernels are the baseline's, and on arm64. OpenBLAS's oldest kernel
+ *  for x86-64 needs SSE3; wider vectors have products of our own. */
+int32_t support_products_are_of_blas(void);
 
 /** 1 if VDPBF16PS makes keys in bfloat16 faster on this processor: Intel's (Emerald Rapids) multiply pairs of bfloat16 at less than half
  *  the rate of floats, AMD's (Zen 4) at the same rate. 1 with KVSIEVE_ISA=v4bf16. */
@@ -38,6 +41,7 @@ int32_t support_byte_dots(void);
 /** 64-byte aligned; NULL when there is none to be had. */
 void *_Nullable support_allocate(size_t bytes);
 void support_free(void *_Nullable memory);
+
 /** Addresses whose pages become memory when they are written to, page-aligned; NULL when there are none to be had. */
 void *_Nullable support_reserve_addresses(size_t bytes);
 void support_release_addresses(void *addresses, size_t bytes);
@@ -46,8 +50,17 @@ size_t support_resident(void *addresses, size_t bytes);
 
 /* -- environment.c ------------------------------------------------------------------------------------------- */
 
+/** Before the first product of BLAS. */
+void support_begin_blas(void);
 /** The memory that this thread's next calls of BLAS work in, page-aligned; NULL when they are over. */
 void support_blas_buffer(void *_Nullable buffer);
+
+/* -- floating_point.c ------------------------------------------------------------------------------------------- */
+
+/** To nearest, subnormal numbers as they are, no trap, no flag. */
+uint64_t support_default_mode(void);
+/** Sets this thread's mode, traps and flags; returns what they were. */
+uint64_t support_exchange_mode(uint64_t mode);
 
 /* -- lock.c ------------------------------------------------------------------------------------------------------- */
 
