@@ -11,15 +11,6 @@ import shlex
 import sys
 from dataclasses import dataclass
 
-INSTRUCTION_SETS = {
-    "base": ("sse2", "neon"),
-    "v2": ("sse4.2",),
-    "v3": ("avx2",),
-    "v4": ("avx512",),
-    "v4bf16": ("avx512bf16",),
-}
-"""What kvsieve_build_info() names if KVSIEVE_ISA has this value and the processor has these instructions."""
-
 
 @dataclass(frozen=True)
 class Part:

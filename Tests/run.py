@@ -22,7 +22,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from parts import INSTRUCTION_SETS, PARTS, Part, words
+from instruction_sets import INSTRUCTION_SETS
+from parts import PARTS, Part, words
 from steps import STEPS
 from Tools.reading import Reading, read
 from Tools.schedule import Job, Outcome, Schedule
