@@ -37,6 +37,13 @@ let oneKernel: [LinkerSetting] = [.unsafeFlags(["@\(root)/Sources/COpenBLAS/one-
 #else
 let oneKernel: [LinkerSetting] = []
 #endif
+/// Answered inside the library: CSupport/environment.c, allocators.c.
+let wrapped =
+    [
+        "getenv", "openblas_num_threads_env", "openblas_read_env", "blas_memory_alloc", "blas_memory_free",
+        "malloc", "calloc", "realloc", "free", "posix_memalign", "aligned_alloc", "malloc_usable_size",
+        "_Znwm", "_ZnwmSt11align_val_t", "_ZdlPvm", "_ZdlPvmSt11align_val_t",
+    ].flatMap { ["-Xlinker", "--wrap=\($0)"] }
 let kernelDependencies: [Target.Dependency] =
     ["KVSieveKernels"] + wideKernels.map { .target(name: $0.name) }
 
@@ -62,11 +69,7 @@ let package = Package(
             name: "KVSieveCore", dependencies: ["CSupport", "COpenBLAS"] + kernelDependencies,
             swiftSettings: optimised,
             linkerSettings: [
-                .unsafeFlags([
-                    "-Xlinker", "--wrap=getenv", "-Xlinker", "--wrap=openblas_num_threads_env", "-Xlinker",
-                    "--wrap=openblas_read_env",
-                    "-Xlinker", "--wrap=blas_memory_alloc", "-Xlinker", "--wrap=blas_memory_free", openBLAS,
-                ])
+                .unsafeFlags(wrapped + [openBLAS])
             ]),
         // One paper a file.
         .target(name: "KVSieveMethods", dependencies: ["KVSieveCore"], exclude: ["README.md"]),

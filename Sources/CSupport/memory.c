@@ -2,13 +2,15 @@
 #define _DEFAULT_SOURCE
 #include "csupport.h"
 
+#include "allocators.h"
+
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 void *support_allocate(size_t bytes) {
     void *memory = NULL;
-    return posix_memalign(&memory, 64, bytes) == 0 ? memory : NULL;
+    return support_real_memalign(&memory, 64, bytes) == 0 ? memory : NULL;
 }
 
 void support_free(void *memory) { free(memory); }

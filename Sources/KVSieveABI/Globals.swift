@@ -7,12 +7,25 @@ import CSupport
 import KVSieveCore
 import KVSieveMethods
 
-func makeGlobals() {
-    support_once {
+/// False if there was no memory for it: the next call tries again.
+func makeGlobals() -> Bool {
+    support_once(needOfGlobals) {
         _ = instructionSet  // of the kernels in use
         _ = kernelTables.count
         _ = Registry.rows.count
         _ = Registry.methods.count
         _ = buildInfo
-    }
+    } == 1
+}
+
+/// Bytes that the Swift runtime may ask for.
+private let needOfGlobals = 96 << 10
+
+/// Runs what cannot fail.
+func withGlobals<Result>(_ body: () -> Result) -> Result {
+    var call = support_call()
+    let begun = support_call_begin(&call, needOfCall) == 1
+    defer { if begun { support_call_end(&call) } }
+    _ = makeGlobals()
+    return body()
 }

@@ -5,8 +5,7 @@ import KVSieveMethods
 
 @_cdecl("kvsieve_method_count")
 public func kvsieve_method_count() -> Int32 {
-    makeGlobals()
-    return Int32(truncatingIfNeeded: Registry.rows.count)
+    withGlobals { Int32(truncatingIfNeeded: Registry.rows.count) }
 }
 
 @_cdecl("kvsieve_method_at")

@@ -20,7 +20,10 @@ public func kvsieve_plan_create(
 public func kvsieve_plan_set(
     _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ parameter: Int32, _ value: Double
 ) -> kvsieve_status {
-    boundary(plan) { (plan) throws(KVSieveError) in try plan.set(parameter, value) }
+    boundary(plan) { (own) throws(KVSieveError) in
+        try own.set(parameter, value)
+        renewNeed(plan, own)
+    }
 }
 
 @_cdecl("kvsieve_plan_get")

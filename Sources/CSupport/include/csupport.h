@@ -59,8 +59,28 @@ void support_lock(support_mutex *mutex);
 void support_unlock(support_mutex *mutex);
 void support_lock_destroy(support_mutex *mutex);
 
-/** The first call of the process runs `first`, the others wait until it is done. Always the same function. */
-void support_once(void (*first)(void));
+/* -- call.c: around every call of the library ----------------------------------------------------------------------- */
+
+typedef struct support_call {
+    size_t need, outer;
+    int cancel_state;
+} support_call;
+
+/** Until support_call_end() the thread is not cancelled, and the Swift runtime finds `need` bytes though malloc refuses them.
+ *  0 if there is no memory: the call does not begin. */
+int32_t support_call_begin(support_call *call, size_t need);
+/** So many bytes more; 0 if there are none, and nothing has changed. */
+int32_t support_call_needs(support_call *call, size_t more);
+void support_call_end(support_call *call);
+
+/** The first call of the process runs `first`, the others wait until it is done, and so does a fork. Always the same function; the
+ *  Swift runtime may ask for `need` bytes in it. 0 if there are not as many: the next call tries again. */
+int32_t support_once(size_t need, void (*first)(void));
+
+/** A call of a plan begins, and ends; `calls` is the plan's, 0 at first. 0 if another thread was in a call when this process
+ *  was forked: nobody ends it. */
+int32_t support_plan_enter(uint64_t *calls);
+void support_plan_leave(uint64_t *calls);
 
 /* -- pool.c: threads of one plan --------------------------------------------------------------------------------- */
 

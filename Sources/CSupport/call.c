@@ -1,0 +1,89 @@
+/* What holds around every call of the library.
+ *
+ * Memory: it begins if there is spare memory for it (spare.c). Cancelling: a thread is not cancelled inside, where it holds locks.
+ * Forks: nothing that is done once a process is half done in a child (support_once()), and a plan that another thread was working on
+ * when the process was forked is known: nobody will ever end that call. */
+#define _GNU_SOURCE
+#include "csupport.h"
+
+#include "allocators.h"
+
+#include <pthread.h>
+
+static pthread_mutex_t first_calls = PTHREAD_MUTEX_INITIALIZER;
+static int first_is_done;
+static uint32_t generation; /* how many forks this process is away from the one that loaded the library */
+static _Thread_local size_t own;
+
+int32_t support_call_begin(support_call *call, size_t need) {
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &call->cancel_state);
+    call->outer = own;
+    call->need = need;
+    if (support_spare_want(need)) {
+        own += need;
+        return 1;
+    }
+    pthread_setcancelstate(call->cancel_state, NULL);
+    return 0;
+}
+
+int32_t support_call_needs(support_call *call, size_t more) {
+    if (!support_spare_want(more)) return 0;
+    call->need += more;
+    own += more;
+    return 1;
+}
+
+void support_call_end(support_call *call) {
+    own = call->outer;
+    support_spare_done(call->need);
+    pthread_setcancelstate(call->cancel_state, NULL);
+}
+
+int32_t support_once(size_t need, void (*first)(void)) {
+    if (__atomic_load_n(&first_is_done, __ATOMIC_ACQUIRE)) return 1;
+    pthread_mutex_lock(&first_calls);
+    if (!first_is_done && support_spare_want(need)) {
+        first();
+        support_spare_done(need);
+        __atomic_store_n(&first_is_done, 1, __ATOMIC_RELEASE);
+    }
+    const int32_t done = first_is_done;
+    pthread_mutex_unlock(&first_calls);
+    return done;
+}
+
+/* -- plans --------------------------------------------------------------------------------------------------------------- */
+
+/* The generation of the process in the upper half, the calls that are inside in the lower. */
+int32_t support_plan_enter(uint64_t *calls) {
+    const uint64_t here = (uint64_t)__atomic_load_n(&generation, __ATOMIC_RELAXED) << 32;
+    uint64_t now = __atomic_load_n(calls, __ATOMIC_RELAXED);
+    do {
+        if ((uint32_t)now != 0 && now >> 32 != here >> 32) return 0;
+    } while (!__atomic_compare_exchange_n(calls, &now, here + (uint32_t)now + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+    return 1;
+}
+
+void support_plan_leave(uint64_t *calls) { __atomic_fetch_sub(calls, 1, __ATOMIC_RELEASE); }
+
+/* -- forks --------------------------------------------------------------------------------------------------------------- */
+
+static void fork_begins(void) {
+    pthread_mutex_lock(&first_calls);
+    support_spare_fork_begins();
+}
+
+static void fork_is_over(void) {
+    support_spare_fork_is_over();
+    pthread_mutex_unlock(&first_calls);
+}
+
+static void child_begins(void) {
+    __atomic_add_fetch(&generation, 1, __ATOMIC_RELAXED);
+    support_spare_only(own);
+    fork_is_over();
+}
+
+/* When the library is loaded. Without memory for it a child is as it would be without this. */
+__attribute__((constructor)) static void watch_forks(void) { (void)pthread_atfork(fork_begins, fork_is_over, child_begins); }
