@@ -11,9 +11,10 @@
 #include <pthread.h>
 
 static pthread_mutex_t first_calls = PTHREAD_MUTEX_INITIALIZER;
-static int first_is_done;
+static uint64_t done; /* what is done once a process: a bit each */
 static uint32_t generation; /* how many forks this process is away from the one that loaded the library */
 static _Thread_local size_t own;
+static _Thread_local int in_first; /* this thread makes what the others wait for */
 
 int32_t support_call_begin(support_call *call, size_t need) {
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &call->cancel_state);
@@ -40,18 +41,30 @@ void support_call_end(support_call *call) {
     pthread_setcancelstate(call->cancel_state, NULL);
 }
 
-int32_t support_once(size_t need, void (*first)(void)) {
-    if (__atomic_load_n(&first_is_done, __ATOMIC_ACQUIRE)) return 1;
+/* Does the work of a number if it was not done. */
+static int32_t once(int32_t number, size_t need, void (*work)(int32_t)) {
+    const uint64_t bit = UINT64_C(1) << number;
+    if ((__atomic_load_n(&done, __ATOMIC_ACQUIRE) & bit) || in_first) return 1;
     pthread_mutex_lock(&first_calls);
-    if (!first_is_done && support_spare_want(need)) {
-        first();
+    if (!(done & bit) && support_spare_want(need)) {
+        in_first = 1;
+        work(number);
+        in_first = 0;
         support_spare_done(need);
-        __atomic_store_n(&first_is_done, 1, __ATOMIC_RELEASE);
+        __atomic_fetch_or(&done, bit, __ATOMIC_RELEASE);
     }
-    const int32_t done = first_is_done;
+    const int32_t made = (done & bit) != 0;
     pthread_mutex_unlock(&first_calls);
-    return done;
+    return made;
 }
+
+enum { FIRST_CALL = 63 };
+
+int32_t support_once(size_t need, void (*first)(int32_t)) { return once(FIRST_CALL, need, first); }
+int32_t support_rehearse(size_t need, int32_t method, void (*rehearsal)(int32_t)) {
+    return method < 0 || method >= FIRST_CALL || once(method, need, rehearsal);
+}
+int32_t support_is_first(void) { return in_first; }
 
 /* -- plans --------------------------------------------------------------------------------------------------------------- */
 

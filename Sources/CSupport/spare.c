@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { UNIT = 16, FIRST = 128 << 10 };
+enum { UNIT = 16, FIRST = 192 << 10 };
 
 struct block {
     size_t bytes; /* behind this header, a multiple of UNIT */

@@ -9,17 +9,20 @@ import KVSieveMethods
 
 /// False if there was no memory for it: the next call tries again.
 func makeGlobals() -> Bool {
-    support_once(needOfGlobals) {
+    support_once(needOfGlobals) { _ in
         _ = instructionSet  // of the kernels in use
         _ = kernelTables.count
         _ = Registry.rows.count
         _ = Registry.methods.count
         _ = buildInfo
+        // Its sentence is a list of strings.
+        _ = try? Registry.method(-1)
+        _ = Shared.shape.count + Shared.attention.count
     } == 1
 }
 
 /// Bytes that the Swift runtime may ask for.
-private let needOfGlobals = 96 << 10
+let needOfGlobals = 96 << 10
 
 /// Runs what cannot fail.
 func withGlobals<Result>(_ body: () -> Result) -> Result {

@@ -12,6 +12,9 @@ public func kvsieve_plan_create(
         let out = try required(out, "out")
         let type = try Registry.method(method)
         let shape = try decode(model)
+        guard rehearse(method) else {
+            throw KVSieveError(.memory, "out of memory: no room for the first plan of a method")
+        }
         out.pointee = try open(Plan(type, shape, Shared.plan))
     }
 }

@@ -75,7 +75,11 @@ void support_call_end(support_call *call);
 
 /** The first call of the process runs `first`, the others wait until it is done, and so does a fork. Always the same function; the
  *  Swift runtime may ask for `need` bytes in it. 0 if there are not as many: the next call tries again. */
-int32_t support_once(size_t need, void (*first)(void));
+int32_t support_once(size_t need, void (*first)(int32_t));
+/** The same for the first plan of a method, whose number it gets: 0 ... 62. */
+int32_t support_rehearse(size_t need, int32_t method, void (*rehearsal)(int32_t));
+/** Is this thread inside one of the two? Its own calls do not wait for themselves, and start no thread. */
+int32_t support_is_first(void);
 
 /** A call of a plan begins, and ends; `calls` is the plan's, 0 at first. 0 if another thread was in a call when this process
  *  was forked: nobody ends it. */
