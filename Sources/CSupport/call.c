@@ -28,13 +28,6 @@ int32_t support_call_begin(support_call *call, size_t need) {
     return 0;
 }
 
-int32_t support_call_needs(support_call *call, size_t more) {
-    if (!support_spare_want(more)) return 0;
-    call->need += more;
-    own += more;
-    return 1;
-}
-
 void support_call_end(support_call *call) {
     own = call->outer;
     support_spare_done(call->need);

@@ -6,10 +6,21 @@ import KVSieveCore
 
 /// Bytes that the Swift runtime may ask for in a call without a plan. Tests/ABI/denied.c counts what it asks for.
 let needOfCall = 16 << 10
-/// The same, for a plan of so many layers, heads and threads.
+/// The same, for a plan of so many layers, heads and threads; the numbers may be anything.
+func needOfPlan(layers: Int, heads: Int, threads: Int = 1) -> Int {
+    let layers = min(max(layers, 1), ModelShape.mostLayers)
+    let heads = min(max(heads, 1), ModelShape.mostHeads)
+    return needOfCall + layers * (4096 + 96 * heads) + threads * 4096
+}
+
+/// Of a plan that joins a whole model; a struct of another size is not read.
+func need(_ group: UnsafePointer<kvsieve_group>?) -> Int {
+    guard let group, UnsafeRawPointer(group).load(as: UInt32.self) == MemoryLayout<kvsieve_group>.size else { return needOfCall }
+    return needOfPlan(layers: Int(group.pointee.layers), heads: Int(group.pointee.heads))
+}
+
 private func need(_ plan: Plan) -> Int {
-    let (layers, heads) = (plan.shape.layers, plan.shape.heads)
-    return needOfCall + layers * (2048 + 64 * heads) + plan.threads * 4096
+    needOfPlan(layers: plan.model.layers, heads: plan.model.heads, threads: plan.threads)
 }
 
 /// Runs a call. On failure its sentence becomes this thread's last error.
@@ -29,12 +40,13 @@ func boundary(need: Int = needOfCall, _ body: () throws(KVSieveError) -> Void) -
 }
 
 /// Runs a call of a plan. On failure its sentence becomes this thread's last error, and the plan's.
+/// - Parameter more: what the call needs, if that may be more than the plan's calls do.
 func boundary(
-    _ handle: UnsafePointer<kvsieve_plan>?, _ body: (Plan) throws(KVSieveError) -> Void
+    _ handle: UnsafePointer<kvsieve_plan>?, need more: Int = 0, _ body: (Plan) throws(KVSieveError) -> Void
 ) -> kvsieve_status {
     var begun = false
     let need = isPlan(handle) ? handle?.pointee.need : nil
-    let status = boundary(need: need ?? needOfCall) { () throws(KVSieveError) in
+    let status = boundary(need: max(need ?? needOfCall, more)) { () throws(KVSieveError) in
         begun = true
         let plan = try borrow(handle)
         let calls = try enter(handle)

@@ -8,7 +8,9 @@ public func kvsieve_plan_create(
     _ method: Int32, _ model: UnsafePointer<kvsieve_model>?,
     _ out: UnsafeMutablePointer<UnsafeMutablePointer<kvsieve_plan>?>?
 ) -> kvsieve_status {
-    boundary { () throws(KVSieveError) in
+    let size = model?.pointee
+    return boundary(need: needOfPlan(layers: Int(size?.layers ?? 1), heads: Int(size?.kv_heads ?? 1))) {
+        () throws(KVSieveError) in
         let out = try required(out, "out")
         let type = try Registry.method(method)
         let shape = try decode(model)
@@ -67,7 +69,10 @@ public func kvsieve_plan_protect(
 public func kvsieve_plan_join(
     _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ group: UnsafePointer<kvsieve_group>?
 ) -> kvsieve_status {
-    boundary(plan) { (plan) throws(KVSieveError) in try plan.join(decode(group, of: plan.shape)) }
+    boundary(plan, need: need(group)) { (own) throws(KVSieveError) in
+        try own.join(decode(group, of: own.shape))
+        renewNeed(plan, own)
+    }
 }
 
 @_cdecl("kvsieve_plan_observe")

@@ -69,8 +69,6 @@ typedef struct support_call {
 /** Until support_call_end() the thread is not cancelled, and the Swift runtime finds `need` bytes though malloc refuses them.
  *  0 if there is no memory: the call does not begin. */
 int32_t support_call_begin(support_call *call, size_t need);
-/** So many bytes more; 0 if there are none, and nothing has changed. */
-int32_t support_call_needs(support_call *call, size_t more);
 void support_call_end(support_call *call);
 
 /** The first call of the process runs `first`, the others wait until it is done, and so does a fork. Always the same function; the
