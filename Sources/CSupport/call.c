@@ -6,8 +6,6 @@
 #define _GNU_SOURCE
 #include "csupport.h"
 
-#include "allocators.h"
-
 #include <pthread.h>
 
 static pthread_mutex_t first_calls = PTHREAD_MUTEX_INITIALIZER;

@@ -1,10 +1,11 @@
-/* Memory in reserve, for what malloc has refused to the Swift runtime (allocators.c): the runtime would end the process.
+/* Memory in reserve, for what malloc has refused to the Swift runtime (KVSieve/allocators.c): the runtime would end the process.
  *
  * A call of the library says how much it may need (call.c), and does not begin unless the spare memory has as much for each of the
  * calls that are running. What is taken is freed like any memory, and serves the next. Blocks lie one after another in a piece;
  * the first that is large enough is taken, and free neighbours become one. There are few, and only if memory is short. */
-#include "allocators.h"
+#include "csupport.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
@@ -136,7 +137,7 @@ int support_spare_want(size_t need) {
     int enough = all <= free;
     if (!enough) {
         const size_t more = all - free > need ? all - free : need, bytes = (more + 2 * UNIT - 1) / UNIT * UNIT;
-        struct piece *piece = support_real_malloc(sizeof *piece + bytes);
+        struct piece *piece = memalign(UNIT, sizeof *piece + bytes);
         if (piece) {
             const struct block block = { bytes - sizeof block, 0 };
             *begin_of(piece) = block;

@@ -10,7 +10,7 @@ let needOfCall = 16 << 10
 func needOfPlan(layers: Int, heads: Int, threads: Int = 1) -> Int {
     let layers = min(max(layers, 1), ModelShape.mostLayers)
     let heads = min(max(heads, 1), ModelShape.mostHeads)
-    return needOfCall + layers * (4096 + 96 * heads) + threads * 4096
+    return needOfCall + layers * (6144 + 128 * heads) + threads * 6144
 }
 
 /// Of a plan that joins a whole model; a struct of another size is not read.

@@ -1,4 +1,4 @@
-/* "16 KiB, and for a plan 4 KiB a thread, 4 KiB a layer and 96 bytes a layer and head": no call of a plan with many layers, heads or
+/* "16 KiB, and for a plan 6 KiB a thread, 6 KiB a layer and 128 bytes a layer and head": no call of a plan with many layers, heads or
  * threads asks for more of what the Swift runtime allocates; and with every request refused it ends no process. */
 #define _GNU_SOURCE
 #include "denials.h"
@@ -22,7 +22,7 @@ static int denying, wrong;
 
 static size_t promised(void) {
     const size_t layers = (size_t)size->layers, heads = (size_t)size->heads;
-    return (16u << 10) + layers * (4096 + 96 * heads) + 4096 * (size_t)size->threads;
+    return (16u << 10) + layers * (6144 + 128 * heads) + 6144 * (size_t)size->threads;
 }
 
 /* A call that may be refused, is counted, and is made until it succeeds. */

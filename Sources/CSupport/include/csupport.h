@@ -44,6 +44,25 @@ void support_release_addresses(void *addresses, size_t bytes);
 /** How many of these bytes are memory by now. */
 size_t support_resident(void *addresses, size_t bytes);
 
+/* -- spare.c: memory in reserve for what the Swift runtime is refused (KVSieve/allocators.c) ---------------------------- */
+
+/** NULL if there is none. */
+void *_Nullable support_spare_take(size_t alignment, size_t bytes);
+/** 1 if it was spare memory, which is free now. */
+int support_spare_give(void *_Nullable memory);
+/** Bytes from there on; 0 if it is no spare memory. */
+size_t support_spare_size(const void *_Nullable memory);
+
+/** From now on there are `need` bytes for one more call, until support_spare_done(). 0 if there are not. */
+int support_spare_want(size_t need);
+void support_spare_done(size_t need);
+
+/** Nothing is taken or given between these two. */
+void support_spare_fork_begins(void);
+void support_spare_fork_is_over(void);
+/** In the child: no call is running but one that may need this. */
+void support_spare_only(size_t need);
+
 /* -- environment.c ------------------------------------------------------------------------------------------- */
 
 /** The memory that this thread's next calls of BLAS work in, page-aligned; NULL when they are over. */

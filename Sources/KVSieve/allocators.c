@@ -1,9 +1,9 @@
 /* malloc and the others as the Swift runtime and the BLAS inside the library call them (ld --wrap; Package.swift).
  *
- * The runtime ends the process if it is refused memory. So what the host's allocator refuses comes from the spare memory (spare.c),
- * of which there is enough before a call begins (call.c). What the library can do without it asks for by support_allocate(), which
- * may be refused. */
-#include "allocators.h"
+ * The runtime ends the process if it is refused memory. So what the host's allocator refuses comes from the spare memory
+ * (CSupport/spare.c), of which there is enough before a call begins (CSupport/call.c). What the library can do without it asks for by support_allocate(), which
+ * may be refused: it calls memalign(), which stays what it is. */
+#include <csupport.h>
 
 #include <errno.h>
 #include <string.h>
@@ -22,12 +22,6 @@ void __wrap_free(void *memory);
 int __wrap_posix_memalign(void **memory, size_t alignment, size_t bytes);
 void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
 size_t __wrap_malloc_usable_size(void *memory);
-
-void *support_real_malloc(size_t bytes) { return __real_malloc(bytes); }
-
-int support_real_memalign(void **memory, size_t alignment, size_t bytes) {
-    return __real_posix_memalign(memory, alignment, bytes);
-}
 
 void *__wrap_malloc(size_t bytes) {
     void *memory = __real_malloc(bytes);
