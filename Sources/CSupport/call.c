@@ -9,7 +9,7 @@
 #include <pthread.h>
 
 static pthread_mutex_t first_calls = PTHREAD_MUTEX_INITIALIZER;
-static uint64_t done; /* what is done once a process: a bit each */
+static uint64_t done;       /* what is done once a process: a bit each */
 static uint32_t generation; /* how many forks this process is away from the one that loaded the library */
 static _Thread_local size_t own;
 static _Thread_local int in_first; /* this thread makes what the others wait for */

@@ -1,4 +1,5 @@
-/* Memory that may be refused (KVSieve/allocators.c), aligned for the widest vectors; and addresses whose pages become memory when they are written to. */
+/* Memory that may be refused (KVSieve/allocators.c), aligned for the widest vectors; and addresses whose pages become memory when
+ * they are written to. */
 #define _DEFAULT_SOURCE
 #include "csupport.h"
 
@@ -7,9 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-void *support_allocate(size_t bytes) {
-    return memalign(64, bytes);
-}
+void *support_allocate(size_t bytes) { return memalign(64, bytes); }
 
 void support_free(void *memory) { free(memory); }
 

@@ -83,7 +83,8 @@ void *support_spare_take(size_t alignment, size_t bytes) {
 static struct piece *piece_of(const void *memory) {
     if (__atomic_load_n(&taken, __ATOMIC_RELAXED) == 0) return NULL;
     struct piece *piece = __atomic_load_n(&pieces, __ATOMIC_ACQUIRE);
-    while (piece && ((const char *)memory < (char *)(piece + 1) || (const char *)memory >= (char *)end_of(piece))) piece = piece->next;
+    while (piece && ((const char *)memory < (char *)(piece + 1) || (const char *)memory >= (char *)end_of(piece)))
+        piece = piece->next;
     return piece;
 }
 

@@ -15,7 +15,9 @@ func needOfPlan(layers: Int, heads: Int, threads: Int = 1) -> Int {
 
 /// Of a plan that joins a whole model; a struct of another size is not read.
 func need(_ group: UnsafePointer<kvsieve_group>?) -> Int {
-    guard let group, UnsafeRawPointer(group).load(as: UInt32.self) == MemoryLayout<kvsieve_group>.size else { return needOfCall }
+    guard let group, UnsafeRawPointer(group).load(as: UInt32.self) == MemoryLayout<kvsieve_group>.size else {
+        return needOfCall
+    }
     return needOfPlan(layers: Int(group.pointee.layers), heads: Int(group.pointee.heads))
 }
 

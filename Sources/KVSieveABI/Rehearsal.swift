@@ -37,11 +37,10 @@ private struct Rehearsal {
 
     static func run(_ row: MethodRow) {
         let bytes = queryHeads * most * dim * 4
-        guard let memory = support_allocate(bytes), let out = support_allocate(bytes) else { return }
-        defer {
-            support_free(memory)
-            support_free(out)
-        }
+        // Not of the heap, which would keep a hole.
+        guard let memory = support_reserve_addresses(2 * bytes) else { return }
+        defer { support_release_addresses(memory, 2 * bytes) }
+        let out = memory + bytes
         // In every type a small number.
         memory.initializeMemory(as: UInt8.self, repeating: 0x3d, count: bytes)
         for variant in variants { Rehearsal(row: row, variant: variant, memory: memory, out: out).sequence() }
@@ -53,8 +52,10 @@ private struct Rehearsal {
         let two = (Shared.threads, 2.0)
         return [
             Variant(settings: [two, (Shared.report, 1)]),
-            Variant(settings: [two, (Shared.mass, 0.5), (Shared.report, 1)], type: .bfloat16, chunks: true, protects: true),
-            Variant(settings: [(Shared.share, 2), (Shared.block, 4), (Shared.align, 1), (Shared.report, 1)], paged: true),
+            Variant(
+                settings: [two, (Shared.mass, 0.5), (Shared.report, 1)], type: .bfloat16, chunks: true, protects: true),
+            Variant(
+                settings: [(Shared.share, 2), (Shared.block, 4), (Shared.align, 1), (Shared.report, 1)], paged: true),
             Variant(settings: [(Shared.coarse, 1), (Shared.share, 1)], type: .q8),
             Variant(settings: [two, (Shared.decoding, 1)], protects: true),
             Variant(settings: [(Shared.decoding, 1)], attention: 0),
@@ -99,7 +100,9 @@ private struct Rehearsal {
     }
 
     private func settle(_ plan: UnsafeMutablePointer<kvsieve_plan>?) {
-        let sizes = ["window": 8, "sinks": 2, "recent": 4, "semantic": 2, "size": 4, "shared": 2, "every": 2, "ratio": 0.6]
+        let sizes = [
+            "window": 8, "sinks": 2, "recent": 4, "semantic": 2, "size": 4, "shared": 2, "every": 2, "ratio": 0.6,
+        ]
         for parameter in row.parameters {
             if let size = sizes["\(parameter.name)"], parameter.id != Shared.ratio.id || parameter.initial > 0 {
                 _ = kvsieve_plan_set(plan, parameter.id, size)
@@ -161,7 +164,9 @@ private struct Rehearsal {
             with(heads: Self.heads, tokens: Self.tokens, dim: Self.dim, at: out) { target in
                 var rope = kvsieve_rope()
                 rope.struct_size = UInt32(MemoryLayout<kvsieve_rope>.size)
-                (rope.dims, rope.frequencies) = (Int32(Self.dim), UnsafePointer(memory.assumingMemoryBound(to: Float.self)))
+                (rope.dims, rope.frequencies) = (
+                    Int32(Self.dim), UnsafePointer(memory.assumingMemoryBound(to: Float.self))
+                )
                 _ = kvsieve_plan_gather_rotated(plan, layer, source, target, &rope)
                 return kvsieve_plan_gather(plan, layer, source, target)
             }
@@ -177,7 +182,8 @@ private struct Rehearsal {
                 guard kvsieve_plan_slots(plan, layer, 0, &slots) == KVSIEVE_OK else { return }
                 let rows = Int(slots.length) + 1
                 let slot = out.assumingMemoryBound(to: Int32.self)
-                _ = with(heads: Self.queryHeads, tokens: 1, dim: round == 0 ? Self.dim : rows, type: .float32) { first in
+                _ = with(heads: Self.queryHeads, tokens: 1, dim: round == 0 ? Self.dim : rows, type: .float32) {
+                    first in
                     with(heads: Self.heads, tokens: rows, dim: Self.dim) { keys in
                         round == 0
                             ? kvsieve_plan_step(plan, layer, first, keys, keys, slot)

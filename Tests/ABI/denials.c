@@ -48,7 +48,9 @@ static size_t counted(size_t size) {
 }
 
 void *malloc(size_t size) { return refuse() ? NULL : __libc_malloc(counted(size)); }
-void *calloc(size_t count, size_t size) { return refuse() ? NULL : __libc_calloc(count, counted(count * size) / (count ? count : 1)); }
+void *calloc(size_t count, size_t size) {
+    return refuse() ? NULL : __libc_calloc(count, counted(count * size) / (count ? count : 1));
+}
 void *realloc(void *memory, size_t size) { return refuse() ? NULL : __libc_realloc(memory, counted(size)); }
 void *memalign(size_t alignment, size_t size) { return refuse() ? NULL : __libc_memalign(alignment, size); }
 void *aligned_alloc(size_t alignment, size_t size) { return refuse() ? NULL : __libc_memalign(alignment, size); }

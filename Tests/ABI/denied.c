@@ -87,8 +87,8 @@ static void every_point(const char *name, kvsieve_status (*call)(void)) {
     long requests;
     uint64_t expected;
     size_t bytes;
-    if (!EXPECT(child(call, -1, 0) == 0 && outcome->status == KVSIEVE_OK && outcome->wrong == 0, "%s: undisturbed: status %d, line %d",
-                name, (int)outcome->status, outcome->wrong))
+    if (!EXPECT(child(call, -1, 0) == 0 && outcome->status == KVSIEVE_OK && outcome->wrong == 0,
+                "%s: undisturbed: status %d, line %d", name, (int)outcome->status, outcome->wrong))
         return;
     requests = outcome->requests, expected = outcome->hash, bytes = outcome->asked;
     if (bytes > tally->most) tally->most = bytes;

@@ -26,21 +26,21 @@ static size_t promised(void) {
 }
 
 /* A call that may be refused, is counted, and is made until it succeeds. */
-#define COUNTED(call)                                         \
-    do {                                                      \
-        kvsieve_status status_;                               \
-        if (denying) {                                        \
-            deny(0, 1);                                       \
-            status_ = (call);                                 \
-            allow();                                          \
-            if (status_ == KVSIEVE_OK) break;                 \
+#define COUNTED(call)                                             \
+    do {                                                          \
+        kvsieve_status status_;                                   \
+        if (denying) {                                            \
+            deny(0, 1);                                           \
+            status_ = (call);                                     \
+            allow();                                              \
+            if (status_ == KVSIEVE_OK) break;                     \
             wrong += !EXPECT_STATUS(status_, KVSIEVE_ERR_MEMORY); \
-        }                                                     \
-        deny(-1, 0);                                          \
-        status_ = (call);                                     \
-        allow();                                              \
-        wrong += !EXPECT_OK(status_);                         \
-        if (asked() > most) most = asked();                   \
+        }                                                         \
+        deny(-1, 0);                                              \
+        status_ = (call);                                         \
+        allow();                                                  \
+        wrong += !EXPECT_OK(status_);                             \
+        if (asked() > most) most = asked();                       \
     } while (0)
 
 static int32_t alone(void *context, const void *send, int64_t bytes, void *receive) {
