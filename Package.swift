@@ -37,6 +37,7 @@ let oneKernel: [LinkerSetting] = [.unsafeFlags(["@\(root)/Sources/COpenBLAS/one-
 #else
 let oneKernel: [LinkerSetting] = []
 #endif
+func wrapped(_ names: String...) -> [String] { names.flatMap { ["-Xlinker", "--wrap=\($0)"] } }
 let kernelDependencies: [Target.Dependency] =
     ["KVSieveKernels"] + wideKernels.map { .target(name: $0.name) }
 
@@ -67,11 +68,10 @@ let package = Package(
             name: "KVSieveCore", dependencies: ["CSupport", "COpenBLAS"] + kernelDependencies,
             swiftSettings: optimised,
             linkerSettings: [
-                .unsafeFlags([
-                    "-Xlinker", "--wrap=getenv", "-Xlinker", "--wrap=openblas_num_threads_env", "-Xlinker",
-                    "--wrap=openblas_read_env",
-                    "-Xlinker", "--wrap=blas_memory_alloc", "-Xlinker", "--wrap=blas_memory_free", openBLAS,
-                ])
+                .unsafeFlags(
+                    wrapped(
+                        "getenv", "openblas_num_threads_env", "openblas_read_env", "blas_memory_alloc",
+                        "blas_memory_free") + [openBLAS])
             ]),
         // One paper a file.
         .target(name: "KVSieveMethods", dependencies: ["KVSieveCore"], exclude: ["README.md"]),
@@ -84,7 +84,7 @@ let package = Package(
         // Link only: the flags of the shared library. Tests depend on KVSieveABI, never on this. The linker is the toolchain's own:
         // gold, its default, leaves names of Swift in the table that programs link by, and code in one segment with tables.
         .target(
-            name: "KVSieve", dependencies: ["KVSieveABI"], cSettings: hardened,
+            name: "KVSieve", dependencies: ["KVSieveABI", "CSupport"], cSettings: hardened,
             linkerSettings: [
                 .unsafeFlags([
                     "-static-stdlib", "-use-ld=lld", "-Xlinker", "--version-script=\(root)/Sources/KVSieve/exports.map",
@@ -93,6 +93,11 @@ let package = Package(
                     "-Xlinker", "--script=\(root)/Sources/KVSieve/sections.lds",
                     "-Xlinker", "--wrap=_ZN5swift7runtime11environment10initializeEPv",
                 ]),
+                // What the Swift runtime asks for memory by: allocators.c.
+                .unsafeFlags(
+                    wrapped(
+                        "malloc", "calloc", "realloc", "free", "posix_memalign", "aligned_alloc", "malloc_usable_size",
+                        "_Znwm", "_ZnwmSt11align_val_t", "_ZdlPvm", "_ZdlPvmSt11align_val_t")),
                 .unsafeFlags(["-Xlinker", "-s"], .when(configuration: .release)),
             ] + oneKernel),
         // Writes include/kvsieve.h from its template and the registry; compares it with the compiler's declarations.

@@ -43,15 +43,33 @@
  *           if nobody looks at a status.
  * Abort     No argument makes the library abort, print, or call exit(). A pointer
  *           must be NULL or point to what its type says: that alone is not checked.
+ *           Nor does a lack of memory: whatever allocation is refused, a call succeeds
+ *           or returns KVSIEVE_ERR_MEMORY, which every function that returns a status
+ *           may return. One allocation is not the library's: if it was loaded by
+ *           dlopen(), the C library allocates its thread-local variables, 1 KiB, in the
+ *           first call of each thread, and ends the process if it cannot.
  * Memory    The caller owns every tensor. The library reads a tensor during the
  *           call only. The plan owns the arrays of kvsieve_kept. They are valid
  *           until the next observe, finish, extend, reset or destroy. (Those of
  *           kvsieve_ranges and kvsieve_slots also end with the next step or trim.)
+ *           A call begins if there is spare memory for what Swift's runtime may ask for
+ *           in it: 16 KiB, and for a plan 6 KiB a thread, 6 KiB a layer and 128 bytes a
+ *           layer and head. The library has 192 KiB. If calls that run at the same time
+ *           need more, it allocates more, once. It writes to it only if malloc refuses
+ *           something.
  * Threads   Functions that take `const kvsieve_plan *` may run at the same time on
  *           one plan. A function that takes `kvsieve_plan *` needs the plan to
  *           itself. Different plans are independent. The only global state is the
  *           last error, which is per thread. A call uses the threads that its plan
- *           was given (KVSIEVE_THREADS, the caller's among them), and no others.
+ *           was given (KVSIEVE_THREADS, the caller's among them), and no others. They
+ *           block all signals. A thread that is cancelled inside a call (pthread_cancel)
+ *           finishes the call first.
+ * Forks     A child may be forked at any time, and may use the library and its plans. If
+ *           a plan was in a call on another thread, the child cannot use that plan:
+ *           KVSIEVE_ERR_STATE; destroy then frees nothing. What a process does once is
+ *           done by the first kvsieve_plan_create() of each method, in 1 to 5 ms, which
+ *           keeps less than 256 KiB for all methods, and by the first
+ *           kvsieve_self_check(). A fork waits for it.
  * Numbers   Scores are computed in float, whatever the dtype. If scores are equal,
  *           the lower (layer, head, position) is kept. The same build, machine and
  *           input give the same selection for every KVSIEVE_THREADS.

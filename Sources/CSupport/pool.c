@@ -107,7 +107,7 @@ static void start(support_pool *pool) {
 }
 
 void support_pool_run(support_pool *pool, int32_t items, support_job job, void *context) {
-    if (pool->wanted > 0 && pool->owner == 0 && items > 1) {
+    if (pool->wanted > 0 && pool->owner == 0 && items > 1 && !support_is_first()) {
         pool->owner = getpid();
         start(pool);
     }

@@ -6,8 +6,7 @@ import KVSieveSelfCheck
 
 @_cdecl("kvsieve_method_count")
 public func kvsieve_method_count() -> Int32 {
-    makeGlobals()
-    return Int32(truncatingIfNeeded: Registry.rows.count)
+    withGlobals { Int32(truncatingIfNeeded: Registry.rows.count) }
 }
 
 @_cdecl("kvsieve_method_at")
@@ -48,5 +47,10 @@ public func kvsieve_parameter_at(
 
 @_cdecl("kvsieve_self_check")
 public func kvsieve_self_check() -> kvsieve_status {
-    boundary { () throws(KVSieveError) in try SelfCheck.run() }
+    boundary(need: needOfGlobals) { () throws(KVSieveError) in
+        guard rehearseSelfCheck() else {
+            throw KVSieveError(.memory, "out of memory: no room for the first self-check")
+        }
+        try SelfCheck.run()
+    }
 }

@@ -10,8 +10,7 @@ public func kvsieve_version() -> Int32 {
 
 @_cdecl("kvsieve_build_info")
 public func kvsieve_build_info() -> UnsafePointer<CChar>? {
-    makeGlobals()
-    return UnsafePointer(buildInfo)
+    withGlobals { UnsafePointer(buildInfo) }
 }
 
 nonisolated(unsafe) let buildInfo: UnsafeMutablePointer<CChar> = {

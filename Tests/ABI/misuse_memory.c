@@ -14,7 +14,7 @@
 
 /* Products too big for a BLAS's small ones; of all queries with all keys, fewer tokens do. Without products only long prompts
  * need much. */
-enum { MANY = 9600, MANY_IF_ALL = 700, MANY_IF_NONE = 12000, WIDE = 128, ROWS = 32, MANY_QUERY_HEADS = 8 };
+enum { MANY = 9600, MANY_IF_ALL = 700, MANY_IF_NONE = 30000, WIDE = 128, ROWS = 32, MANY_QUERY_HEADS = 8 };
 
 static int32_t method, threads;
 static kvsieve_tensor queries, keys, values;

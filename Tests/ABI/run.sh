@@ -41,7 +41,7 @@ wanted() { [ "$only" = "  " ] || [[ "$only" == *" $1 "* ]]; }
 count() { # name, command
     local name=$1 output status last start=$SECONDS
     shift
-    wanted "${name%% *}" || return 0
+    wanted "$(echo "${name%% *}" | tr -d :)" || return 0
     : >"$work/log"
     output=$(timeout 1800 "$@" 2>&1 </dev/null)
     status=$?
@@ -131,7 +131,7 @@ plain() {
         fi
     fi
     # Both compilers must accept a program; the one that is run is gcc's.
-    for name in versions $checked misuse_memory misuse_memory_calls forks stack modes self_check; do
+    for name in versions $checked misuse_memory misuse_memory_calls forks stack modes self_check beside first_plans; do
         build clang $name -fsyntax-only && program gcc $name && count $name "$work/$name"
     done
     if wanted versions && wanted symbols || [ "$only" = "  " ]; then
@@ -159,6 +159,18 @@ plain() {
             for isa in base v2; do count "$name (KVSIEVE_ISA=$isa)" env KVSIEVE_ISA=$isa "$work/$name"; done
         fi
     done
+    for name in denied denied_large; do
+        if program gcc $name denials.c scenes.c; then count $name "$work/$name"; fi
+    done
+    if wanted denied; then count "denied (KVSIEVE_ISA=v2)" env KVSIEVE_ISA=v2 "$work/denied"; fi
+    # Programs that between them make every call with every method, and calls that fail for each reason.
+    if wanted watch_locks && (cd "$here" && gcc $c_flags -shared -fPIC watch_locks.c -o "$work/watch_locks.so" -ldl); then
+        for name in contract attention join misuse_parameters misuse_tensors misuse_pointers misuse_inputs misuse_decoding rope report self_check; do
+            if [ -e "$work/$name" ] || only="  " program gcc $name; then
+                count "watch_locks: $name" env LD_PRELOAD="$work/watch_locks.so" "$work/$name"
+            fi
+        done
+    fi
     if wanted embed; then
         # shellcheck disable=SC2046,SC2086
         c_flags="${c_flags/c99/gnu11} $(/usr/bin/python3-config --includes)" c_flags=${c_flags/-Wpedantic/}

@@ -48,6 +48,25 @@ void support_release_addresses(void *addresses, size_t bytes);
 /** How many of these bytes are memory by now. */
 size_t support_resident(void *addresses, size_t bytes);
 
+/* -- spare.c: memory in reserve for what the Swift runtime is refused (KVSieve/allocators.c) ---------------------------- */
+
+/** NULL if there is none. */
+void *_Nullable support_spare_take(size_t alignment, size_t bytes);
+/** 1 if it was spare memory, which is free now. */
+int support_spare_give(void *_Nullable memory);
+/** Bytes from there on; 0 if it is no spare memory. */
+size_t support_spare_size(const void *_Nullable memory);
+
+/** From now on there are `need` bytes for one more call, until support_spare_done(). 0 if there are not. */
+int support_spare_want(size_t need);
+void support_spare_done(size_t need);
+
+/** Nothing is taken or given between these two. */
+void support_spare_fork_begins(void);
+void support_spare_fork_is_over(void);
+/** In the child: no call is running but one that may need this. */
+void support_spare_only(size_t need);
+
 /* -- environment.c ------------------------------------------------------------------------------------------- */
 
 /** Before the first product of BLAS. */
@@ -72,8 +91,32 @@ void support_lock(support_mutex *mutex);
 void support_unlock(support_mutex *mutex);
 void support_lock_destroy(support_mutex *mutex);
 
-/** The first call of the process runs `first`, the others wait until it is done. Always the same function. */
-void support_once(void (*first)(void));
+/* -- call.c: around every call of the library ----------------------------------------------------------------------- */
+
+typedef struct support_call {
+    size_t need, outer;
+    int cancel_state;
+} support_call;
+
+/** Until support_call_end() the thread is not cancelled, and the Swift runtime finds `need` bytes though malloc refuses them.
+ *  0 if there is no memory: the call does not begin. */
+int32_t support_call_begin(support_call *call, size_t need);
+void support_call_end(support_call *call);
+
+/** The first call of the process runs `first`, the others wait until it is done, and so does a fork. Always the same function; the
+ *  Swift runtime may ask for `need` bytes in it. 0 if there are not as many: the next call tries again. */
+int32_t support_once(size_t need, void (*first)(int32_t));
+#define SUPPORT_MOST_REHEARSALS 63
+/** The same for other first times, each with a number 0 ... SUPPORT_MOST_REHEARSALS - 1, which it gets: the first plan of each method,
+ *  and, the last, the first self-check. */
+int32_t support_rehearse(size_t need, int32_t number, void (*rehearsal)(int32_t));
+/** Is this thread inside one of the two? Its own calls do not wait for themselves, and start no thread. */
+int32_t support_is_first(void);
+
+/** A call of a plan begins, and ends; `calls` is the plan's, 0 at first. 0 if another thread was in a call when this process
+ *  was forked: nobody ends it. */
+int32_t support_plan_enter(uint64_t *calls);
+void support_plan_leave(uint64_t *calls);
 
 /* -- pool.c: threads of one plan --------------------------------------------------------------------------------- */
 
