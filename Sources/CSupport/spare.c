@@ -22,10 +22,11 @@ struct piece {
     size_t bytes; /* of its blocks, with their headers */
 };
 
+/* Zeros until something is taken: they have no room in the library's file, and no page of memory. */
 static struct {
     struct piece piece;
     _Alignas(UNIT) unsigned char blocks[FIRST];
-} first = { .piece = { NULL, FIRST } };
+} first;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct piece *pieces = &first.piece; /* the newest first; none is ever given back */
@@ -38,8 +39,10 @@ static char *memory_of(struct block *block) { return (char *)(block + 1); }
 static struct block *after(struct block *block) { return (struct block *)(void *)(memory_of(block) + block->bytes); }
 static struct block *end_of(struct piece *piece) { return (struct block *)(void *)((char *)(piece + 1) + piece->bytes); }
 
+/* The lock is held. */
 static void prepare(struct piece *piece) {
     struct block *block = begin_of(piece);
+    if (piece->bytes == 0) piece->bytes = FIRST;
     if (block->bytes == 0) block->bytes = piece->bytes - sizeof *block;
 }
 
@@ -81,7 +84,7 @@ void *support_spare_take(size_t alignment, size_t bytes) {
 }
 
 static struct piece *piece_of(const void *memory) {
-    if (__atomic_load_n(&taken, __ATOMIC_RELAXED) == 0) return NULL;
+    if (__atomic_load_n(&taken, __ATOMIC_ACQUIRE) == 0) return NULL;
     struct piece *piece = __atomic_load_n(&pieces, __ATOMIC_ACQUIRE);
     while (piece && ((const char *)memory < (char *)(piece + 1) || (const char *)memory >= (char *)end_of(piece)))
         piece = piece->next;

@@ -1,8 +1,10 @@
 /* malloc and the others as the Swift runtime and the BLAS inside the library call them (ld --wrap; Package.swift).
  *
  * The runtime ends the process if it is refused memory. So what the host's allocator refuses comes from the spare memory
- * (CSupport/spare.c), of which there is enough before a call begins (CSupport/call.c). What the library can do without it asks for by support_allocate(), which
- * may be refused: it calls memalign(), which stays what it is. */
+ * (CSupport/spare.c), of which there is enough before a call begins (CSupport/call.c). What the library can do without it asks for by
+ * support_allocate(), which may be refused: it calls memalign(), which stays what it is. The host's own calls do not come here, and
+ * a host that counts or replaces malloc sees the library's. Without this file and --wrap (as the Swift tests are linked) the library
+ * works too, but what the runtime is refused ends the process. */
 #include <csupport.h>
 
 #include <errno.h>
