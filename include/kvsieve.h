@@ -54,7 +54,8 @@
  *           kvsieve_ranges and kvsieve_slots also end with the next step or trim.)
  *           A call begins if there is spare memory for what Swift's runtime may ask for
  *           in it: 16 KiB, and for a plan 6 KiB a thread, 6 KiB a layer and 128 bytes a
- *           layer and head. The library has 192 KiB. If calls that run at the same time
+ *           layer and head; 96 KiB for what a process does once, and for
+ *           kvsieve_self_check(). The library has 192 KiB. If calls that run at the same time
  *           need more, it allocates more, once. It writes to it only if malloc refuses
  *           something.
  * Threads   Functions that take `const kvsieve_plan *` may run at the same time on
