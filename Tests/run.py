@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from instruction_sets import INSTRUCTION_SETS
-from parts import PARTS, Part, words
+from part import Part, words
+from parts import PARTS
 from steps import STEPS
 from Tools.reading import Reading, read
 from Tools.schedule import Job, Outcome, Schedule

@@ -3,8 +3,8 @@
 #
 # Every test program prints "N passed, N failed"; so does this script, with the sum, as its last line. With names only
 # those programs are run. If a program fails, its output is above its line; VENV_PYTHON names a Python that
-# has numpy (default ROOT/.venv/bin/python). KVSIEVE_ABI is plain (all, and the default), valgrind, valgrind-all, or
-# address (with AddressSanitizer; LIBRARY must be built so too).
+# has numpy (default ROOT/.venv/bin/python). KVSIEVE_ABI is plain (all, and the default), valgrind, valgrind-all, address
+# (AddressSanitizer) or thread (ThreadSanitizer; for both LIBRARY must be built so too).
 set -u
 library=$(realpath "$1") root=$(realpath "$2")
 shift 2
@@ -131,7 +131,7 @@ plain() {
         fi
     fi
     # Both compilers must accept a program; the one that is run is gcc's.
-    for name in versions $checked misuse_memory misuse_memory_calls forks stack modes self_check beside first_plans; do
+    for name in versions $checked misuse_memory misuse_memory_calls forks stack modes self_check beside looked_at first_plans; do
         build clang $name -fsyntax-only && program gcc $name && count $name "$work/$name"
     done
     if wanted versions && wanted symbols || [ "$only" = "  " ]; then
@@ -211,12 +211,25 @@ under_address() {
     done
 }
 
+# The runtime of Swift's clang knows libdispatch, which nothing here uses.
+under_thread() {
+    local clang swift
+    clang=$(dirname "$(command -v swift)")/clang
+    swift=$(dirname "$(dirname "$clang")")/lib/swift/linux
+    c_flags="$c_flags -fsanitize=thread"
+    link="$link -L$swift -ldispatch -lBlocksRuntime -Wl,-rpath,$swift"
+    for name in looked_at threads; do
+        program "$clang" $name && count "$name (thread)" env KVSIEVE_TEST_SLOW=1 "$work/$name"
+    done
+}
+
 case ${KVSIEVE_ABI:-plain} in
 plain) plain ;;
 valgrind) under_valgrind $seen ;;
 valgrind-all) under_valgrind $checked ;;
 address) under_address ;;
-*) echo "KVSIEVE_ABI is $KVSIEVE_ABI; there are plain, valgrind, valgrind-all, address" && failed=1 ;;
+thread) under_thread ;;
+*) echo "KVSIEVE_ABI is $KVSIEVE_ABI; there are plain, valgrind, valgrind-all, address, thread" && failed=1 ;;
 esac
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -10,7 +10,8 @@ from unittest import mock
 
 import run
 from instruction_sets import INSTRUCTION_SETS
-from parts import PARTS, Part, words
+from part import Part, words
+from parts import PARTS
 from steps import STEPS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
