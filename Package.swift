@@ -37,9 +37,15 @@ let oneKernel: [LinkerSetting] = [.unsafeFlags(["@\(root)/Sources/COpenBLAS/one-
 #else
 let oneKernel: [LinkerSetting] = []
 #endif
+func wrapped(_ names: String...) -> [String] { names.flatMap { ["-Xlinker", "--wrap=\($0)"] } }
 let kernelDependencies: [Target.Dependency] =
     ["KVSieveKernels"] + wideKernels.map { .target(name: $0.name) }
 
+/// C that overruns an array ends there, before it returns into what it has overwritten.
+let hardened: [CSetting] = [
+    .unsafeFlags(
+        ["-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"], .when(configuration: .release))
+]
 /// Loops over millions of numbers are tested too; a debug build keeps every check at -O.
 let optimised: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration: .debug))]
 
@@ -53,7 +59,7 @@ let package = Package(
         .systemLibrary(name: "COpenBLAS"),
         // What Swift cannot say: thread-local message, cpuid, a thread pool, the C form of the kernel table, the product of
         // bytes, numbers of a vector moved together, loads that overlap.
-        .target(name: "CSupport", cSettings: [.unsafeFlags(["-O2"], .when(configuration: .debug))]),
+        .target(name: "CSupport", cSettings: hardened + [.unsafeFlags(["-O2"], .when(configuration: .debug))]),
         // Loops over floats.
         kernels("KVSieveKernels"),
     ] + wideKernels + [
@@ -62,27 +68,36 @@ let package = Package(
             name: "KVSieveCore", dependencies: ["CSupport", "COpenBLAS"] + kernelDependencies,
             swiftSettings: optimised,
             linkerSettings: [
-                .unsafeFlags([
-                    "-Xlinker", "--wrap=getenv", "-Xlinker", "--wrap=openblas_num_threads_env", "-Xlinker",
-                    "--wrap=openblas_read_env",
-                    "-Xlinker", "--wrap=blas_memory_alloc", "-Xlinker", "--wrap=blas_memory_free", openBLAS,
-                ])
+                .unsafeFlags(
+                    wrapped(
+                        "getenv", "openblas_num_threads_env", "openblas_read_env", "blas_memory_alloc",
+                        "blas_memory_free") + [openBLAS])
             ]),
         // One paper a file.
         .target(name: "KVSieveMethods", dependencies: ["KVSieveCore"], exclude: ["README.md"]),
+        // Compares kernels with double, and what each method keeps with a stored answer.
+        .target(name: "KVSieveSelfCheck", dependencies: ["CSupport", "KVSieveCore", "KVSieveMethods"]),
         // The C functions: checks what a caller passed, turns errors into statuses.
-        .target(name: "KVSieveABI", dependencies: ["CKVSieve", "CSupport", "KVSieveCore", "KVSieveMethods"]),
+        .target(
+            name: "KVSieveABI",
+            dependencies: ["CKVSieve", "CSupport", "KVSieveCore", "KVSieveMethods", "KVSieveSelfCheck"]),
         // Link only: the flags of the shared library. Tests depend on KVSieveABI, never on this. The linker is the toolchain's own:
         // gold, its default, leaves names of Swift in the table that programs link by, and code in one segment with tables.
         .target(
-            name: "KVSieve", dependencies: ["KVSieveABI"],
+            name: "KVSieve", dependencies: ["KVSieveABI", "CSupport"], cSettings: hardened,
             linkerSettings: [
                 .unsafeFlags([
                     "-static-stdlib", "-use-ld=lld", "-Xlinker", "--version-script=\(root)/Sources/KVSieve/exports.map",
                     "-Xlinker", "-soname=libkvsieve.so.0", "-Xlinker", "-z", "-Xlinker", "nodelete",
-                    "-Xlinker", "-z", "-Xlinker", "now", "-Xlinker", "--script=\(root)/Sources/KVSieve/discard.lds",
+                    "-Xlinker", "-z", "-Xlinker", "now", "-Xlinker", "-z", "-Xlinker", "separate-code",
+                    "-Xlinker", "--script=\(root)/Sources/KVSieve/sections.lds",
                     "-Xlinker", "--wrap=_ZN5swift7runtime11environment10initializeEPv",
                 ]),
+                // What the Swift runtime asks for memory by: allocators.c.
+                .unsafeFlags(
+                    wrapped(
+                        "malloc", "calloc", "realloc", "free", "posix_memalign", "aligned_alloc", "malloc_usable_size",
+                        "_Znwm", "_ZnwmSt11align_val_t", "_ZdlPvm", "_ZdlPvmSt11align_val_t")),
                 .unsafeFlags(["-Xlinker", "-s"], .when(configuration: .release)),
             ] + oneKernel),
         // Writes include/kvsieve.h from its template and the registry; compares it with the compiler's declarations.
@@ -96,7 +111,9 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["KVSieveCore"], path: "Tests/TestSupport", swiftSettings: optimised),
         .testTarget(
-            name: "KernelTests", dependencies: ["CSupport", "KVSieveCore", "TestSupport"] + kernelDependencies,
+            name: "KernelTests",
+            dependencies: ["CSupport", "KVSieveCore", "KVSieveMethods", "KVSieveSelfCheck", "TestSupport"]
+                + kernelDependencies,
             path: "Tests/KernelTests", swiftSettings: optimised, linkerSettings: oneKernel),
         .testTarget(
             name: "CoreTests", dependencies: ["KVSieveCore", "KVSieveMethods", "TestSupport"], path: "Tests/CoreTests",

@@ -31,7 +31,8 @@ IMPORTS: dict[str, set[str]] = {
         "Darwin",
     },
     "KVSieveMethods": {"KVSieveCore"},
-    "KVSieveABI": {"CKVSieve", "CSupport", "KVSieveCore", "KVSieveMethods"},
+    "KVSieveSelfCheck": {"CSupport", "KVSieveCore", "KVSieveMethods"},
+    "KVSieveABI": {"CKVSieve", "CSupport", "KVSieveCore", "KVSieveMethods", "KVSieveSelfCheck"},
 }
 ONLY_IN = {
     "COpenBLAS": "Sources/KVSieveCore/Numerics/MatrixProduct.swift",

@@ -7,33 +7,7 @@ most are first, then the longest: a long part that starts last would keep only o
 
 from __future__ import annotations
 
-import shlex
-import sys
-from dataclasses import dataclass
-
-INSTRUCTION_SETS = {"base": ("sse2", "neon"), "v3": ("avx2",), "v4": ("avx512",), "v4bf16": ("avx512bf16",)}
-"""What kvsieve_build_info() names if KVSIEVE_ISA has this value and the processor has these instructions."""
-
-
-@dataclass(frozen=True)
-class Part:
-    what: str  # one line for --list: what is compared with what
-    command: str
-    needs: tuple[str, ...] = ()  # steps
-    check: bool = False  # is also in `make check`
-    long: bool = False  # is in `make test-long` alone; what it guards is in another part in a smaller form
-    instructions: str = ""  # the value of KVSIEVE_ISA; "not on this processor" if the library cannot follow it
-    repeats: str = ""  # this part has done the same if the processor's own instructions are these
-    unless: str = ""  # a file, which a step may write: if it is there the part is not run, and its text says why
-    shares: str = ""  # two that share a word never run at once
-    cores: int = 1  # how many cores' worth of other parts must not run meanwhile
-    limit: int = 1800  # seconds until it is ended and has failed
-
-
-def words(command: str) -> list[str]:
-    first, *rest = shlex.split(command)
-    return [sys.executable if first == "python" else first, *rest]
-
+from part import Part
 
 # The test program itself: `swift test` would lock the folder, so that two could not run at once.
 SWIFT_TESTS = "kvsievePackageTests.xctest --testing-library swift-testing"
@@ -99,6 +73,7 @@ PARTS: dict[str, Part] = {
         "what C and C++ see, with the header's sentences",
         f"env KVSIEVE_ABI=plain {ABI}",
         needs=("library", "generator"),
+        limit=3600,
     ),
     "instructions": Part(
         "instructions of three sequences under callgrind with counts.json, within 3 %",
@@ -118,6 +93,13 @@ PARTS: dict[str, Part] = {
         AGAIN,
         needs=("tests", "library"),
         instructions="base",
+        repeats="swift",
+    ),
+    "swift-v2": Part(
+        "rooms and methods again with products of BLAS",
+        AGAIN,
+        needs=("tests", "library"),
+        instructions="v2",
         repeats="swift",
     ),
     "extending": Part(
@@ -266,6 +248,12 @@ PARTS: dict[str, Part] = {
         "fuzz again with AddressSanitizer, and UndefinedBehaviorSanitizer in the library's C",
         f"env KVSIEVE_FUZZ=address {FUZZ} .build-fuzz/release/libkvsieve.so . 300000 2",
         needs=("fuzz-library",),
+        long=True,
+    ),
+    "abi-threads": Part(
+        "plans on several threads, and const functions side by side, with ThreadSanitizer",
+        "env KVSIEVE_ABI=thread bash Tests/ABI/run.sh .build-tsan/release/libkvsieve.so .",
+        needs=("thread-library",),
         long=True,
     ),
     "fuzz-threads": Part(

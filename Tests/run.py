@@ -22,7 +22,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from parts import INSTRUCTION_SETS, PARTS, Part, words
+from instruction_sets import INSTRUCTION_SETS
+from part import Part, words
+from parts import PARTS
 from steps import STEPS
 from Tools.reading import Reading, read
 from Tools.schedule import Job, Outcome, Schedule

@@ -17,10 +17,10 @@ class Step:
 
 
 STEPS: dict[str, Step] = {
-    "library": Step("the release library", "swift build -c release --product kvsieve", shares=".build"),
+    "library": Step("the release library", "sh .ci/swift build -c release --product kvsieve", shares=".build"),
     "generator": Step(
         "the header's generator, and what Swift exports",
-        "sh -c 'swift build -c release --target KVSieveABI && swift build -c release --product kvsieve-header'",
+        "sh -c '.ci/swift build -c release --target KVSieveABI && .ci/swift build -c release --product kvsieve-header'",
         shares=".build",
     ),
     "tests": Step(
@@ -35,18 +35,18 @@ STEPS: dict[str, Step] = {
     ),
     "address-library": Step(
         "the library under AddressSanitizer",
-        "swift build --product kvsieve -c release --scratch-path .build-asan --sanitize=address",
+        "sh .ci/swift build --product kvsieve -c release --scratch-path .build-asan --sanitize=address",
         shares=".build-asan",
     ),
     "fuzz-library": Step(
         "the library for the fuzzer: with AddressSanitizer, UndefinedBehaviorSanitizer in its C, and coverage",
-        "swift build --product kvsieve -c release --scratch-path .build-fuzz --sanitize=address -Xcc -fsanitize=undefined"
+        "sh .ci/swift build --product kvsieve -c release --scratch-path .build-fuzz --sanitize=address -Xcc -fsanitize=undefined"
         " -Xcc -fno-sanitize-recover=undefined -Xswiftc -sanitize-coverage=edge,inline-8bit-counters,pc-table,trace-cmp",
         shares=".build-fuzz",
     ),
     "thread-library": Step(
         "the library under ThreadSanitizer",
-        "swift build --product kvsieve -c release --scratch-path .build-tsan --sanitize=thread",
+        "sh .ci/swift build --product kvsieve -c release --scratch-path .build-tsan --sanitize=thread",
         shares=".build-tsan",
     ),
     "engines": Step("torch and the newest transformers", f"{ENVIRONMENT} newest", shares=".venv-engines"),

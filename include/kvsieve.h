@@ -43,15 +43,34 @@
  *           if nobody looks at a status.
  * Abort     No argument makes the library abort, print, or call exit(). A pointer
  *           must be NULL or point to what its type says: that alone is not checked.
+ *           Nor does a lack of memory: whatever allocation is refused, a call succeeds
+ *           or returns KVSIEVE_ERR_MEMORY, which every function that returns a status
+ *           may return. One allocation is not the library's: if it was loaded by
+ *           dlopen(), the C library allocates its thread-local variables, 1 KiB, in the
+ *           first call of each thread, and ends the process if it cannot.
  * Memory    The caller owns every tensor. The library reads a tensor during the
  *           call only. The plan owns the arrays of kvsieve_kept. They are valid
  *           until the next observe, finish, extend, reset or destroy. (Those of
  *           kvsieve_ranges and kvsieve_slots also end with the next step or trim.)
+ *           A call begins if there is spare memory for what Swift's runtime may ask for
+ *           in it: 16 KiB, and for a plan 6 KiB a thread, 6 KiB a layer and 128 bytes a
+ *           layer and head; 96 KiB for what a process does once, and for
+ *           kvsieve_self_check(). The library has 192 KiB. If calls that run at the same time
+ *           need more, it allocates more, once. It writes to it only if malloc refuses
+ *           something.
  * Threads   Functions that take `const kvsieve_plan *` may run at the same time on
  *           one plan. A function that takes `kvsieve_plan *` needs the plan to
  *           itself. Different plans are independent. The only global state is the
  *           last error, which is per thread. A call uses the threads that its plan
- *           was given (KVSIEVE_THREADS, the caller's among them), and no others.
+ *           was given (KVSIEVE_THREADS, the caller's among them), and no others. They
+ *           block all signals. A thread that is cancelled inside a call (pthread_cancel)
+ *           finishes the call first.
+ * Forks     A child may be forked at any time, and may use the library and its plans. If
+ *           a plan was in a call on another thread, the child cannot use that plan:
+ *           KVSIEVE_ERR_STATE; destroy then frees nothing. What a process does once is
+ *           done by the first kvsieve_plan_create() of each method, in 1 to 5 ms, which
+ *           keeps less than 256 KiB for all methods, and by the first
+ *           kvsieve_self_check(). A fork waits for it.
  * Numbers   Scores are computed in float, whatever the dtype. If scores are equal,
  *           the lower (layer, head, position) is kept. The same build, machine and
  *           input give the same selection for every KVSIEVE_THREADS.
@@ -66,10 +85,16 @@
  *           The same holds if it is no longer than the sinks, recent and
  *           protected tokens that are kept for certain: by ratio, and of taskkv
  *           also by budget.
- * Environ   One variable is read, once: KVSIEVE_ISA. Its values base, v3 (AVX2), v4
- *           (AVX-512) and v4bf16 (with products of bfloat16, which are used by
- *           default except on Intel's processors, where they are slower) hold the
- *           library to that instruction set on x86-64.
+ * Floats    Whatever rounding, flushing to zero and traps the caller has set, scores are
+ *           computed in the default mode, and no call raises a signal. Mode and flags
+ *           are then as before. all_gather (kvsieve_group) is called in the caller's.
+ * Stack     A call touches at most 96 KiB of the stack of the thread that makes it.
+ * Environ   One variable is read, once: KVSIEVE_ISA. Its values base (SSE2), v2 (SSE4.2,
+ *           with products of OpenBLAS), v3 (AVX2), v4 (AVX-512) and v4bf16 (with products
+ *           of bfloat16, which are used by default except on Intel's processors, where
+ *           they are slower) hold the library to that instruction set on x86-64. (Beside
+ *           it the Swift runtime uses CMPXCHG16B, which all but the first x86-64
+ *           processors have, until 2005.)
  * Reserved  `reserved` fields must be 0. Structs that the library writes begin with
  *           struct_size. If the caller was compiled against an older header, the
  *           library writes only the fields that its struct has room for.
@@ -156,7 +181,8 @@ enum {
     KVSIEVE_ERR_BUDGET    = -8,   /**< the budget cannot hold what the method must keep */
     KVSIEVE_ERR_NONFINITE = -9,   /**< what the method reads has NaN or infinity; nothing can be ranked */
     KVSIEVE_ERR_MEMORY    = -10,  /**< out of memory */
-    KVSIEVE_ERR_GROUP     = -11   /**< all_gather failed, or what it delivered is not what the ranks sent */
+    KVSIEVE_ERR_GROUP     = -11,  /**< all_gather failed, or what it delivered is not what the ranks sent */
+    KVSIEVE_ERR_BROKEN    = -12   /**< kvsieve_self_check(): the library, or the processor, is broken */
 };
 
 /** Returns the name of a code: "KVSIEVE_ERR_SHAPE".
@@ -597,8 +623,8 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_queries(kvsieve_plan *pl
  *  Memory  The positions kept.
  *          The scores of the layer, H rows of T floats; for dynamickv those of all layers until finish().
  *          A workspace: at most 25 MiB of logits and some rows of T floats. The next layer and the next
- *          sequence use it again. Without AVX2 it has 129 MiB of addresses a thread beside it, of which
- *          BLAS makes less than 1 MiB memory.
+ *          sequence use it again. With KVSIEVE_ISA v2, which processors without AVX2 use, it has 129 MiB of
+ *          addresses a thread beside it, of which BLAS makes less than 1 MiB memory.
  *          The first layer of a size that is scored allocates. Further layers and sequences of that size do
  *          not. With KVSIEVE_DECODING 1, each layer of the first sequence allocates what it remembers.
  *  Errors  KVSIEVE_ERR_NULL       plan, or a tensor that the layer needs, or its data, is NULL
@@ -917,7 +943,9 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_plan_report(const kvsieve_pla
  *          source  (H, T, D): keys or values of the layer, or any other tensor with a row a token; after
  *                  kvsieve_plan_extend() (H, n, D), as observed
  *          target  (1, total or more, D) or (H, longest or more, D), with dim and dtype of the source; its
- *                  rows overlap neither each other nor, unless in place, the source
+ *                  rows overlap neither each other nor, unless in place, the source: no byte is in a row of
+ *                  each, whatever the strides. If one of them is paged, or both with other data or
+ *                  block_stride, nothing of one lies between the first and the last byte of the other
  *  Cost    one copy of each kept row
  *  Memory  none
  *  Errors  KVSIEVE_ERR_NULL    plan, a tensor or its data is NULL
@@ -1150,6 +1178,19 @@ KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_method_at(int32_t index, kvsi
  *          KVSIEVE_ERR_PARAMETER  index is out of range, or struct_size is below the first published one */
 KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_parameter_at(int32_t method, int32_t index,
                                                                 kvsieve_parameter_info *info);
+
+/** Tells whether this library computes what it must on this processor.
+ *  Every kernel of every instruction set that the processor has (and KVSIEVE_ISA allows) computes fixed
+ *  numbers, which are compared with the same in double. A plan of each method chooses from a fixed sequence,
+ *  which is compared with a stored answer. If the call succeeds and an engine's answers are wrong, the engine
+ *  passes something wrong. If it fails, the sentence names the kernel or the method: please report it, with
+ *  kvsieve_build_info().
+ *  Shapes  no argument
+ *  Cost    less than 100 ms
+ *  Memory  less than 2 MiB, until it returns
+ *  Errors  KVSIEVE_ERR_BROKEN  a number or a choice is another
+ *          KVSIEVE_ERR_MEMORY  out of memory */
+KVSIEVE_API KVSIEVE_CHECKED kvsieve_status kvsieve_self_check(void);
 
 #ifdef __cplusplus
 }

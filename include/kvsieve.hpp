@@ -140,6 +140,9 @@ private:
     std::unique_ptr<kvsieve_plan, destroy> handle_;
 };
 
+/** Does this library compute what it must? See kvsieve_self_check(). */
+inline outcome<void> self_check() { return detail::done(kvsieve_self_check(), nullptr); }
+
 /** Methods of the library, 0 ... method_count() - 1, and their parameters. */
 inline std::int32_t method_count() noexcept { return kvsieve_method_count(); }
 inline outcome<kvsieve_method_info> method_at(std::int32_t index) {

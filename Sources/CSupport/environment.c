@@ -1,7 +1,9 @@
 /* Calls of the OpenBLAS inside the library to its surroundings, answered here (ld --wrap; Package.swift).
  *
- * Threads and environment: asked once when the library is loaded. With one thread OpenBLAS starts none of its own. Of the host's
- * environment only KVSIEVE_* is read.
+ * Begin: OpenBLAS has a constructor, which counts the system's processors. It is left out of the library (KVSieve/sections.lds), and
+ * is called here where BLAS makes the products; elsewhere no line of OpenBLAS is run but for its version.
+ * Threads and environment: asked then. With one thread OpenBLAS starts none of its own. Of the host's environment only KVSIEVE_* is
+ * read.
  * Kernels: those for processors with FMA do not sum equal columns alike (MatrixProduct.swift). If OpenBLAS makes the products,
  * it does so with Prescott's, which need SSE3; the library has no others (COpenBLAS/one-kernel.sh).
  * Memory: the allocator of OpenBLAS maps a buffer for every thread that calls, and keeps it. Without memory it tries again for
@@ -13,6 +15,7 @@
 char *__real_getenv(const char *name);
 char *__wrap_getenv(const char *name);
 void support_no_kernel(void);
+void gotoblas_init(void);
 int __wrap_openblas_num_threads_env(void);
 void __wrap_openblas_read_env(void);
 void *__wrap_blas_memory_alloc(int position);
@@ -24,12 +27,16 @@ static _Thread_local void *brought;
 
 void support_blas_buffer(void *buffer) { brought = buffer; }
 
+/* Again does nothing. */
+void support_begin_blas(void) { gotoblas_init(); }
+
 static char *kernels_of_blas(void) {
 #if defined(__x86_64__)
     static char prescott[] = "Prescott";
-    if (support_isa_level() == 0) return prescott;
-#endif
+    return prescott;
+#else
     return NULL;
+#endif
 }
 
 char *__wrap_getenv(const char *name) {

@@ -1,4 +1,4 @@
-/* A mutex with an address of its own, and what is done once a process. */
+/* A mutex with an address of its own. */
 #include "csupport.h"
 
 #include <pthread.h>
@@ -23,10 +23,4 @@ void support_unlock(support_mutex *mutex) { pthread_mutex_unlock(&mutex->mutex);
 void support_lock_destroy(support_mutex *mutex) {
     pthread_mutex_destroy(&mutex->mutex);
     free(mutex);
-}
-
-/* If a fork left a first call unfinished, the child makes it anew. */
-void support_once(void (*first)(void)) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, first);
 }

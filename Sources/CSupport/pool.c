@@ -53,6 +53,7 @@ static void *serve(void *argument) {
     struct seat seat = *(struct seat *)argument;
     free(argument);
     support_pool *pool = seat.pool;
+    support_exchange_mode(support_default_mode());
     uint64_t seen = 0;
     pthread_mutex_lock(&pool->lock);
     for (;;) {
@@ -106,7 +107,7 @@ static void start(support_pool *pool) {
 }
 
 void support_pool_run(support_pool *pool, int32_t items, support_job job, void *context) {
-    if (pool->wanted > 0 && pool->owner == 0 && items > 1) {
+    if (pool->wanted > 0 && pool->owner == 0 && items > 1 && !support_is_first()) {
         pool->owner = getpid();
         start(pool);
     }

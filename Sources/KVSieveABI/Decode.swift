@@ -1,5 +1,6 @@
 // C structs to views. What a struct says of itself is checked here; what it must be for a layer, in LayerView and Gather.
 import CKVSieve
+import CSupport
 import KVSieveCore
 
 func decode(_ model: UnsafePointer<kvsieve_model>?) throws(KVSieveError) -> ModelShape {
@@ -127,8 +128,12 @@ func decode(_ rope: UnsafePointer<kvsieve_rope>?, dim: Int) throws(KVSieveError)
         frequencies: required(rope.frequencies, "rope.frequencies"))
 }
 
-/// - Parameter shape: the part of the model that the plan has.
-func decode(_ group: UnsafePointer<kvsieve_group>?, of shape: ModelShape) throws(KVSieveError) -> RankGroup {
+/// - Parameters:
+///   - shape: the part of the model that the plan has.
+///   - plan: whose finish() calls all_gather, in the mode of its host.
+func decode(
+    _ group: UnsafePointer<kvsieve_group>?, of shape: ModelShape, _ plan: UnsafeMutablePointer<kvsieve_plan>?
+) throws(KVSieveError) -> RankGroup {
     let group = try read(group, "group")
     guard let allGather = group.all_gather else { throw KVSieveError(.null, "group.all_gather is NULL") }
     guard group.reserved == 0 else { throw KVSieveError(.layout, "group.reserved is not 0") }
@@ -136,5 +141,9 @@ func decode(_ group: UnsafePointer<kvsieve_group>?, of shape: ModelShape) throws
     return try RankGroup(
         rank: Int(group.rank), ranks: Int(group.ranks), firstLayer: Int(group.first_layer), layers: Int(group.layers),
         firstHead: Int(group.first_head), heads: Int(group.heads), of: shape, version: Int(kvsieve_version())
-    ) { allGather(context, $0, Int64($1), $2) }
+    ) {
+        let own = support_exchange_mode(plan?.pointee.host_mode ?? support_default_mode())
+        defer { _ = support_exchange_mode(own) }
+        return allGather(context, $0, Int64($1), $2)
+    }
 }

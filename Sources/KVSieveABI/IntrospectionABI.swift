@@ -2,11 +2,11 @@
 import CKVSieve
 import KVSieveCore
 import KVSieveMethods
+import KVSieveSelfCheck
 
 @_cdecl("kvsieve_method_count")
 public func kvsieve_method_count() -> Int32 {
-    makeGlobals()
-    return Int32(truncatingIfNeeded: Registry.rows.count)
+    withGlobals { Int32(truncatingIfNeeded: Registry.rows.count) }
 }
 
 @_cdecl("kvsieve_method_at")
@@ -42,5 +42,15 @@ public func kvsieve_parameter_at(
                 initial: parameter.initial, lowest: parameter.lowest, highest: parameter.highest,
                 integral: parameter.kind.rawValue, reserved: 0)
         }
+    }
+}
+
+@_cdecl("kvsieve_self_check")
+public func kvsieve_self_check() -> kvsieve_status {
+    boundary(need: needOfGlobals) { () throws(KVSieveError) in
+        guard rehearseSelfCheck() else {
+            throw KVSieveError(.memory, "out of memory: no room for the first self-check")
+        }
+        try SelfCheck.run()
     }
 }

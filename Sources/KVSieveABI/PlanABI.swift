@@ -1,5 +1,6 @@
 // Header section Plan. What each function promises: kvsieve.h.in.
 import CKVSieve
+import CSupport
 import KVSieveCore
 import KVSieveMethods
 
@@ -12,7 +13,12 @@ public func kvsieve_plan_create(
         let out = try required(out, "out")
         let type = try Registry.method(method)
         let shape = try decode(model)
-        out.pointee = try open(Plan(type, shape, Shared.plan))
+        guard rehearse(method) else {
+            throw KVSieveError(.memory, "out of memory: no room for the first plan of a method")
+        }
+        try withRoom(needOfPlan(layers: shape.layers, heads: shape.heads)) { () throws(KVSieveError) in
+            out.pointee = try open(Plan(type, shape, Shared.plan))
+        }
     }
 }
 
@@ -20,7 +26,10 @@ public func kvsieve_plan_create(
 public func kvsieve_plan_set(
     _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ parameter: Int32, _ value: Double
 ) -> kvsieve_status {
-    boundary(plan) { (plan) throws(KVSieveError) in try plan.set(parameter, value) }
+    boundary(plan) { (own) throws(KVSieveError) in
+        try own.set(parameter, value)
+        renewNeed(plan, own)
+    }
 }
 
 @_cdecl("kvsieve_plan_get")
@@ -61,7 +70,13 @@ public func kvsieve_plan_protect(
 public func kvsieve_plan_join(
     _ plan: UnsafeMutablePointer<kvsieve_plan>?, _ group: UnsafePointer<kvsieve_group>?
 ) -> kvsieve_status {
-    boundary(plan) { (plan) throws(KVSieveError) in try plan.join(decode(group, of: plan.shape)) }
+    boundary(plan) { (own) throws(KVSieveError) in
+        let group = try decode(group, of: own.shape, plan)
+        try withRoom(needOfPlan(layers: group.layers, heads: group.heads)) { () throws(KVSieveError) in
+            try own.join(group)
+            renewNeed(plan, own)
+        }
+    }
 }
 
 @_cdecl("kvsieve_plan_observe")
@@ -103,7 +118,11 @@ public func kvsieve_plan_observe_attention(
 
 @_cdecl("kvsieve_plan_finish")
 public func kvsieve_plan_finish(_ plan: UnsafeMutablePointer<kvsieve_plan>?) -> kvsieve_status {
-    boundary(plan) { (plan) throws(KVSieveError) in try plan.finish() }
+    let mode = hostMode()
+    return boundary(plan) { (own) throws(KVSieveError) in
+        plan?.pointee.host_mode = mode
+        try own.finish()
+    }
 }
 
 @_cdecl("kvsieve_plan_extend")

@@ -10,8 +10,7 @@ public func kvsieve_version() -> Int32 {
 
 @_cdecl("kvsieve_build_info")
 public func kvsieve_build_info() -> UnsafePointer<CChar>? {
-    makeGlobals()
-    return UnsafePointer(buildInfo)
+    withGlobals { UnsafePointer(buildInfo) }
 }
 
 nonisolated(unsafe) let buildInfo: UnsafeMutablePointer<CChar> = {
@@ -46,6 +45,7 @@ public func kvsieve_status_name(_ status: kvsieve_status) -> UnsafePointer<CChar
     case KVSIEVE_ERR_NONFINITE: name = "KVSIEVE_ERR_NONFINITE"
     case KVSIEVE_ERR_MEMORY: name = "KVSIEVE_ERR_MEMORY"
     case KVSIEVE_ERR_GROUP: name = "KVSIEVE_ERR_GROUP"
+    case KVSIEVE_ERR_BROKEN: name = "KVSIEVE_ERR_BROKEN"
     default: name = "unknown status"
     }
     return name.cString

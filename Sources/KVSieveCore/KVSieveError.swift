@@ -6,6 +6,8 @@ public struct KVSieveError: Error {
         case null, shape, layout, dtype, method, parameter, state, budget, nonfinite, memory
         /// A collective of the engine failed.
         case group
+        /// The library computes what it must not.
+        case broken
     }
 
     public let kind: Kind

@@ -104,7 +104,7 @@ func logitColumns(
         queries, vectors, keys, stride, places, columns, depth, out, outStride, maxima, pairs, factors)
 }
 
-/// What logit_columns says of its logits, for a tile that BLAS made: maxima[r] = max(maxima[r], max_j tile[j, r]).
+/// What logit_columns says of its logits, for a tile that BLAS made, or of which some were masked: maxima[r] = max(maxima[r], max_j tile[j, r]).
 @inline(__always)
 func columnMaxima(
     _ tile: UnsafePointer<Float>, _ columns: Int, _ vectors: Int, _ stride: Int, _ maxima: UnsafeMutablePointer<Float>

@@ -113,7 +113,7 @@ final class StageWork {
             let words = Int64(dim / 2)
             _ = pairColumns(
                 packedPairs.floats, vectors, keys, words, nil, columns, words, factors.floats, out, width, highest)
-        } else if kernels.lanes == 4 {
+        } else if usesBLAS {
             MatrixProduct.multiply(
                 keys, rows: count, stride: dim, depth: dim, packed.floats, columns: rows, into: out,
                 buffer: blasBuffer.start)

@@ -28,6 +28,7 @@ static void errors_ok_is_0_and_failures_are_negative_pinned_codes(void) {
         { KVSIEVE_ERR_NONFINITE, -9, "KVSIEVE_ERR_NONFINITE" },
         { KVSIEVE_ERR_MEMORY, -10, "KVSIEVE_ERR_MEMORY" },
         { KVSIEVE_ERR_GROUP, -11, "KVSIEVE_ERR_GROUP" },
+        { KVSIEVE_ERR_BROKEN, -12, "KVSIEVE_ERR_BROKEN" },
     };
     for (size_t i = 0; i < sizeof codes / sizeof *codes; ++i) {
         EXPECT(codes[i].status == codes[i].pinned, "%s is %d", codes[i].name, (int)codes[i].status);

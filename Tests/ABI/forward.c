@@ -26,6 +26,7 @@ static void *found(const char *name) {
 FORWARD(return, const char *, kvsieve_last_error, (void), ())
 FORWARD(return, const char *, kvsieve_status_name, (kvsieve_status s), (s))
 FORWARD(return, int32_t, kvsieve_method_count, (void), ())
+FORWARD(return, kvsieve_status, kvsieve_self_check, (void), ())
 FORWARD(return, kvsieve_status, kvsieve_method_at, (int32_t n, kvsieve_method_info *i), (n, i))
 FORWARD(return, kvsieve_status, kvsieve_parameter_at, (int32_t m, int32_t n, kvsieve_parameter_info *i), (m, n, i))
 FORWARD(return, kvsieve_status, kvsieve_plan_create, (int32_t m, const kvsieve_model *o, kvsieve_plan **p), (m, o, p))

@@ -253,24 +253,6 @@ static void fork_after_use_works_in_the_child(void) {
     }
 }
 
-static void *used_on_a_small_stack(void *argument) {
-    *(uint64_t *)argument = use(2);
-    return NULL;
-}
-
-static void a_stack_of_256_kb_is_enough(void) {
-    pthread_attr_t attributes;
-    pthread_t thread;
-    uint64_t found = 0;
-    if (!opened()) return;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, 256 * 1024);
-    if (EXPECT(pthread_create(&thread, &attributes, used_on_a_small_stack, &found) == 0, "no thread")) pthread_join(thread, NULL);
-    EXPECT(found == use(1), "another result");
-    pthread_attr_destroy(&attributes);
-    closed();
-}
-
 int main(int count, char **arguments) {
     program = arguments[0];
     library = count > 1 ? arguments[1] : "";
@@ -284,6 +266,5 @@ int main(int count, char **arguments) {
     RUN(floating_point_modes_and_errno_stay);
     RUN(dlopen_and_dlclose_again_and_again);
     RUN(fork_after_use_works_in_the_child);
-    RUN(a_stack_of_256_kb_is_enough);
     return harness_end();
 }

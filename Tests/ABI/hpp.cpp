@@ -46,8 +46,10 @@ template <class Call> void refused(Call call, kvsieve_status status, const char 
     const auto given = call();
     expect(!given && given.status() == status && std::strstr(given.what(), words), name);
 }
+#define VALUE(call) value(call)
 #else
 template <class T> T value(T given) { return given; }
+#define VALUE(call) (call)
 kvsieve::plan made(std::int32_t method) { return { method, model }; }
 template <class Call> void refused(Call call, kvsieve_status status, const char *words, const char *name) {
     try {
@@ -57,11 +59,6 @@ template <class Call> void refused(Call call, kvsieve_status status, const char 
         expect(error.status() == status && std::strstr(error.what(), words), name);
     }
 }
-#endif
-#ifdef KVSIEVE_EXPECTED
-#define VALUE(call) value(call)
-#else
-#define VALUE(call) (call)
 #endif
 
 // As std::mdspan has them.
@@ -280,6 +277,7 @@ void introspection() {
             count += value(kvsieve::parameter_at(method.id, which)).name != nullptr;
     }
     expect(count > 100, "methods and parameters");
+    VALUE(kvsieve::self_check());
     static_assert(!std::is_copy_constructible_v<kvsieve::plan> && std::is_nothrow_move_constructible_v<kvsieve::plan>);
     static_assert(sizeof(kvsieve::plan) == sizeof(void *) && sizeof(kvsieve::tensor) == sizeof(kvsieve_tensor));
     static_assert(sizeof(kvsieve::kept) == sizeof(kvsieve_kept));

@@ -12,9 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Products too big for a BLAS's small ones; of all queries with all keys, fewer tokens do. Without products only long prompts
- * need much. */
-enum { MANY = 4800, MANY_IF_ALL = 700, MANY_IF_NONE = 12000, WIDE = 128, ROWS = 32, MANY_QUERY_HEADS = 8 };
+/* Products too big for a BLAS's small ones; of all queries with all keys, fewer tokens do. Without products, or of one query, only
+ * long prompts need more than the first plan leaves free. */
+enum { MANY = 9600, MANY_IF_ALL = 700, MANY_IF_FEW = 30000, WIDE = 128, ROWS = 32, MANY_QUERY_HEADS = 8 };
 
 static int32_t method, threads;
 static kvsieve_tensor queries, keys, values;
@@ -44,9 +44,10 @@ static void fill_tensor(const kvsieve_tensor *tensor, uint64_t seed) {
 }
 
 static void make_tensors(void) {
-    const int all = fewest_queries(method, TOKENS) == TOKENS, none = reads(method, 0, 'q') != READ;
+    const int all = fewest_queries(method, TOKENS) == TOKENS;
+    const int few = reads(method, 0, 'q') != READ || fewest_queries(method, TOKENS) == 1;
     kvsieve_tensor last;
-    queries = tensor_new(MANY_QUERY_HEADS, all ? MANY_IF_ALL : none ? MANY_IF_NONE : MANY, WIDE, KVSIEVE_F32);
+    queries = tensor_new(MANY_QUERY_HEADS, all ? MANY_IF_ALL : few ? MANY_IF_FEW : MANY, WIDE, KVSIEVE_F32);
     keys = tensor_new(HEADS, queries.tokens, WIDE, KVSIEVE_F32);
     values = tensor_new(HEADS, queries.tokens, WIDE, KVSIEVE_F32);
     last = queries; /* rows that are never read are zero, and take no memory */

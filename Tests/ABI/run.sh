@@ -3,8 +3,8 @@
 #
 # Every test program prints "N passed, N failed"; so does this script, with the sum, as its last line. With names only
 # those programs are run. If a program fails, its output is above its line; VENV_PYTHON names a Python that
-# has numpy (default ROOT/.venv/bin/python). KVSIEVE_ABI is plain (all, and the default), valgrind, valgrind-all, or
-# address (with AddressSanitizer; LIBRARY must be built so too).
+# has numpy (default ROOT/.venv/bin/python). KVSIEVE_ABI is plain (all, and the default), valgrind, valgrind-all, address
+# (AddressSanitizer) or thread (ThreadSanitizer; for both LIBRARY must be built so too).
 set -u
 library=$(realpath "$1") root=$(realpath "$2")
 shift 2
@@ -20,6 +20,9 @@ c_flags="-std=c99 -g -O2 -Wall -Wextra -Wpedantic -Werror -I$include -I$work"
 seen="contract contract_lengths tiny paged dtypes misuse_pointers misuse_decoding_order misuse_inputs attention chunks rope ranges
     report mass shapes bounds protect align align_rounds join"
 checked="$seen misuse_parameters misuse_tensors misuse_numbers misuse_order misuse_decoding misuse_extending threads"
+
+# Those that run on emulated processors: all kernels, each dtype, decoding, the rotation.
+emulated="self_check contract dtypes rope misuse_decoding_order"
 
 # What linker and loader look for, beside each other.
 mkdir "$work/lib"
@@ -38,7 +41,7 @@ wanted() { [ "$only" = "  " ] || [[ "$only" == *" $1 "* ]]; }
 count() { # name, command
     local name=$1 output status last start=$SECONDS
     shift
-    wanted "${name%% *}" || return 0
+    wanted "$(echo "${name%% *}" | tr -d :)" || return 0
     : >"$work/log"
     output=$(timeout 1800 "$@" 2>&1 </dev/null)
     status=$?
@@ -128,19 +131,22 @@ plain() {
         fi
     fi
     # Both compilers must accept a program; the one that is run is gcc's.
-    for name in versions $checked misuse_memory misuse_memory_calls forks; do
+    for name in versions $checked misuse_memory misuse_memory_calls forks stack modes self_check beside looked_at first_plans; do
         build clang $name -fsyntax-only && program gcc $name && count $name "$work/$name"
     done
     if wanted versions && wanted symbols || [ "$only" = "  " ]; then
         "$work/versions" --constants >"$work/constants"
         count symbols bash "$here/symbols.sh" "$library" "$include" "$work/constants"
     fi
-    # The narrowest instruction set takes other paths (its products are the BLAS's).
-    for name in contract paged misuse_numbers misuse_decoding misuse_decoding_order misuse_extending misuse_memory attention threads; do
-        count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"
+    # The narrowest instruction set, and the one whose products are the BLAS's.
+    for isa in base v2; do
+        for name in stack modes self_check contract paged misuse_numbers misuse_decoding misuse_decoding_order misuse_extending \
+            misuse_memory attention threads; do
+            count "$name (KVSIEVE_ISA=$isa)" env KVSIEVE_ISA=$isa "$work/$name"
+        done
     done
     # Products of bfloat16, which Intel's processors use only if asked.
-    for name in dtypes paged contract; do
+    for name in dtypes paged contract self_check; do
         count "$name (KVSIEVE_ISA=v4bf16)" env KVSIEVE_ISA=v4bf16 "$work/$name"
     done
     # shellcheck disable=SC2086
@@ -150,14 +156,32 @@ plain() {
     for name in steady observe_steady join_steady; do
         if program gcc $name allocations.c; then
             count $name "$work/$name"
-            count "$name (KVSIEVE_ISA=base)" env KVSIEVE_ISA=base "$work/$name"
+            for isa in base v2; do count "$name (KVSIEVE_ISA=$isa)" env KVSIEVE_ISA=$isa "$work/$name"; done
         fi
     done
+    for name in denied denied_large; do
+        if program gcc $name denials.c scenes.c; then count $name "$work/$name"; fi
+    done
+    if wanted denied; then count "denied (KVSIEVE_ISA=v2)" env KVSIEVE_ISA=v2 "$work/denied"; fi
+    # Programs that between them make every call with every method, and calls that fail for each reason.
+    if wanted watch_locks && (cd "$here" && gcc $c_flags -shared -fPIC watch_locks.c -o "$work/watch_locks.so" -ldl); then
+        for name in contract attention join misuse_parameters misuse_tensors misuse_pointers misuse_inputs misuse_decoding rope report self_check; do
+            if [ -e "$work/$name" ] || only="  " program gcc $name; then
+                count "watch_locks: $name" env LD_PRELOAD="$work/watch_locks.so" "$work/$name"
+            fi
+        done
+    fi
     if wanted embed; then
         # shellcheck disable=SC2046,SC2086
         c_flags="${c_flags/c99/gnu11} $(/usr/bin/python3-config --includes)" c_flags=${c_flags/-Wpedantic/}
         program gcc embed $(/usr/bin/python3-config --embed --ldflags) &&
             count embed env PYTHONPATH="$root/bindings/python/src" KVSIEVE_LIBRARY="$work/lib/libkvsieve.so.0" "$work/embed" "$VENV_PYTHON"
+    fi
+    count hardening python3 "$here/hardening.py" "$library"
+    if wanted old_processors; then
+        for name in $emulated; do [ -x "$work/$name" ] || (only="  " && program gcc "$name"); done
+        # shellcheck disable=SC2086
+        count old_processors bash "$here/old_processors.sh" "$work/lib/libkvsieve.so" "$include" "$work" $emulated
     fi
     count previous bash "$here/previous.sh" "$library" "$root"
     count version bash "$here/version.sh" "$library" "$root"
@@ -187,12 +211,25 @@ under_address() {
     done
 }
 
+# The runtime of Swift's clang knows libdispatch, which nothing here uses.
+under_thread() {
+    local clang swift
+    clang=$(dirname "$(command -v swift)")/clang
+    swift=$(dirname "$(dirname "$clang")")/lib/swift/linux
+    c_flags="$c_flags -fsanitize=thread"
+    link="$link -L$swift -ldispatch -lBlocksRuntime -Wl,-rpath,$swift"
+    for name in looked_at threads; do
+        program "$clang" $name && count "$name (thread)" env KVSIEVE_TEST_SLOW=1 "$work/$name"
+    done
+}
+
 case ${KVSIEVE_ABI:-plain} in
 plain) plain ;;
 valgrind) under_valgrind $seen ;;
 valgrind-all) under_valgrind $checked ;;
 address) under_address ;;
-*) echo "KVSIEVE_ABI is $KVSIEVE_ABI; there are plain, valgrind, valgrind-all, address" && failed=1 ;;
+thread) under_thread ;;
+*) echo "KVSIEVE_ABI is $KVSIEVE_ABI; there are plain, valgrind, valgrind-all, address, thread" && failed=1 ;;
 esac
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -43,24 +43,27 @@ module() { # name, folder, its resources, further flags
     echo "$name: $((SECONDS - start)) s"
 }
 
-for source in Sources/CSupport/*.c Sources/CKVSieve/types.c Sources/KVSieve/environment.c; do
+for source in Sources/CSupport/*.c Sources/CKVSieve/types.c Sources/KVSieve/*.c; do
     name=$(basename "$(dirname "$source")")-$(basename "$source" .c)
     "$cache/bin/clang" -c -O2 -fPIC -ISources/CSupport/include -ISources/CKVSieve/include "$source" -o "$out/objects/$name.o"
 done
-for name in KVSieveKernels KVSieveCore KVSieveMethods KVSieveABI; do module $name Sources/$name swift_static -parse-as-library; done
+for name in KVSieveKernels KVSieveCore KVSieveMethods KVSieveSelfCheck KVSieveABI; do module $name Sources/$name swift_static -parse-as-library; done
 
 # The library, with the flags of Package.swift's KVSieve.
-core=("$out"/objects/{CSupport-*,CKVSieve-*,KVSieveKernels,KVSieveCore,KVSieveMethods}.o)
+core=("$out"/objects/{CSupport-*,CKVSieve-*,KVSieveKernels,KVSieveCore,KVSieveMethods,KVSieveSelfCheck}.o)
 wraps=() libraries=(-lTesting -lFoundation -lFoundationEssentials -ldispatch -lBlocksRuntime)
 for module in Core Dispatch Glibc Synchronization _Concurrency _StringProcessing _RegexParser _Builtin_float; do
     libraries+=("-lswift$module")
 done
 for name in getenv openblas_num_threads_env openblas_read_env blas_memory_alloc blas_memory_free; do wraps+=("-Wl,--wrap=$name"); done
-"$cache/bin/clang" -shared "${core[@]}" "$out"/objects/{KVSieveABI,KVSieve-environment}.o \
+allocators=()
+for name in malloc calloc realloc free posix_memalign aligned_alloc malloc_usable_size _Znwm _ZnwmSt11align_val_t _ZdlPvm \
+    _ZdlPvmSt11align_val_t; do allocators+=("-Wl,--wrap=$name"); done
+"$cache/bin/clang" -shared "${core[@]}" "$out"/objects/{KVSieveABI,KVSieve-environment,KVSieve-allocators}.o \
     "$swift/swift_static/linux/aarch64/swiftrt.o" -L"$swift/swift_static/linux" @"$swift/swift_static/linux/static-stdlib-args.lnk" \
-    -lswiftSynchronization "${wraps[@]}" "$target/$gnu/openblas-pthread/libopenblas.a" -lm -lpthread -ldl -lstdc++ \
+    -lswiftSynchronization "${wraps[@]}" "${allocators[@]}" "$target/$gnu/openblas-pthread/libopenblas.a" -lm -lpthread -ldl -lstdc++ \
     "-Wl,--version-script=Sources/KVSieve/exports.map" -Wl,-soname=libkvsieve.so.0 -Wl,-z,nodelete -Wl,-z,now \
-    "-Wl,--script=Sources/KVSieve/discard.lds" "-Wl,--wrap=_ZN5swift7runtime11environment10initializeEPv" -Wl,-s -Wl,--gc-sections \
+    "-Wl,--script=Sources/KVSieve/sections.lds" "-Wl,--wrap=_ZN5swift7runtime11environment10initializeEPv" -Wl,-s -Wl,--gc-sections \
     -o "$out/libkvsieve.so"
 ln -sf libkvsieve.so "$out/libkvsieve.so.0"
 [ "${3-}" = tests ] || exit 0

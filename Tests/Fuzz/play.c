@@ -75,6 +75,8 @@ void play(void) {
     for (;;) {
         pair_settle(&p);
         prompt(&p);
+        /* Now and then, by no choice of its own: it knows nothing of plans that are not its. */
+        if (p.seen % 64 == 1) HOLDS(kvsieve_self_check() == KVSIEVE_OK, "self-check: %s", kvsieve_last_error());
         if (--sequences == 0 || !choices_left()) break;
         /* In any state. */
         for (int who = 0; who < 2; ++who) {

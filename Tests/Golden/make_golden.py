@@ -1,4 +1,5 @@
-"""Writes Tests/Golden/<method>.json: what each method must keep of seeded caches, by its reference (Tests/reference).
+"""Writes Tests/Golden/<method>.json: what each method must keep of seeded caches, by its reference (Tests/reference); and
+Sources/KVSieveSelfCheck/StoredAnswers.swift (self_check.py).
 
     make_golden.py            rewrites the files
     make_golden.py --check    computes all again; exits 1 where the committed files differ, and where a method of the library has
@@ -28,7 +29,9 @@ import zlib
 from typing import Any
 
 import kvsieve
+from Golden import self_check
 from Golden.case import Case
+from Golden.case import case as golden_case
 from Golden.seeded import make_cache
 from reference import SAME_FOR_ALL
 from reference.by_name import reference
@@ -130,6 +133,17 @@ def of_method(method: str) -> list[dict[str, Any]]:
     return [solve(method, case) for case in cases]
 
 
+def answers(methods: list[str]) -> str:
+    """The text of StoredAnswers.swift."""
+    solved = {}
+    for method in methods:
+        one = golden_case("self-check", self_check.SHAPE, self_check.TOKENS, ratio=self_check.RATIO)
+        few = [name for name in ("recent", "semantic") if name in reference(method).DEFAULTS]
+        one.parameters.update(dict.fromkeys(few, self_check.FEW))
+        solved[method] = solve(method, one)
+    return self_check.written(solved)
+
+
 def library_differs(methods: list[str]) -> list[str]:
     """How the library's methods and parameters are others than those of the references."""
     wrong = []
@@ -158,10 +172,12 @@ def main() -> int:
     methods = sorted(path.stem for path in (FOLDER / "cases").glob("[a-z]*.py"))
     if "--check" in sys.argv[1:]:
         found = {method: of_method(method) for method in methods}
-        tests = sum(map(len, found.values())) + len(kvsieve.methods())
-        wrong = library_differs(methods) + [each for method in methods for each in file_differs(method, found[method])]
+        tests = sum(map(len, found.values())) + len(kvsieve.methods()) + 1
+        wrong = [] if self_check.FILE.read_text() == answers(methods) else [f"{self_check.FILE.name} is another"]
+        wrong += library_differs(methods) + [each for method in methods for each in file_differs(method, found[method])]
         print(*wrong, f"{tests - len(wrong)} passed, {len(wrong)} failed", sep="\n")
         return 1 if wrong else 0
+    self_check.FILE.write_text(answers(methods))
     for method in methods:
         path, cases = FOLDER / f"{method}.json", of_method(method)
         path.write_text(written(cases))

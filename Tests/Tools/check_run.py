@@ -9,7 +9,9 @@ from pathlib import Path
 from unittest import mock
 
 import run
-from parts import INSTRUCTION_SETS, PARTS, Part, words
+from instruction_sets import INSTRUCTION_SETS
+from part import Part, words
+from parts import PARTS
 from steps import STEPS
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -22,9 +22,12 @@ const char *support_last_error(void);
 
 /* -- cpu.c ------------------------------------------------------------------------------------------------------ */
 
-/** 0 baseline; 3 AVX2+FMA+F16C; 4 AVX-512 F/BW/DQ/VL/CD as well; 5 AVX512-BF16 as well. Capped by KVSIEVE_ISA (base, v3,
- *  v4, v4bf16). */
+/** 0 baseline; 2 SSE3, SSSE3, SSE4.1, SSE4.2, POPCNT; 3 AVX2+FMA+F16C as well; 4 AVX-512 F/BW/DQ/VL/CD as well; 5 AVX512-BF16 as
+ *  well. Capped by KVSIEVE_ISA (base, v2, v3, v4, v4bf16). */
 int32_t support_isa_level(void);
+/** 1 if BLAS makes the products: at level 2 of x86-64, whose other kernels are the baseline's, and on arm64. OpenBLAS's oldest kernel
+ *  for x86-64 needs SSE3; wider vectors have products of our own. */
+int32_t support_products_are_of_blas(void);
 
 /** 1 if VDPBF16PS makes keys in bfloat16 faster on this processor: Intel's (Emerald Rapids) multiply pairs of bfloat16 at less than half
  *  the rate of floats, AMD's (Zen 4) at the same rate. 1 with KVSIEVE_ISA=v4bf16. */
@@ -38,16 +41,45 @@ int32_t support_byte_dots(void);
 /** 64-byte aligned; NULL when there is none to be had. */
 void *_Nullable support_allocate(size_t bytes);
 void support_free(void *_Nullable memory);
+
 /** Addresses whose pages become memory when they are written to, page-aligned; NULL when there are none to be had. */
 void *_Nullable support_reserve_addresses(size_t bytes);
 void support_release_addresses(void *addresses, size_t bytes);
 /** How many of these bytes are memory by now. */
 size_t support_resident(void *addresses, size_t bytes);
 
+/* -- spare.c: memory in reserve for what the Swift runtime is refused (KVSieve/allocators.c) ---------------------------- */
+
+/** NULL if there is none. */
+void *_Nullable support_spare_take(size_t alignment, size_t bytes);
+/** 1 if it was spare memory, which is free now. */
+int support_spare_give(void *_Nullable memory);
+/** Bytes from there on; 0 if it is no spare memory. */
+size_t support_spare_size(const void *_Nullable memory);
+
+/** From now on there are `need` bytes for one more call, until support_spare_done(). 0 if there are not. */
+int support_spare_want(size_t need);
+void support_spare_done(size_t need);
+
+/** Nothing is taken or given between these two. */
+void support_spare_fork_begins(void);
+void support_spare_fork_is_over(void);
+/** In the child: no call is running but one that may need this. */
+void support_spare_only(size_t need);
+
 /* -- environment.c ------------------------------------------------------------------------------------------- */
 
+/** Before the first product of BLAS. */
+void support_begin_blas(void);
 /** The memory that this thread's next calls of BLAS work in, page-aligned; NULL when they are over. */
 void support_blas_buffer(void *_Nullable buffer);
+
+/* -- floating_point.c ------------------------------------------------------------------------------------------- */
+
+/** To nearest, subnormal numbers as they are, no trap, no flag. */
+uint64_t support_default_mode(void);
+/** Sets this thread's mode, traps and flags; returns what they were. */
+uint64_t support_exchange_mode(uint64_t mode);
 
 /* -- lock.c ------------------------------------------------------------------------------------------------------- */
 
@@ -59,8 +91,32 @@ void support_lock(support_mutex *mutex);
 void support_unlock(support_mutex *mutex);
 void support_lock_destroy(support_mutex *mutex);
 
-/** The first call of the process runs `first`, the others wait until it is done. Always the same function. */
-void support_once(void (*first)(void));
+/* -- call.c: around every call of the library ----------------------------------------------------------------------- */
+
+typedef struct support_call {
+    size_t need, outer;
+    int cancel_state;
+} support_call;
+
+/** Until support_call_end() the thread is not cancelled, and the Swift runtime finds `need` bytes though malloc refuses them.
+ *  0 if there is no memory: the call does not begin. */
+int32_t support_call_begin(support_call *call, size_t need);
+void support_call_end(support_call *call);
+
+/** The first call of the process runs `first`, the others wait until it is done, and so does a fork. Always the same function; the
+ *  Swift runtime may ask for `need` bytes in it. 0 if there are not as many: the next call tries again. */
+int32_t support_once(size_t need, void (*first)(int32_t));
+#define SUPPORT_MOST_REHEARSALS 63
+/** The same for other first times, each with a number 0 ... SUPPORT_MOST_REHEARSALS - 1, which it gets: the first plan of each method,
+ *  and, the last, the first self-check. */
+int32_t support_rehearse(size_t need, int32_t number, void (*rehearsal)(int32_t));
+/** Is this thread inside one of the two? Its own calls do not wait for themselves, and start no thread. */
+int32_t support_is_first(void);
+
+/** A call of a plan begins, and ends; `calls` is the plan's, 0 at first. 0 if another thread was in a call when this process
+ *  was forked: nobody ends it. */
+int32_t support_plan_enter(uint64_t *calls);
+void support_plan_leave(uint64_t *calls);
 
 /* -- pool.c: threads of one plan --------------------------------------------------------------------------------- */
 

@@ -39,7 +39,7 @@ struct AttentionPart: @unchecked Sendable {
     /// For byte_columns the floats become bytes.
     func pack() {
         let words = tiles.words
-        let block = tiles.usesBLAS ? vectors : Int(kernels.block)
+        let block = usesBLAS ? vectors : Int(kernels.block)
         let scratch = packed + tiles.partRows * words
         if tiles.usesBytes {
             for r in 0..<rows.count {
@@ -127,7 +127,7 @@ struct AttentionPart: @unchecked Sendable {
         _ highest: UnsafeMutablePointer<Float>, _ worker: WorkerBuffers
     ) throws(KVSieveError) -> Bool {
         let width = Int64(rows.count)
-        if tiles.usesBLAS {
+        if usesBLAS {
             let buffer = try worker.matrices.reserve(MatrixProduct.bufferBytes)
             MatrixProduct.multiply(
                 keys, rows: tiles.padded(columns), stride: stride, depth: tiles.dim, packed, columns: rows.count,

@@ -41,7 +41,7 @@ struct AttentionTiles: Sendable {
         let others = cacheRows - firstTile
         let fewest = (others + Self.longestTile - 1) / Self.longestTile
         let even = fewest > 1 ? (fewest + 1) / 2 * 2 : 1
-        let unit = Self.usesBLAS ? MatrixProduct.wholeRows : 6
+        let unit = usesBLAS ? MatrixProduct.wholeRows : 6
         let divided = others > 0 ? others : cacheRows
         tile = min(Self.longestTile, (divided + unit * even - 1) / (unit * even) * unit)
         count = 1 + (others + tile - 1) / tile
@@ -84,11 +84,6 @@ struct AttentionTiles: Sendable {
 
     /// Floats of a worker's tile of keys.
     var keyFloats: Int { usesBytes ? tile * ByteKeys.words(dim) : tile * dim }
-
-    /// BLAS makes the product if the kernels have no wide vectors: BLAS picks its kernels at run time. With wide vectors
-    /// logit_columns is as fast for many rows and faster for few (KVSieveKernels/README.md has the numbers).
-    static var usesBLAS: Bool { kernels.lanes == 4 }
-    var usesBLAS: Bool { Self.usesBLAS }
 
     /// Keys that a product of `columns` keys is made of: BLAS is given whole rows of its kernel's, the last of them zeros.
     func padded(_ columns: Int) -> Int {

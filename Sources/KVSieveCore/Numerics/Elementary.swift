@@ -8,6 +8,6 @@ import Darwin
 #endif
 
 public func naturalLogarithm(_ x: Double) -> Double { log(x) }
-func naturalExponential(_ x: Double) -> Double { exp(x) }
+public func naturalExponential(_ x: Double) -> Double { exp(x) }
 func cosine(_ x: Double) -> Double { cos(x) }
 func sine(_ x: Double) -> Double { sin(x) }

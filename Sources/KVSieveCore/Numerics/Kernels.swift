@@ -34,5 +34,16 @@ public nonisolated(unsafe) let kernels: support_kernels = {
     return tables.last ?? KVSieveKernels.kernelTable()
 }()
 
-/// "avx512bf16", "avx512", "avx2", "sse2" or "neon".
-public var instructionSet: String { String(cString: kernels.name) }
+/// Does BLAS make the products? With wide vectors logit_columns is as fast for many rows and faster for few
+/// (KVSieveKernels/README.md has the numbers); processors with no more than SSE2 have no BLAS.
+public let usesBLAS: Bool = {
+    guard support_products_are_of_blas() == 1 else { return false }
+    support_begin_blas()
+    return true
+}()
+
+/// "avx512bf16", "avx512", "avx2", "sse4.2", "sse2" or "neon".
+public var instructionSet: String {
+    let name = String(cString: kernels.name)
+    return usesBLAS && name == "sse2" ? "sse4.2" : name
+}

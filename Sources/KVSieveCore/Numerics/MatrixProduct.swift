@@ -33,10 +33,10 @@ package enum MatrixProduct {
             Int32(truncatingIfNeeded: depth), 1, a, Int32(truncatingIfNeeded: stride), b, width, 0, out, width)
     }
 
-    /// What the BLAS says of itself, for build_info.
+    /// Its name and version, for build_info.
     static var description: String {
         guard let text = openblas_get_config() else { return "OpenBLAS" }
-        return String(cString: text)
+        return String(cString: text).split(separator: " ").prefix(2).joined(separator: " ")
     }
 }
 

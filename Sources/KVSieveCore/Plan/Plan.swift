@@ -248,8 +248,9 @@ public final class Plan {
         try sharing.rule(method.decoding(length), of: row.name, block: settings.int(parameters.block))
     }
 
+    public var threads: Int { settings.int(parameters.threads) }
+
     func currentWorkspace() -> Workspace {
-        let threads = settings.int(parameters.threads)
         if let work, work.threads == threads { return work }
         return Workspace(threads: threads, account: account)
     }

@@ -53,7 +53,7 @@ extension Plan {
     }
 
     /// The model of which this plan has a part, or all.
-    var model: ModelShape { joined?.model ?? shape }
+    public var model: ModelShape { joined?.model ?? shape }
     /// The numbers that the first layer and head have in it.
     var first: (layer: Int, head: Int) {
         joined.map { ($0.group.part.firstLayer, $0.group.part.firstHead) } ?? (0, 0)

@@ -89,20 +89,56 @@ extension TensorView {
         let start = UInt(bitPattern: first)
         let otherStart = UInt(bitPattern: other.first)
         if start >= otherStart + UInt(other.extent) || otherStart >= start + UInt(extent) { return false }
-        // Within one another's extent. Where the strides are the same the rows can be told apart.
+        // Within one another's extent.
         if table != nil || other.table != nil { return !blocksAreApart(from: other) }
-        let steps = heads > 1 ? headStride : other.headStride
-        let strides = tokens > 1 ? tokenStride : other.tokenStride
-        guard rowBytes == other.rowBytes,
-            (heads == 1 || other.heads == 1 || headStride == other.headStride),
-            (tokens == 1 || other.tokens == 1 || tokenStride == other.tokenStride)
-        else { return true }
         let apart = Int(bitPattern: start &- otherStart)
-        for head in (1 - other.heads)...(heads - 1)
-        where Self.meets(apart + head * steps, strides, rowBytes, from: 1 - other.tokens, to: tokens - 1) {
-            return true
+        for head in 0..<heads {
+            for otherHead in 0..<other.heads {
+                let distance = apart + head * headStride - otherHead * other.headStride
+                if tokensMeet(other, distance) { return true }
+            }
         }
         return false
+    }
+
+    /// Does a row of one head of this share a byte with a row of one head of the other, whose first row is `distance` bytes before?
+    private func tokensMeet(_ other: TensorView, _ distance: Int) -> Bool {
+        // Is there a multiple of the other's stride that is one of its rows in t * stride + (low ... high), for a token t?
+        let (low, high) = (distance - other.rowBytes + 1, distance + rowBytes - 1)
+        let last = (other.tokens - 1) * other.tokenStride
+        guard low <= last else { return false }
+        let from = high >= 0 ? 0 : (-high + tokenStride - 1) / tokenStride
+        let to = min(tokens - 1, (last - low) / tokenStride)
+        // From here to there the window reaches neither below the first row nor beyond the last: any multiple is a row.
+        guard from <= to else { return false }
+        return Self.multiple(
+            of: other.tokenStride, in: low + from * tokenStride, width: high - low, stepping: tokenStride,
+            times: to - from)
+    }
+
+    /// Does one of `start`, `start + step`, ... (so many steps) have a multiple of `unit` among itself and the next `width` numbers?
+    private static func multiple(of unit: Int, in start: Int, width: Int, stepping step: Int, times: Int) -> Bool {
+        if width >= unit - 1 { return true }
+        // After x steps: x * step modulo unit is in lowest ... lowest + width.
+        let lowest = ((-start - width) % unit + unit) % unit
+        if lowest + width >= unit { return true }
+        guard let x = first(step % unit, modulo: unit, in: lowest, lowest + width) else { return false }
+        return x <= times
+    }
+
+    /// The least x that is not below 0 with low <= x * step modulo unit <= high; nil if there is none, or if x * step is beyond all
+    /// addresses. As Euclid's algorithm: the same question with the remainder and the step, until a step falls between.
+    /// 0 <= low <= high < unit, 0 <= step < unit.
+    private static func first(_ step: Int, modulo unit: Int, in low: Int, _ high: Int) -> Int? {
+        if low == 0 { return 0 }
+        if step == 0 { return nil }
+        let below = (low + step - 1) / step
+        if below * step <= high { return below }
+        // No multiple of the step is between: x * step = y * unit + something between, and y is the least too.
+        guard let y = first(unit % step, modulo: step, in: (step - high % step) % step, (step - low % step) % step)
+        else { return nil }
+        let (product, overflows) = unit.multipliedReportingOverflow(by: y)
+        return overflows ? nil : (low + product + step - 1) / step
     }
 
     /// Are both in blocks of the same memory, none of which is in both tables?

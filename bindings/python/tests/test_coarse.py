@@ -60,7 +60,7 @@ for coarse in (0, 1):
 """
 
 
-@pytest.mark.parametrize("asked", [None, "", "V3", "v5", "base", "v3", "v4", "v4bf16"])
+@pytest.mark.parametrize("asked", [None, "", "V3", "v5", "base", "v2", "v3", "v4", "v4bf16"])
 def test_it_changes_nothing_where_the_variable_has_one_of_its_values(asked: str | None) -> None:
     """ "where KVSIEVE_ISA is set to one of its values, 1 changes nothing." Other values count as none, as kvsieve_build_info says."""
     environment = {name: value for name, value in os.environ.items() if name != "KVSIEVE_ISA"}

@@ -11,9 +11,16 @@ import numpy as np
 import pytest
 from conftest import Cache
 
-from kvsieve import _command
+import kvsieve
+from kvsieve import __main__, _command
 
-PROGRAMS = [["kvsieve"], ["kvsieve", "--help"], ["kvsieve", "compare", "--help"], ["kvsieve.plot", "--help"]]
+PROGRAMS = [
+    ["kvsieve"],
+    ["kvsieve", "check"],
+    ["kvsieve", "--help"],
+    ["kvsieve", "compare", "--help"],
+    ["kvsieve.plot", "--help"],
+]
 
 
 def test_a_method_is_chosen_once_however_it_is_written() -> None:
@@ -25,6 +32,28 @@ def test_a_method_is_chosen_once_however_it_is_written() -> None:
 def test_a_parameter_may_name_its_method_as_the_paper_does() -> None:
     given = _command.parameters(["taskkv", "snapkv"], ["Task-KV.sinks=2", "taskkv.recent=5", "SnapKV.budget=7"])
     assert given == {"taskkv": {"sinks": 2, "recent": 5}, "snapkv": {"budget": 7}}
+
+
+def test_check_says_that_the_library_computes_what_it_must() -> None:
+    done = subprocess.run([sys.executable, "-m", "kvsieve", "check"], capture_output=True, text=True, check=False)
+    info, answer = done.stdout.splitlines()
+    assert (done.returncode, done.stderr, info) == (0, "", kvsieve.build_info())
+    assert answer.startswith(f"kernels and {len(kvsieve.methods())} methods compute what they must (")
+
+
+def test_check_of_a_broken_library_is_its_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> None:
+        raise kvsieve.KVSieveError(
+            -12, "KVSIEVE_ERR_BROKEN", "self-check: kernel pool_mean of avx2: number 3 is 1.0; expected 2.0"
+        )
+
+    monkeypatch.setattr(__main__, "self_check", broken)
+    assert __main__.main(["check"]) == 2
+    assert capsys.readouterr().err == (
+        "python -m kvsieve: KVSIEVE_ERR_BROKEN: self-check: kernel pool_mean of avx2: number 3 is 1.0; expected 2.0\n"
+    )
 
 
 def ended(program: list[str], output: int) -> tuple[int, str]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-V3 = {"avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "movbe"}
+V2 = {"pni", "ssse3", "sse4_1", "sse4_2", "popcnt"}
+V3 = V2 | {"avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "movbe"}
 V4 = V3 | {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"}
 
 
@@ -25,8 +26,10 @@ def expected(asked: str) -> str:
     if platform.machine() != "x86_64":
         return "neon"
     vendor, has = processor()
-    if asked == "base" or not has >= V3:
+    if asked == "base" or not has >= V2:
         return "sse2"
+    if asked == "v2" or not has >= V3:
+        return "sse4.2"
     if asked == "v3" or not has >= V4:
         return "avx2"
     # Intel multiplies pairs of bfloat16 more slowly than floats.
@@ -34,7 +37,7 @@ def expected(asked: str) -> str:
     return "avx512bf16" if pairs and asked != "v4" else "avx512"
 
 
-@pytest.mark.parametrize("asked", ["", "base", "v3", "v4", "v4bf16", "v5"])
+@pytest.mark.parametrize("asked", ["", "base", "v2", "v3", "v4", "v4bf16", "v5"])
 def test_kernels_are_what_the_processor_has_and_the_variable_asks_for(asked: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "KVSIEVE_ISA"}
     if asked:

@@ -25,7 +25,7 @@ Plan                    one sequence, layer by layer, while decoding and when it
 Kept, Slots, Report     what a Plan says: which tokens are kept, where they are while decoding, what was lost
 Paged, Quantised, Rope  what an array does not say: blocks of a table, quantised rows, how keys were rotated
 methods                 the methods, each a MethodInfo with its paper and a ParameterInfo for each parameter
-version, build_info     of the library that is loaded
+version, build_info     of the library that is loaded; self_check whether it computes what it must
 KVSieveError            what the library refuses
 
 Arrays are of numpy, torch or jax, in CPU memory, and are never copied. Numbers, defaults and methods are the library's; its manual
@@ -48,7 +48,7 @@ from ._report import Report
 from ._rope import Rope
 from ._rows import Paged, Quantised
 from ._version import VERSION
-from .errors import KVSieveError
+from .errors import KVSieveError, self_check
 from .plan import Plan
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     "build_info",
     "compress",
     "methods",
+    "self_check",
     "version",
 ]
 

@@ -1,4 +1,5 @@
-"""python -m kvsieve: the library that is loaded and its methods; python -m kvsieve compare: methods on a cache in a file.
+"""python -m kvsieve: the library that is loaded and its methods; python -m kvsieve check: whether it computes what it must; python -m
+kvsieve compare: methods on a cache in a file.
 
 Exit status 0; 2 with one sentence on stderr if an argument, a file or the library refuses; 141 if what reads the output has gone.
 """
@@ -8,11 +9,12 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import KVSieveError, build_info, methods
+from . import KVSieveError, build_info, methods, self_check
 from ._cache import FILE, read_cache
 from ._command import can_be_written, chosen, parameters, program
 from ._compare import ROWS, Comparison, compare
@@ -33,6 +35,11 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m kvsieve", description="Without a command: the library that is loaded and its methods."
     )
     commands = made.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser(
+        "check", help="whether the library computes what it must on this processor",
+        description="Every kernel on fixed numbers against double, a plan of each method against a stored answer. If all is as it"
+        " must be and an engine's answers are not, the engine is to be looked at.",
+    )  # fmt: skip
     compared = commands.add_parser(
         "compare", help="what methods keep of a cache of yours, and what that does to its attention",
         description="Compares methods on a KV cache.", epilog=FILE + "\n" + COLUMNS,
@@ -61,6 +68,14 @@ def describe() -> None:
         print(
             f"  {method.name:13}{method.paper}{': decodes' if method.decodes else ''}\n{'':15}choose it when {method.choose}"
         )
+
+
+def checked() -> None:
+    print(build_info(), flush=True)
+    begin = time.perf_counter()
+    self_check()
+    took = 1000 * (time.perf_counter() - begin)
+    print(f"kernels and {len(methods())} methods compute what they must ({took:.0f} ms)")
 
 
 def line(cells: Sequence[str]) -> str:
@@ -127,6 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command is None:
             describe()
+        elif options.command == "check":
+            checked()
         else:
             table(options)
     except BrokenPipeError:

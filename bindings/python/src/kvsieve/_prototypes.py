@@ -31,6 +31,7 @@ PROTOTYPES = {
     "kvsieve_plan_step": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int32_t", "layer"), ("const kvsieve_tensor *", "queries"), ("const kvsieve_tensor *", "keys"), ("const kvsieve_tensor *", "values"), ("int32_t *", "slot")]),
     "kvsieve_plan_step_logits": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int32_t", "layer"), ("const kvsieve_tensor *", "logits"), ("const kvsieve_tensor *", "values"), ("int32_t *", "slot")]),
     "kvsieve_plan_trim": ("kvsieve_status", [("kvsieve_plan *", "plan"), ("int64_t", "tokens")]),
+    "kvsieve_self_check": ("kvsieve_status", []),
     "kvsieve_status_name": ("const char *", [("kvsieve_status", "status")]),
     "kvsieve_version": ("int32_t", []),
 }
