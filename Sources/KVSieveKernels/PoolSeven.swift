@@ -1,4 +1,4 @@
-// The mean over seven numbers, the usual kernel: a row is read and written once, in place. The loop is in csupport.h.
+// The mean over seven numbers, the usual kernel: a row is read and written once, in place. The loop is in support_lanes.h.
 //
 //     row[j] = (1/7) (x[0] + x[1] + x[2] + x[3] + x[4] + x[5] + x[6])      x[d] = row[j + d - 3], zero outside; added in order
 import CSupport

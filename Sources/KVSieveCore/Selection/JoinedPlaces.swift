@@ -17,7 +17,8 @@ extension JoinedLayers {
             let histogram = try histogramOfLayers(newest)
             let most = LayerQuota.mostCollected(of: layers.reduce(0) { $0 + (counted($1)?.entries ?? 0) }, work)
             var own = OwnRanking(
-                .layers(self, layers), histogram: histogram, collected: try work.head.logits.renew(most + 1), most: most,
+                .layers(self, layers), histogram: histogram, collected: try work.head.logits.renew(most + 1),
+                most: most,
                 counts: won + max(self.layers, heads))
             let threshold = try JoinedThreshold(
                 places: wanted, of: entries, exchange, sums: counters.reserve(JoinedThreshold.mostBuckets), &own)

@@ -48,12 +48,16 @@ struct OwnRanking {
         if digit.shift >= low {
             let (shift, mask) = (Int(digit.shift - low), digit.buckets - 1)
             let first = Int(prefix) << (shift + Int(digit.bits))
-            for bucket in first..<(first + digit.buckets << shift) { counters[bucket >> shift & mask] &+= histogram[bucket] }
+            for bucket in first..<(first + digit.buckets << shift) {
+                counters[bucket >> shift & mask] &+= histogram[bucket]
+            }
             return
         }
         if digit.shift + digit.bits == low { collect(Int(prefix)) }
         guard isCollected else {
-            for group in groups.range { groups.forEachRow(group) { JoinedThreshold.count($0, digit, prefix, counters) } }
+            for group in groups.range {
+                groups.forEachRow(group) { JoinedThreshold.count($0, digit, prefix, counters) }
+            }
             return
         }
         JoinedThreshold.count(segment(all: true), digit, prefix, counters)
@@ -110,7 +114,9 @@ struct OwnRanking {
         (count, higher) = (written, higher &+ above)
     }
 
-    private static func compare(_ row: UnsafeBufferPointer<Float>, _ key: UInt32, _ found: inout (better: Int, same: Int)) {
+    private static func compare(
+        _ row: UnsafeBufferPointer<Float>, _ key: UInt32, _ found: inout (better: Int, same: Int)
+    ) {
         guard let start = row.baseAddress else { return }
         var (above, equal) = (0, 0)
         for j in 0..<row.count {

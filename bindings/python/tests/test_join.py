@@ -186,7 +186,10 @@ def test_processes(division: str) -> None:
             assert together(parts, ranks) == whole.go(new), method.name
 
 
-WITH_MASS = {**DIVISIONS, "stages that cut no group": [Part(range(4), range(HEADS)), Part(range(4, LAYERS), range(HEADS))]}
+WITH_MASS = {
+    **DIVISIONS,
+    "stages that cut no group": [Part(range(4), range(HEADS)), Part(range(4, LAYERS), range(HEADS))],
+}
 NO_ATTENTION = ("streamingllm", "random", "keydiff")
 NEVER_REFUSED = ("one", "stages that cut no group")
 

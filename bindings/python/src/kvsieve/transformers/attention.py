@@ -31,7 +31,11 @@ BIASES = ("position_bias", "alibi")
 
 
 class Passing(threading.local):
-    """What one forward pass tells the next function it calls; a thread runs one pass at a time."""
+    """What one forward pass of a decoder tells the next function it calls; a thread runs one pass at a time."""
+
+    def begin(self) -> None:
+        """Forgets what a pass that did not end has left."""
+        self.layer, self.noted, self.padding = None, False, None
 
     layer: SieveLayer | None = None
     """Whose update() was called and whose attention was not computed yet."""
@@ -70,8 +74,11 @@ def _attention(inner: str) -> Callable[..., Any]:
         for name in BIASES:
             if keywords.get(name) is not None:
                 raise ValueError(f"{type(module).__name__} adds {name} to its attention: that is not supported")
-        if key.data_ptr() != layer.keys.data_ptr():
-            raise ValueError(f"{type(module).__name__} attends to other keys than its cache has: that is not supported")
+        for name, given, held in (("keys", key, layer.keys), ("values", value, layer.values)):
+            if given.data_ptr() != held.data_ptr() or given.shape != held.shape:
+                raise ValueError(
+                    f"{type(module).__name__} attends to other {name} than its cache has: that is not supported"
+                )
         mask = layer.mask(attention_mask, query, additive=inner == "eager")
         result = function(module, query, key, value, mask, *arguments, **keywords)
         scale = keywords.get("scaling")

@@ -14,7 +14,8 @@ from transformers import DynamicCache
 from .._model import Model
 from .._numbers import whole
 from ..plan import Plan
-from . import refusals, rounds, scores
+from . import padding as padding_of
+from . import refusals, rounds, scores, sizes
 from .attention import PREFIX, passing
 from .layer import SieveLayer
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 NEVER = 2**62
 INSIDE = -1  # of _next: between update() of a layer and its attention
+UNEQUAL = "a forward pass did not end, so layers differ in their tokens: cache.reset() begins anew"
 
 
 class SieveCache(DynamicCache):  # type: ignore[misc]
@@ -82,9 +84,12 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
     def _start(self) -> None:
         self.sequences: list[rounds.Sequence] = []
         self._next = 0  # the layer whose update() must come
+        self._open = False  # whether a pass of the decoder has begun and not ended
         self._until: int | None = None  # the column at which a prompt ends; None: each pass of several tokens is one
+        self._then: int | None = None  # what _until is after that
+        self.beams = 1  # of the last generate()
         self._settled = 0  # columns when the last round ended
-        self._shown: list[int] | None = None  # how many of them are no padding; None: all
+        self._shown: Any = None  # (B, those columns) bool: which of them are no padding; None: all
         self._padding: Any = None  # (B, columns) bool on the CPU, of the pass that is going on; None if there is none
         self._valid: Any = None  # its columns since the last round; None if all are tokens
         self._new = 0  # columns of the pass
@@ -112,13 +117,13 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
         """The next `tokens` tokens (padding counted) are one prompt, however many forward passes read them."""
         if (count := whole("tokens", tokens)) < 1:
             raise ValueError(f"tokens is {count}: expected at least 1")
-        self._until = self.get_seq_length() + count
+        self._until, self._then = self.get_seq_length() + count, None
 
     def prompt_ends_at(self, column: int | None) -> None:
         """As prompt(), by the column (padding counted); no pass after it ends a prompt, until None is passed."""
         if column is not None and (end := whole("column", column)) <= (seen := self.get_seq_length()):
             raise ValueError(f"column is {end}, and {seen} were read already: expected a later one, or None")
-        self._until = column
+        self._until, self._then = column, None if column is None else NEVER
 
     @property
     def rounds(self) -> int:
@@ -128,37 +133,38 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
     @property
     def bytes(self) -> int:
         """What keys and values of all layers take in memory."""
-        storages: dict[int, int] = {}
-        for layer in self.layers:
-            packed = getattr(layer, "packed", None) or ()
-            for tensor in (getattr(layer, "keys", None), getattr(layer, "values", None), *packed):
-                if tensor is not None:
-                    storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return sum(storages.values())
+        return sizes.held(self.layers)
 
     @property
     def full_bytes(self) -> int:
-        """What they would take if nothing had been dropped."""
-        total = sum(layer.seen * _row_bytes(layer) for layer in self.sieved if layer.keys is not None)
-        own = {layer.index for layer in self.sieved}
-        others = [layer for index, layer in enumerate(self.layers) if index not in own]
-        tensors = [getattr(layer, name, None) for layer in others for name in ("keys", "values")]
-        return int(total + sum(tensor.nbytes for tensor in tensors if tensor is not None))
+        """What they would take if nothing had been dropped, padding included."""
+        return sizes.full(self.layers, self.sieved)
 
     def kept(self, layer: int, sequence: int = 0) -> Kept:
         """What the last round kept of a sequence, by the number of the compressed layer: positions without padding."""
-        return self.sequences[sequence].plan.kept(layer)
+        return self._compressed(sequence).kept(layer)
 
     def report(self, sequence: int = 0) -> Report:
         """What a sequence has lost, in all compressed layers."""
-        return self.sequences[sequence].plan.report()
+        return self._compressed(sequence).report()
+
+    def _compressed(self, sequence: int) -> Plan:
+        if not any(one.rounds for one in self.sequences):
+            raise ValueError("no prompt was read yet: expected a generate() or a forward pass before")
+        return self.sequences[sequence].plan
 
     # What transformers calls.
 
     def reset(self) -> None:
         for sequence in self.sequences:
             sequence.plan.close()
-        super().reset()
+        own = {layer.index for layer in self.sieved}
+        for layer in self.sieved:
+            layer.reset()
+        # Those that are left alone are made anew: in transformers 5.2 a reset of theirs keeps the number of rows.
+        for index, layer in enumerate(DynamicCache(config=self.decoder.config).layers):
+            if index not in own:
+                self.layers[index] = layer
         self._start()
 
     def reorder_cache(self, beam_idx: Any) -> None:
@@ -180,8 +186,24 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
         if count:
             super().crop(-count)
 
-    def __deepcopy__(self, _: Any) -> Any:
+    def __reduce_ex__(self, _: Any) -> Any:
+        """What copies and pickles call."""
         raise TypeError("a SieveCache cannot be copied: its plans follow one sequence each")
+
+    # What the decoder's hooks call.
+
+    def pass_begins(self) -> None:
+        """Before any layer of a pass, also those that are left alone."""
+        if self._open:
+            raise ValueError(UNEQUAL)
+        self._open = True
+
+    def was_settled_at(self, column: int) -> bool:
+        """Whether a round has ended there, or later."""
+        return self._settled >= column
+
+    def pass_ends(self) -> None:
+        self._open = False
 
     # What the layers call.
 
@@ -191,9 +213,13 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
         if stuck is not None and stuck.cache is self and stuck.number + 1 == layer.number:
             raise ValueError(f"layer {stuck.index} calls no attention function of transformers: that is not supported")
         if layer.number != self._next:
-            raise ValueError("a forward pass did not end, so layers differ in their tokens: cache.reset() begins anew")
+            raise ValueError(UNEQUAL)
         if layer.number == 0:
-            self._open(keys)
+            try:
+                self._begin(keys)
+            except ValueError:
+                self._open = layer.index > 0  # no layer has the pass's tokens if this is the model's first
+                raise
         self._next = INSIDE
 
     def leave(self, layer: SieveLayer, query: Any) -> None:
@@ -201,7 +227,9 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
         if layer.number == 0:
             self._count(layer, query)
         steps, last = self._steps, layer.number == len(self.sieved) - 1
-        most = None if self._closes or steps else scores.rows_read(self.sequences[0].plan, layer.number)
+        # Where padding is among the new columns, the last ones need not be the sequence's last.
+        whole = self._closes or steps or self._valid is not None
+        most = None if whole else scores.rows_read(self.sequences[0].plan, layer.number)
         layer.queries.add(layer.seen - self._new, query, most)
         if self._closes:
             rounds.observe(layer, self.sequences, self._settled, self._valid)
@@ -211,14 +239,14 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
         elif steps and last:
             rounds.step(self.sieved, self.sequences, self._new, self._valid)
         if last and (self._closes or steps):
-            self._settled, self._shown = layer.seen, _shown(self._padding, layer.seen)
+            self._settled, self._shown = layer.seen, padding_of.shown(self._padding, layer.seen)
             if self._until is not None and self._settled >= self._until:
-                self._until = NEVER
+                self._until = self._then
         if not self.decodes:  # slots are dense: a step writes to them in place
             layer.pack()
         self._next = 0 if last else layer.number + 1
 
-    def _open(self, keys: Any) -> None:
+    def _begin(self, keys: Any) -> None:
         """A forward pass begins: keys are the first layer's new ones."""
         noted, passing.noted = passing.noted, False
         padding, passing.padding = passing.padding, None
@@ -228,24 +256,22 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
         batch, seen, self._new = int(keys.shape[0]), self.sieved[0].seen, int(keys.shape[2])
         if self.sequences and len(self.sequences) != batch:
             raise ValueError(f"the batch has {batch} sequences: expected {len(self.sequences)}; reset() begins anew")
-        self._padding = None if padding is None else padding[:, : seen + self._new].cpu()
+        self._padding = padding_of.a_pass(padding, seen + self._new)
         self._valid = None if self._padding is None else self._padding[:, self._settled :]
         if self._valid is not None and bool(self._valid.all()):
             self._valid = None
         self._steps = self.decodes and self._settled > 0
         self._closes = not self._steps and self._ends(seen) and self._can_begin(seen)
-        if self._new > 1 and self._settled and (now := _shown(self._padding, self._settled)) != self._shown:
-            raise ValueError(
-                f"attention_mask shows {now or 'all'} of the first {self._settled} tokens, and {self._shown or 'all'} when they "
-                f"were compressed: expected no change"
-            )
+        if self._settled and (padding is not None or self._new > 1):
+            padding_of.check_same(padding_of.shown(self._padding, self._settled), self._shown, self._settled)
 
     def _ends(self, seen: int) -> bool:
         """Whether the pass ends a prompt."""
         several = self._new > 1 or seen == 0
         if self._until is None:
             return several
-        return seen < self._until <= seen + self._new or (self.each_chunk and several)
+        inside = seen + self._new < self._until < NEVER  # a chunk of one token, too
+        return seen < self._until <= seen + self._new or (self.each_chunk and (several or inside))
 
     def _can_begin(self, seen: int) -> bool:
         """Whether each sequence has a token: a plan that decodes takes a prompt first, and all plans step together."""
@@ -269,16 +295,3 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
             self.sequences = [rounds.Sequence(plan) for plan in plans]
         for index, sequence in enumerate(self.sequences):
             sequence.new = layer.recent if self._valid is None else int(self._valid[index].sum())
-
-
-def _shown(padding: Any, columns: int) -> list[int] | None:
-    """How many of the first columns are tokens, by sequence; None if all are."""
-    if padding is None or bool(padding[:, :columns].all()):
-        return None
-    return [int(count) for count in padding[:, :columns].sum(1)]
-
-
-def _row_bytes(layer: SieveLayer) -> int:
-    """What a column takes, of all sequences and heads."""
-    batch, heads = layer.keys.shape[:2]
-    return sum(int(batch * heads * rows.shape[-1] * rows.element_size()) for rows in (layer.keys, layer.values))

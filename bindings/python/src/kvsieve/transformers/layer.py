@@ -74,7 +74,7 @@ class SieveLayer(DynamicLayer):  # type: ignore[misc]
         if self.keys is None:
             self.lazy_initialization(key_states, value_states)
             self.keys, self.values = key_states, value_states
-        elif self.room is not None and new == 1:
+        elif self.room is not None and new == 1 and not _is_frozen(self.room[0]):
             self.keys, self.values = self.room
             self.keys[:, :, -1:], self.values[:, :, -1:] = key_states, value_states
         else:
@@ -194,6 +194,11 @@ class SieveLayer(DynamicLayer):  # type: ignore[misc]
         self.keys, self.values, self.settled, self.recent = keys, values, int(keys.shape[2]), 0
         self.front = front if bool((front > 0).any()) else None
         self.packed = self.room = None
+
+
+def _is_frozen(rows: Any) -> bool:
+    """Made in inference mode, which has ended: torch allows no writing in place."""
+    return rows.is_inference() and not torch.is_inference_mode_enabled()
 
 
 def _additive(mask: Any, query: Any) -> Any:

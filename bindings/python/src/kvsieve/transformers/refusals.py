@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -46,6 +45,12 @@ def inner_of(decoder: Any) -> str:
     return str(inner)
 
 
+def attention_of(decoder: Any) -> None:
+    """Whether set_attn_implementation() has set ours."""
+    if not str(decoder.config._attn_implementation).startswith(PREFIX):
+        raise ValueError(f"{type(decoder).__name__} takes no attention function of transformers: that is not supported")
+
+
 def compressed_layers(decoder: Any) -> list[int]:
     """The layers whose cache grows with every token: full attention. Others are left alone."""
     text = decoder.config.get_text_config(decoder=True)
@@ -71,13 +76,12 @@ def pass_of(keys: Any, noted: bool) -> None:
         raise ValueError("attention_mask was prepared by the caller: expected (batch, tokens), ones and zeros, or None")
 
 
-def generation(model: Any, cache: Any, given: dict[str, Any]) -> None:
-    """Arguments of model.generate(): `given` has them by name. cache: a SieveCache."""
+def generation(model: Any, cache: Any, given: dict[str, Any]) -> int:
+    """Arguments of model.generate(): `given` has them by name. cache: a SieveCache. How many beams there will be."""
     if given.get("custom_generate") is not None:
         raise ValueError("custom_generate may use the cache in any way: expected generate's own loops")
-    config = copy.deepcopy(given.get("generation_config") or model.generation_config)
-    known = {name: value for name, value in given.items() if name != "generation_config"}
-    config.update(**{name: value for name, value in known.items() if hasattr(config, name)})
+    known = {name: value for name, value in given.items() if name in vars(model.generation_config)}
+    config, _ = model._prepare_generation_config(given.get("generation_config"), **known)
     mode = str(getattr(config.get_generation_mode(given.get("assistant_model")), "value", ""))
     if mode not in MODES:
         raise ValueError(f"generate would run {mode}: expected {', '.join(MODES)}; what is compressed stays so")
@@ -94,6 +98,11 @@ def generation(model: Any, cache: Any, given: dict[str, Any]) -> None:
         raise ValueError(
             f"num_beams is {beams}: a plan that decodes follows one sequence; expected decoding=0, or 1 beam"
         )
+    if cache.get_seq_length() and cache.beams > 1:
+        raise ValueError(
+            f"the last turn had {cache.beams} beams: the cache holds those that went on, not the text that was returned; "
+            f"cache.reset() begins anew"
+        )
     chunk = config.prefill_chunk_size
     if chunk is not None and not releases.chunks_have_positions(model):
         raise ValueError(
@@ -105,6 +114,7 @@ def generation(model: Any, cache: Any, given: dict[str, Any]) -> None:
             f"prefill_chunk_size is {chunk} and the cache is not empty: this release of transformers reads all of the text "
             f"again, with any cache; take a newer one, or expected None"
         )
+    return int(beams)
 
 
 def prompt_end(model: Any, seen: int, given: dict[str, Any]) -> int:

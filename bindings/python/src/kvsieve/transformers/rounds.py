@@ -152,7 +152,7 @@ def _step(layer: SieveLayer, sequences: list[Sequence], takes: list[bool], queri
             else:
                 heads, to = torch.arange(len(slots)), torch.from_numpy(slots).long()
                 for tensor in rows:
-                    tensor[heads, to] = tensor[:, -1]
+                    tensor[heads, to] = tensor[:, -1].clone()  # with one head torch would see one memory twice
         grown.append(grows)
     room = layer.keys, layer.values
     if any(grown):
