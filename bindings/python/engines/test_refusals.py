@@ -267,3 +267,16 @@ def test_the_decoder_alone_was_given() -> None:
     model = make("llama")
     with sieve.compress(model.model, "snapkv"), pytest.raises(ValueError, match="the model whose generate"):
         model.generate(IDS, attention_mask=MASK, max_new_tokens=2)
+
+
+def test_ranges_and_sequences_that_are_none() -> None:
+    model = make("llama")
+    for protect in ((0, 40), "system"):
+        with pytest.raises(TypeError, match=r"protect\[0\] is .*: expected a pair \(first, count\)"):
+            sieve.compress(model, "snapkv", protect=protect)  # type: ignore[arg-type]
+    cache = sieve.SieveCache(model, "snapkv", budget=40)
+    with cache.attached(), torch.no_grad():
+        passes(model, cache, IDS)
+    for sequence in (1, -1):
+        with pytest.raises(ValueError, match=f"sequence is {sequence}: expected 0 ... 0"):
+            cache.report(sequence)

@@ -9,6 +9,9 @@ import pytest
 from described import KEYS, described, head_major
 from dlpack_producer import Legacy, Refusing, Strange, Versioned
 
+import kvsieve
+import kvsieve.lmcache
+
 
 class Empty:
     pass
@@ -119,3 +122,16 @@ def test_sizes_beyond_a_c_integer_are_refused_not_wrapped() -> None:
     far.strides[0] = 1 << 62
     with pytest.raises(ValueError, match="keys: stride of heads is 18446744073709551616: expected an integer of 64"):
         described(far)
+
+
+def test_what_is_no_model_and_no_rope() -> None:
+    with pytest.raises(TypeError, match=r"model is \(2, 8, 2, 64\): expected a kvsieve.Model"):
+        kvsieve.Plan("snapkv", (2, 8, 2, 64))  # type: ignore[arg-type]
+    with kvsieve.Plan("snapkv", kvsieve.Model(1, 1, 1, 8)) as plan:
+        with pytest.raises(TypeError, match="rope is a ndarray: expected a kvsieve.Rope"):
+            plan.gather(0, np.zeros((1, 4, 8), np.float32), rope=np.ones(4))  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="rope is a ndarray: expected a kvsieve.Rope, or None"):
+        kvsieve.lmcache.modify_kv("snapkv", head_dim=8, rope=np.ones(4))  # type: ignore[arg-type]
+    for protect in ((0, 40), "system"):
+        with pytest.raises(TypeError, match=r"protect\[0\] is .*: expected a pair \(first, count\)"):
+            kvsieve.lmcache.modify_kv("snapkv", head_dim=8, rope=None, protect=protect)  # type: ignore[arg-type]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ._compressed import Compressed, Layer
 from ._model import Model
-from ._numbers import whole
 from ._prompts import Prompt, prompts
+from ._protect import pairs
 from ._tensor import tensor
 from .errors import KVSieveError
 from .plan import Plan
@@ -112,7 +112,7 @@ def compress(
     Raises what Plan raises, of a batch with the sequence's number in front ("sequence 1: ..."); TypeError or ValueError,
     which name the argument, if layers do not fit together.
     """
-    pairs = _pairs(protect)
+    protected = pairs(protect)
     if progress is not None and not callable(progress):
         raise TypeError(f"progress is {progress!r}: expected a function of two numbers, done and total")
     sequences = prompts(queries, keys, values, padding)
@@ -124,7 +124,7 @@ def compress(
             number = None if padding is None else index
             with _named(number):
                 plan.reset()
-                for first, count in pairs:
+                for first, count in protected:
                     plan.protect(first, count)
             for layer, arrays in enumerate(zip(*prompt)):
                 with _named(number):
@@ -148,20 +148,6 @@ def _named(number: int | None) -> Iterator[None]:
         if number is None:
             raise
         raise KVSieveError(error.status, error.name, f"sequence {number}: {error.message}") from None
-
-
-def _pairs(protect: Any) -> list[tuple[int, int]]:
-    if not isinstance(protect, Iterable):
-        raise TypeError(f"protect is {protect!r}: expected a list of pairs (first, count)")
-    pairs = []
-    for index, pair in enumerate(protect):
-        try:
-            first, count = pair
-        except (TypeError, ValueError):
-            raise TypeError(f"protect[{index}] is {pair!r}: expected a pair (first, count)") from None
-        name = f"protect[{index}]"
-        pairs.append((whole(f"{name}: first", first, 64), whole(f"{name}: count", count, 64)))
-    return pairs
 
 
 def _model(prompt: Prompt, scale: float) -> Model:

@@ -37,6 +37,8 @@ class Handle:
 
     def __init__(self, method: int, model: Model) -> None:
         handle = ctypes.POINTER(kvsieve_plan)()
+        if not isinstance(model, Model):
+            raise TypeError(f"model is {model!r}: expected a kvsieve.Model")
         struct = model._struct()
         check(library().kvsieve_plan_create(method, ctypes.byref(struct), ctypes.byref(handle)))
         self._lease = Lease(handle)

@@ -19,6 +19,7 @@ import numpy as np
 from ._methods import find_method
 from ._model import Model
 from ._numbers import whole
+from ._protect import pairs
 from ._rope import Rope
 from .plan import Plan
 
@@ -64,12 +65,14 @@ def modify_kv(
     for name in ("share", "even", "decoding"):
         if name in parameters:
             raise ValueError(f"{name} was given: all heads and layers make one choice, as LMCache stores them")
+    if rope is not None and not isinstance(rope, Rope):
+        raise TypeError(f"rope is a {type(rope).__name__}: expected a kvsieve.Rope, or None")
     if isinstance(head_dim, bool):
         raise TypeError(f"head_dim is {head_dim}: expected a whole number")
     dim, size = whole("head_dim", head_dim), whole("chunk", chunk)
     if dim < 1 or size < 1:
         raise ValueError(f"head_dim is {dim} and chunk {size}: expected at least 1")
-    ranges = [(first, count) for first, count in protect]
+    ranges = pairs(protect)
 
     def modify(tensors: Mapping[Any, Any], tokens: Sequence[int]) -> tuple[Any, Sequence[int]]:
         kinds = {getattr(kind, "value", kind): tensor for kind, tensor in tensors.items()}

@@ -182,6 +182,8 @@ class Plan(Joinable):
         float16 or bfloat16.
         """
         number = whole("layer", layer)
+        if rope is not None and not isinstance(rope, Rope):
+            raise TypeError(f"rope is a {type(rope).__name__}: expected a kvsieve.Rope")
         view = tensor("source", source, moved=rope is None)
         with self._use() as handle:
             result = out

@@ -13,6 +13,7 @@ from transformers import DynamicCache
 
 from .._model import Model
 from .._numbers import whole
+from .._protect import pairs
 from ..plan import Plan
 from . import padding as padding_of
 from . import refusals, rounds, scores, sizes
@@ -72,7 +73,7 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
         for layer in self.sieved:
             self.layers[layer.index] = layer
         self._of_plan: Any = (method, dict(parameters))
-        self._protect = [(first, count) for first, count in protect]
+        self._protect = pairs(protect)
         self.each_chunk = each_chunk
         self._join = join
         with self._plan(Model(len(places), 1, 1, 1)) as plan:  # so that what is wrong is said now
@@ -151,6 +152,8 @@ class SieveCache(DynamicCache):  # type: ignore[misc]
     def _compressed(self, sequence: int) -> Plan:
         if not any(one.rounds for one in self.sequences):
             raise ValueError("no prompt was read yet: expected a generate() or a forward pass before")
+        if not 0 <= sequence < len(self.sequences):
+            raise ValueError(f"sequence is {sequence}: expected 0 ... {len(self.sequences) - 1}")
         return self.sequences[sequence].plan
 
     # What transformers calls.
