@@ -127,9 +127,9 @@ def test_sizes_beyond_a_c_integer_are_refused_not_wrapped() -> None:
 def test_what_is_no_model_and_no_rope() -> None:
     with pytest.raises(TypeError, match=r"model is \(2, 8, 2, 64\): expected a kvsieve.Model"):
         kvsieve.Plan("snapkv", (2, 8, 2, 64))  # type: ignore[arg-type]
-    with kvsieve.Plan("snapkv", kvsieve.Model(1, 1, 1, 8)) as plan:
-        with pytest.raises(TypeError, match="rope is a ndarray: expected a kvsieve.Rope"):
-            plan.gather(0, np.zeros((1, 4, 8), np.float32), rope=np.ones(4))  # type: ignore[call-overload]
+    plan = kvsieve.Plan("snapkv", kvsieve.Model(1, 1, 1, 8))
+    with pytest.raises(TypeError, match="rope is a ndarray: expected a kvsieve.Rope"):
+        plan.gather(0, np.zeros((1, 4, 8), np.float32), rope=np.ones(4))  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="rope is a ndarray: expected a kvsieve.Rope, or None"):
         kvsieve.lmcache.modify_kv("snapkv", head_dim=8, rope=np.ones(4))  # type: ignore[arg-type]
     for protect in ((0, 40), "system"):
