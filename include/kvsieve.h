@@ -754,7 +754,8 @@ KVSIEVE_API const char *kvsieve_plan_error(const kvsieve_plan *plan);
 /** Sends `bytes` bytes of every rank to every rank. The engine's own collective: MPI, NCCL, gloo, threads.
  *  All ranks call it as often, with the same `bytes`, in the same order. When it returns, `receive` has
  *  ranks * bytes bytes: those of rank 0, then those of rank 1, and so on. It is called on the thread that
- *  calls kvsieve_plan_finish(), and must not call the plan.
+ *  calls kvsieve_plan_finish(), and must not call the plan: KVSIEVE_ERR_STATE; kvsieve_plan_destroy()
+ *  of it does nothing there.
  *  Returns 0 for success; whatever else it returns is a failure. */
 typedef int32_t (*kvsieve_all_gather)(void *context, const void *send, int64_t bytes, void *receive);
 

@@ -58,7 +58,13 @@ func boundary(
         let plan = try borrow(handle)
         let calls = try enter(handle)
         defer { support_plan_leave(calls) }
-        do throws(KVSieveError) { try body(plan) } catch {
+        do throws(KVSieveError) {
+            guard !plan.isInCollective else {
+                throw KVSieveError(
+                    .state, "the plan was called from its own all_gather; expected no call before finish returns")
+            }
+            try body(plan)
+        } catch {
             // Calls that fail at the same time write one after another.
             plan.locked {
                 if let room = handle?.pointee.message {
@@ -178,7 +184,9 @@ func message(_ handle: UnsafePointer<kvsieve_plan>?) -> UnsafePointer<CChar>? {
 }
 
 func close(_ handle: UnsafeMutablePointer<kvsieve_plan>?) {
-    guard let handle, handle.pointee.magic == planMagic, let plan = handle.pointee.impl else { return }
+    guard let handle, handle.pointee.magic == planMagic, let plan = handle.pointee.impl,
+        !Unmanaged<Plan>.fromOpaque(plan).takeUnretainedValue().isInCollective
+    else { return }
     handle.pointee.magic = 0
     // Nobody knows what a call that never ends holds: the memory stays.
     guard let calls = handle.pointee.calls, support_plan_enter(calls) == 1 else { return }

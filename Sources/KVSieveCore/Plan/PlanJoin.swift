@@ -58,6 +58,9 @@ extension Plan {
     var first: (layer: Int, head: Int) {
         joined.map { ($0.group.part.firstLayer, $0.group.part.firstHead) } ?? (0, 0)
     }
+    /// Is a call made from the plan's own all_gather?
+    public var isInCollective: Bool { joined?.layers.exchange.isSending ?? false }
+
     /// Do other ranks have heads of this plan's layers?
     var splitsHeads: Bool { joined.map { shape.heads < $0.model.heads } ?? false }
 

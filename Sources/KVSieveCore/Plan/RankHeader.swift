@@ -78,8 +78,9 @@ struct RankHeader: Equatable {
         guard protectedBounds == first.protectedBounds else {
             throw KVSieveError(.state, "other tokens are protected on rank \(rank) than on rank 0; expected the same")
         }
+        // Of rank 0, whose header is the first that is looked at, nothing is known yet.
         let isPart =
-            (0...layers).contains(part.firstLayer) && (1...layers).contains(part.layers)
+            layers >= 1 && heads >= 1 && (0...layers).contains(part.firstLayer) && (1...layers).contains(part.layers)
             && part.firstLayer <= layers - part.layers && (0...heads).contains(part.firstHead)
             && (1...heads).contains(part.heads) && part.firstHead <= heads - part.heads
         let isSize =

@@ -15,6 +15,8 @@ final class RankExchange {
     /// Bytes of the messages of this round, their heads included.
     private var size = 0
     private var round: Int64 = 0
+    /// Is the engine's collective running, which must not call the plan?
+    private(set) var isSending = false
     /// Since begin(): what the header tells of the cost is held to these.
     private(set) var bytesSent = 0
     private(set) var rounds = 0
@@ -58,7 +60,9 @@ final class RankExchange {
         round += 1
         rounds += 1
         bytesSent += size
+        isSending = true
         let status = group.allGather(UnsafeRawPointer(message), size, all)
+        isSending = false
         guard status == 0 else {
             throw KVSieveError(.group, "group.all_gather returned \(status); expected 0")
         }

@@ -10,6 +10,9 @@ import pytest
 from joining_engine import HEADS, KEPT, LAYERS, PARTS, WHOLE, kept, observe, one, run
 from ranks import Threads, joined
 
+import kvsieve
+from kvsieve._library import library
+
 
 def spoiled(call: int, change: Callable[[Any], None]) -> Threads:
     def spoil(_: int, current: int, receive: Any) -> None:
@@ -100,3 +103,74 @@ def test_what_all_gather_raises_is_the_cause() -> None:
     plan.reset()
     plan.join(lambda send, receive: receive.__setitem__(slice(None), send), 0, 1, layers=LAYERS, heads=HEADS)
     observe(plan, WHOLE).finish()
+
+
+WORDS = [0, -1, 2**63 - 1, -(2**63)]
+
+
+@pytest.mark.parametrize("value", WORDS)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_headers_with_any_wrong_word(rank: int, value: int) -> None:
+    """Each word of what a rank tells first, also of rank 0, which no other was compared with yet."""
+    for word in range(19):  # another rank cannot know of the words behind: it would wait for the next round
+        at = 256 + 8 * word
+
+        def spoil(_: int, current: int, receive: Any, at: int = at) -> None:
+            if current == 0 and at + 8 <= len(receive) // 2:
+                begin = rank * (len(receive) // 2) + at
+                receive[begin : begin + 8] = np.array([value], np.int64).view(np.uint8)
+
+        group = Threads(2, spoil)
+        plans = [
+            joined(one("snapkv", part), PARTS, number, group.all_gather(number)) for number, part in enumerate(PARTS)
+        ]
+        for plan, part in zip(plans, PARTS):
+            observe(plan, part)
+        for result in run(plans, group):
+            assert result is None or result.name.startswith("KVSIEVE_ERR_"), (word, result)
+
+
+INSIDE: dict[str, Callable[[Any], Any]] = {
+    "finish": lambda plan: plan.finish(),
+    "reset": lambda plan: plan.reset(),
+    "extend": lambda plan: plan.extend(4),
+    "kept": lambda plan: plan.kept(0),
+    "set": lambda plan: plan.__setitem__("budget", 3),
+}
+
+
+@pytest.mark.parametrize("call", [0, 1, 2])
+@pytest.mark.parametrize("name", [*INSIDE, "close"])
+def test_the_plan_is_called_from_its_collective(name: str, call: int) -> None:
+    """ "must not call the plan: KVSIEVE_ERR_STATE; kvsieve_plan_destroy() of it does nothing there"."""
+    group, plans, seen = Threads(2), [], []
+
+    def gather_of(rank: int) -> Callable[[Any, Any], None]:
+        inner = group.all_gather(rank)
+
+        def gather(send: Any, receive: Any) -> None:
+            inner(send, receive)
+            if len(group.sent[rank]) - 1 != call:
+                return
+            if name == "close":
+                with plans[rank]._use() as handle:
+                    library().kvsieve_plan_destroy(handle)
+                return
+            with pytest.raises(kvsieve.KVSieveError, match="called from its own all_gather") as raised:
+                INSIDE[name](plans[rank])
+            seen.append(raised.value.name)
+
+        return gather
+
+    for rank, part in enumerate(PARTS):
+        plans.append(joined(one("snapkv", part), PARTS, rank, gather_of(rank)))
+    for plan, part in zip(plans, PARTS):
+        observe(plan, part)
+    assert run(plans, group) == [None, None]
+    assert seen == ([] if name == "close" else ["KVSIEVE_ERR_STATE"] * 2)
+    expected = observe(one("snapkv", WHOLE), WHOLE)
+    expected.finish()
+    for plan, part in zip(plans, PARTS):
+        for index, layer in enumerate(part.layers):
+            for place, head in enumerate(part.heads):
+                assert np.array_equal(plan.kept(index).head(place), expected.kept(layer).head(head))
