@@ -143,7 +143,9 @@ INSIDE: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("name", [*INSIDE, "close"])
 def test_the_plan_is_called_from_its_collective(name: str, call: int) -> None:
     """ "must not call the plan: KVSIEVE_ERR_STATE; kvsieve_plan_destroy() of it does nothing there"."""
-    group, plans, seen = Threads(2), [], []
+    group = Threads(2)
+    plans: list[kvsieve.Plan] = []
+    seen: list[str] = []
 
     def gather_of(rank: int) -> Callable[[Any, Any], None]:
         inner = group.all_gather(rank)
