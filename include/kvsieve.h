@@ -784,7 +784,8 @@ typedef struct kvsieve_group {
  *  one. Ranks that share a layer have the same layers.
  *  If ranks disagree, or one of them cannot finish, kvsieve_plan_finish() fails with the same status and
  *  sentence on every rank. The sentence names the rank. Every plan is as it was. A rank whose observe()
- *  failed calls finish(), too: then all ranks are told.
+ *  failed calls finish(), too: then all ranks are told. A rank that has finished already is refused before it
+ *  sends anything, and the others wait for it.
  *  If all_gather fails on every rank, every plan is as it was. If it fails on some ranks only, the others
  *  wait in it for the next round, or, after the last round, have finished: reset all. The time limit of a
  *  rank that waits is the engine's.

@@ -20,6 +20,17 @@ struct KernelCheck {
         }
     }
 
+    /// Of `count` terms: their sum, and how large they are together.
+    static func sum(_ count: Int, _ term: (Int) -> Double) -> (sum: Double, size: Double) {
+        var (sum, size) = (0.0, 0.0)
+        for index in 0..<count {
+            let one = term(index)
+            sum += one
+            size += one.magnitude
+        }
+        return (sum, size)
+    }
+
     func same(_ kernel: StaticString, _ index: Int, _ found: Float, _ exact: Double) throws(KVSieveError) {
         guard Double(found) == exact else { throw fault(kernel, index, "\(found)", "\(exact)") }
     }
@@ -70,12 +81,8 @@ struct KernelCheck {
             for row in 0..<rows {
                 var most = -Float.infinity
                 for j in 0..<keys {
-                    var (sum, size) = (0.0, 0.0)
-                    for d in 0..<depth {
-                        let product =
-                            Double(queries[packed.place(row, d)]) * Double(floats[(paged ? places[j] : j * depth) + d])
-                        sum += product
-                        size += product.magnitude
+                    let (sum, size) = Self.sum(depth) { d in
+                        Double(queries[packed.place(row, d)]) * Double(floats[(paged ? places[j] : j * depth) + d])
                     }
                     try near("logit_columns", j * rows + row, out[j * rows + row], sum, size)
                     most = max(most, out[j * rows + row])
@@ -131,11 +138,10 @@ struct KernelCheck {
         for row in 0..<rows {
             var most = -Float.infinity
             for j in 0..<keys {
-                var (sum, size) = (0.0, 0.0)
-                for d in 0..<depth {
+                let (sum, size) = Self.sum(2 * depth) { index in
+                    let d = index / 2
                     let (a, b) = (halves(queries[packed.place(row, d)]), halves(floats[j * depth + d]))
-                    sum += a.low * b.low + a.high * b.high
-                    size += (a.low * b.low).magnitude + (a.high * b.high).magnitude
+                    return index % 2 == 0 ? a.low * b.low : a.high * b.high
                 }
                 let factor = Double(factors[row])
                 try near("pair_columns", j * rows + row, out[j * rows + row], sum * factor, size * factor.magnitude)
@@ -222,11 +228,8 @@ struct KernelCheck {
             queries, Int64(rows), floats, Int64(stride), Int64(keys), Int64(depth), out, Int64(keys))
         for row in 0..<rows {
             for j in 0..<keys {
-                var (sum, size) = (0.0, 0.0)
-                for d in 0..<depth {
-                    let product = Double(queries[row * depth + d]) * Double(floats[j * stride + d])
-                    sum += product
-                    size += product.magnitude
+                let (sum, size) = Self.sum(depth) { d in
+                    Double(queries[row * depth + d]) * Double(floats[j * stride + d])
                 }
                 try near("row_dots", row * keys + j, out[row * keys + j], sum, size)
             }

@@ -30,11 +30,8 @@ extension SelfCheck {
         product(a, rows, stride, depth, b, columns, out, buffer)
         for row in 0..<rows {
             for column in 0..<columns {
-                var (sum, size) = (0.0, 0.0)
-                for d in 0..<depth {
-                    let number = Double(a[row * stride + d]) * Double(b[d * columns + column])
-                    sum += number
-                    size += number.magnitude
+                let (sum, size) = KernelCheck.sum(depth) { d in
+                    Double(a[row * stride + d]) * Double(b[d * columns + column])
                 }
                 let found = out[row * columns + column]
                 guard (Double(found) - sum).magnitude <= 1e-5 * size else {

@@ -100,19 +100,13 @@ struct Room {
     }
 }
 
-/// SplitMix64, and numbers of it: multiples of 2^-22 in [-2, 2), bell-shaped. As Tests/Golden/seeded.py makes them.
+/// Numbers of SplitMix: multiples of 2^-22 in [-2, 2), bell-shaped. As Tests/Golden/seeded.py makes them.
 struct NumberStream {
-    private var state: UInt64
+    private var random: SplitMix
 
-    init(_ seed: UInt64) { state = seed }
+    init(_ seed: UInt64) { random = SplitMix(seed) }
 
-    mutating func bits() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
+    mutating func bits() -> UInt64 { random.next() }
 
     mutating func next() -> Float {
         let sum = (bits() >> 40) + (bits() >> 40) + (bits() >> 40) + (bits() >> 40)

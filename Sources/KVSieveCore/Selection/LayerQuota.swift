@@ -62,9 +62,7 @@ enum LayerQuota {
         for (layer, scores) in layers.enumerated() {
             won[layer] = 0
             if let scores {
-                let counts = try ownHistogram(scores)
-                for higher in (bucket + 1)..<max(buckets, bucket + 1) { won[layer] &+= counts[higher] }
-                for row in 0..<scores.rows { collect(scores.row(row), bucket, collected, &count) }
+                scores.forEachRow { collect($0, bucket, collected, &count, above: &won[layer]) }
             }
             ends[layer] = count
         }
@@ -98,20 +96,24 @@ enum LayerQuota {
         return (bucket, above, histogram[bucket])
     }
 
-    /// Appends the scores of `row` whose key lies in `bucket`. Written without a branch: where scores are near each other
-    /// it would be foretold wrongly as often as not.
-    private static func collect(
-        _ row: UnsafeMutableBufferPointer<Float>, _ bucket: Int, _ out: UnsafeMutablePointer<Float>, _ count: inout Int
+    /// Appends the scores of `row` whose key lies in `bucket`, and counts those above it. Written without a branch: where scores
+    /// are near each other it would be foretold wrongly as often as not.
+    static func collect(
+        _ row: UnsafeBufferPointer<Float>, _ bucket: Int, _ out: UnsafeMutablePointer<Float>, _ count: inout Int,
+        above: inout Int
     ) {
         guard let start = row.baseAddress else { return }
-        var written = count
+        var (written, higher) = (count, 0)
         for j in 0..<row.count {
             let value = start[j]
+            let own = Self.bucket(value)
             out[written] = value
-            // 1 where the two are equal: only 0 - 1 is negative.
-            written &+= Int(truncatingIfNeeded: UInt(bitPattern: (Self.bucket(value) ^ bucket) &- 1) &>> 63)
+            // 1 where the two are equal: only 0 - 1 is negative. 1 where `own` is greater.
+            written &+= Int(truncatingIfNeeded: UInt(bitPattern: (own ^ bucket) &- 1) &>> 63)
+            higher &+= Int(truncatingIfNeeded: UInt(bitPattern: bucket &- own) &>> 63)
         }
         count = written
+        above &+= higher
     }
 
     private static func countAll(
@@ -130,15 +132,21 @@ enum LayerQuota {
 
     /// How many of a row are better than the key, or equal it: of these no more than are left.
     static func winners(_ row: UnsafeBufferPointer<Float>, _ key: UInt32, _ equals: inout Int) -> Int {
-        var better = 0
-        var same = 0
-        for value in row {
-            let other = RankKey.of(value)
+        let found = compare(row, key)
+        let same = min(found.same, equals)
+        equals -= same
+        return found.better + same
+    }
+
+    /// How many of a row are better than the key, and how many equal it.
+    static func compare(_ row: UnsafeBufferPointer<Float>, _ key: UInt32) -> (better: Int, same: Int) {
+        guard let start = row.baseAddress else { return (0, 0) }
+        var (better, same) = (0, 0)
+        for j in 0..<row.count {
+            let other = RankKey.of(start[j])
             better &+= other > key ? 1 : 0
             same &+= other == key ? 1 : 0
         }
-        same = min(same, equals)
-        equals -= same
-        return better + same
+        return (better, same)
     }
 }

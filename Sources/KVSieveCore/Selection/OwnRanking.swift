@@ -65,14 +65,16 @@ struct OwnRanking {
 
     /// How many of a group are better than the key, and how many equal it.
     func compare(_ group: Int, _ key: UInt32) -> (better: Int, same: Int) {
-        var found = (better: 0, same: 0)
         if isCollected {
-            found.better = above[group - groups.range.lowerBound]
-            Self.compare(segment(group), key, &found)
-        } else {
-            groups.forEachRow(group) { Self.compare($0, key, &found) }
+            let found = LayerQuota.compare(segment(group), key)
+            return (found.better + above[group - groups.range.lowerBound], found.same)
         }
-        return found
+        var (better, same) = (0, 0)
+        groups.forEachRow(group) {
+            let found = LayerQuota.compare($0, key)
+            (better, same) = (better + found.better, same + found.same)
+        }
+        return (better, same)
     }
 
     /// The numbers of one bucket are copied out, in their order, if there is room for them.
@@ -81,7 +83,7 @@ struct OwnRanking {
         var count = 0
         for group in groups.range {
             var higher = 0
-            groups.forEachRow(group) { Self.collect($0, bucket, collected, &count, &higher) }
+            groups.forEachRow(group) { LayerQuota.collect($0, bucket, collected, &count, above: &higher) }
             let index = group - groups.range.lowerBound
             (above[index], ends[index]) = (higher, count)
         }
@@ -94,37 +96,5 @@ struct OwnRanking {
         guard (0..<count).contains(index) else { return UnsafeBufferPointer(start: nil, count: 0) }
         let begin = all || index == 0 ? 0 : ends[index - 1]
         return UnsafeBufferPointer(start: collected + begin, count: ends[index] - begin)
-    }
-
-    /// Without a branch, as LayerQuota's.
-    private static func collect(
-        _ row: UnsafeBufferPointer<Float>, _ bucket: Int, _ out: UnsafeMutablePointer<Float>, _ count: inout Int,
-        _ higher: inout Int
-    ) {
-        guard let start = row.baseAddress else { return }
-        var (written, above) = (count, 0)
-        for j in 0..<row.count {
-            let value = start[j]
-            let own = LayerQuota.bucket(value)
-            out[written] = value
-            // 1 where the two are equal: only 0 - 1 is negative. 1 where `own` is greater.
-            written &+= Int(truncatingIfNeeded: UInt(bitPattern: (own ^ bucket) &- 1) &>> 63)
-            above &+= Int(truncatingIfNeeded: UInt(bitPattern: bucket &- own) &>> 63)
-        }
-        (count, higher) = (written, higher &+ above)
-    }
-
-    private static func compare(
-        _ row: UnsafeBufferPointer<Float>, _ key: UInt32, _ found: inout (better: Int, same: Int)
-    ) {
-        guard let start = row.baseAddress else { return }
-        var (above, equal) = (0, 0)
-        for j in 0..<row.count {
-            let other = RankKey.of(start[j])
-            above &+= other > key ? 1 : 0
-            equal &+= other == key ? 1 : 0
-        }
-        found.better += above
-        found.same += equal
     }
 }

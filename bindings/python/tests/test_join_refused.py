@@ -152,6 +152,12 @@ def test_places_that_are_none(place: dict[str, int], words: str) -> None:
     plan.finish()
 
 
+def test_what_is_no_collective() -> None:
+    plan = one()
+    with pytest.raises(TypeError, match="all_gather is None: expected a function of"):
+        plan.join(None, 0, 1, layers=LAYERS, heads=HEADS)  # type: ignore[arg-type]
+
+
 def test_it_is_too_late_to_join() -> None:
     plan = one()
     observe(plan, PARTS[1], layers=1)

@@ -41,14 +41,17 @@ class Joinable(Settings):
 
         all_gather(send, receive)  the engine's collective, which finish() calls: `send` has the bytes of this rank, and
                                    `receive` takes those of all, in the order of ranks; both are arrays of uint8, valid
-                                   during the call. What it raises is the cause of finish()'s KVSieveError.
+                                   during the call. What it raises is the cause of finish()'s KVSieveError. It must not
+                                   call the plan: KVSIEVE_ERR_STATE
         rank, ranks                0 ... ranks - 1; plans that have a part
         layers, heads              of the whole model, heads of keys and values; plan.model has this plan's
         first_layer, first_head    which of them are layer 0 and head 0 of this plan
 
         Ranks observe their own layers and heads. What they keep together is what one plan of the whole model would keep.
-        Until finish() every layer keeps everything.
+        Until finish() every layer keeps everything. Ask needs() after join(): the first layer of a part may need another array.
         """
+        if not callable(all_gather):
+            raise TypeError(f"all_gather is {all_gather!r}: expected a function of (send, receive)")
 
         def gather(_: Any, send: int, count: int, receive: int) -> int:
             try:
