@@ -100,11 +100,11 @@ struct Room {
     }
 }
 
-/// Numbers of SplitMix: multiples of 2^-22 in [-2, 2), bell-shaped. As Tests/Golden/seeded.py makes them.
+/// Numbers of SplitMix64: multiples of 2^-22 in [-2, 2), bell-shaped. As Tests/Golden/seeded.py makes them.
 struct NumberStream {
-    private var random: SplitMix
+    private var random: SplitMix64
 
-    init(_ seed: UInt64) { random = SplitMix(seed) }
+    init(_ seed: UInt64) { random = SplitMix64(seed) }
 
     mutating func bits() -> UInt64 { random.next() }
 

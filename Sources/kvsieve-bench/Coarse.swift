@@ -58,7 +58,7 @@ private struct Bell {
     private let numbers: [Float]
 
     init(count: Int, seed: UInt64) {
-        var random = SplitMix(seed)
+        var random = SplitMix64(seed)
         numbers = (0..<count).map { _ in
             var sum = -6 * Float(0xffff)
             for _ in 0..<3 {

@@ -41,7 +41,7 @@ final class Memory {
         bytes = (type.rowBytes(count) + 7) / 8 * 8
         guard let start = support_allocate(bytes) else { throw KVSieveError(.memory, "no room for \(bytes) bytes") }
         self.start = start
-        var stream = SplitMix(seed)
+        var stream = SplitMix64(seed)
         for word in 0..<bytes / 8 {
             start.storeBytes(of: type.numbers(stream.next()), toByteOffset: word * 8, as: UInt64.self)
         }

@@ -66,7 +66,7 @@ private struct StoredKeys {
         let halves = try Memory(heads * tokens * dim, .float16, seed: 61)
         let entries = try Memory(tokens / block, seed: 62)
         let table = entries.start.assumingMemoryBound(to: Int32.self)
-        var random = SplitMix(63)
+        var random = SplitMix64(63)
         for index in 0..<tokens / block { table[index] = Int32(index) }
         for index in 0..<tokens / block {
             let other = index + Int(random.next() % UInt64(tokens / block - index))

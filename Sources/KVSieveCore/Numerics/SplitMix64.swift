@@ -1,7 +1,7 @@
 // Numbers that look random and are the same everywhere, of a seed: what the self-check and the benchmarks compute with.
 
-/// Vigna's SplitMix64.
-public struct SplitMix {
+/// Vigna's generator.
+public struct SplitMix64 {
     private var state: UInt64
 
     public init(_ seed: UInt64) { state = seed }
